@@ -1,0 +1,260 @@
+import type { Contract } from './contract';
+import type { Judgement } from './judge';
+import type { Reason } from './names';
+import type { Histogram, Profile } from './profile';
+
+/** One object of the training data, exactly as it was. */
+export interface SnapshotFile {
+  readonly key: string;
+  readonly versionId: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly etag: string;
+}
+
+/** A frozen list of training data; two with the same content have the same `dataVersion`. */
+export interface Snapshot {
+  /** SHA-256 (hexadecimal) of the files' keys, version ids, sizes and ETags, in key order. */
+  readonly dataVersion: string;
+  /** In key order. */
+  readonly files: readonly SnapshotFile[];
+}
+
+/** Why a run was started: one entry a trigger. */
+export interface Evidence {
+  readonly reason: Reason;
+  /** The id of the EventBridge event or scheduled invocation. */
+  readonly eventId: string;
+  /** ISO time of the event. */
+  readonly at: string;
+  /** What the trigger knows: the uploaded key, the monitor's report, the person who asked. */
+  readonly detail: Readonly<Record<string, string | number>>;
+}
+
+/** The input of the training machine. */
+export interface TrainingInput {
+  readonly reason: Reason;
+  readonly evidence: readonly Evidence[];
+  /** The key of a {@link Snapshot} in the data bucket; without one, the run freezes the data itself. */
+  readonly snapshotKey?: string;
+}
+
+/** How the rows of a run are divided. */
+export interface SplitRule {
+  /** The share of rows held out to judge on: the newest where the contract names an event time, else by hash of the key. */
+  readonly holdout: number;
+  /** The share of the remaining rows for early stopping, by hash. */
+  readonly validation: number;
+}
+
+/** What a run is made of (`runs/<id>/run.json`); enough to run it again. */
+export interface RunDocument {
+  readonly runId: string;
+  /** ISO. */
+  readonly startedAt: string;
+  readonly reason: Reason;
+  readonly evidence: readonly Evidence[];
+  readonly contract: Contract;
+  readonly split: SplitRule;
+  readonly snapshot: Snapshot;
+}
+
+/** `lambdas/snapshot.ts`: freezes the data and writes the run's document. */
+export interface SnapshotRequest {
+  readonly runId: string;
+  readonly startedAt: string;
+  readonly input: TrainingInput;
+  readonly contract: Contract;
+  readonly split: SplitRule;
+  /** Train on the newest so many files of `incoming/` and `truth/`; all, if absent. */
+  readonly newestFiles?: number;
+}
+export interface SnapshotReport {
+  readonly dataVersion: string;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** `lambdas/prepare.ts`: checks, quarantines, derives, splits, profiles. */
+export interface PrepareRequest {
+  readonly runId: string;
+}
+export interface PrepareReport {
+  readonly rows: {
+    readonly read: number;
+    readonly quarantined: number;
+    readonly train: number;
+    readonly validation: number;
+    readonly holdout: number;
+  };
+  /** The reasons of quarantined rows, most frequent first, at most 20. */
+  readonly quarantine: ReadonlyArray<{ readonly reason: string; readonly rows: number }>;
+  /** ISO time of the newest row that is trained on; absent without an event time. */
+  readonly cutoff?: string;
+}
+
+/** One line of the quarantine. */
+export interface QuarantinedRow {
+  readonly file: string;
+  /** 1-based line of a CSV file (the header is line 1), or 1-based row of a Parquet file. */
+  readonly line: number;
+  /** What, got, allowed: one text a broken rule. */
+  readonly reasons: readonly string[];
+  readonly row: Readonly<Record<string, unknown>>;
+}
+
+/** The truth about the holdout, row for row. */
+export interface HoldoutLabels {
+  readonly labels: readonly number[];
+  /** For each slice feature: its values, and for each row the index of its value. */
+  readonly slices: Readonly<Record<string, { readonly values: readonly string[]; readonly codes: readonly number[] }>>;
+}
+
+/** A registered model version as runs and deployments speak of it. */
+export interface ModelVersion {
+  readonly version: number;
+  readonly modelPackageArn: string;
+  readonly runId: string;
+  /** The SageMaker model that batch transform and the endpoint use. */
+  readonly modelName: string;
+}
+
+/** `lambdas/champion.ts`: which model a candidate must beat. */
+export interface ChampionReport {
+  /** Absent if none is in service, or if it cannot be scored any more. */
+  readonly champion?: ModelVersion;
+  /** Why there is none, in words for the ledger. */
+  readonly note?: string;
+}
+
+/** `lambdas/judge.ts`: compares the scores of both models on the holdout. */
+export interface JudgeRequest {
+  readonly runId: string;
+  readonly startedAt: string;
+  readonly champion?: ModelVersion;
+  readonly rules: JudgeRules;
+}
+/** What a candidate must show; see `judge`. */
+export interface JudgeRules {
+  /** Compared metric; a default per problem if absent. */
+  readonly metric?: string;
+  /** By how much the candidate may be worse and still count as not worse, in the metric's unit; at least 0. */
+  readonly margin: number;
+  /** Two-sided confidence of intervals, between 0 and 1. */
+  readonly confidence: number;
+  /** The value that a first model must reach (binary AUC: above; regression RMSE: below). */
+  readonly firstModel: number;
+  /** Which verdicts replace the champion. */
+  readonly promote: ReadonlyArray<'BETTER' | 'NOT_WORSE'>;
+  /** Fewest rows of a slice value for it to be judged. */
+  readonly minSliceRows: number;
+}
+
+/** Everything the monitor needs to know about a model version (`runs/<id>/baseline.json`). */
+export interface Baseline {
+  readonly runId: string;
+  readonly contract: Contract;
+  readonly profile: Profile;
+  /** The candidate's scores on the holdout, with fixed edges. */
+  readonly scores: Histogram;
+  /** The candidate's metric on the holdout. */
+  readonly judgement: Judgement;
+}
+
+/** How a run ended. */
+export const OUTCOMES = ['PROMOTED', 'AWAITING_APPROVAL', 'REJECTED', 'FAILED'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** `lambdas/finish.ts`: writes the end of a run, frees the lease. */
+export interface FinishRequest {
+  readonly runId: string;
+  readonly startedAt: string;
+  readonly outcome: Outcome;
+  readonly modelPackageArn?: string;
+  readonly error?: { readonly name: string; readonly cause: string };
+}
+
+/** The input of the deployment machine. */
+export interface DeploymentInput {
+  readonly modelPackageArn: string;
+  /** ISO time of the approval. */
+  readonly approvedAt: string;
+}
+
+/** How an endpoint serves; part of an endpoint configuration's identity. */
+export interface ServingSettings {
+  readonly instanceType: string;
+  readonly instanceCount: number;
+  /** Per cent of requests captured, 0 to 100. */
+  readonly capturePercent: number;
+}
+
+/** `lambdas/plan-deployment.ts`: decides names and what to do with the endpoint. */
+export interface PlanDeploymentRequest {
+  readonly modelPackageArn: string;
+  readonly endpointName: string;
+  readonly serving: ServingSettings;
+}
+export interface DeploymentPlan {
+  readonly version: number;
+  readonly runId: string;
+  readonly modelName: string;
+  readonly endpointConfigName: string;
+  /** The configuration in service before; absent if there is none. */
+  readonly previousConfigName?: string;
+  /** `wait`: the endpoint is changing, look again later. `recreate`: it has failed and must be deleted first. */
+  readonly action: 'create' | 'update' | 'recreate' | 'wait' | 'none';
+}
+
+/** `lambdas/smoke-test.ts`: asks the endpoint about rows of the holdout. */
+export interface SmokeTestRequest {
+  readonly endpointName: string;
+  readonly runId: string;
+}
+export interface SmokeTestReport {
+  readonly rows: number;
+  readonly latencyMs: number;
+}
+
+export const DEPLOYMENT_OUTCOMES = ['DEPLOYED', 'ROLLED_BACK', 'FAILED', 'SKIPPED'] as const;
+export type DeploymentOutcome = (typeof DEPLOYMENT_OUTCOMES)[number];
+
+/** `lambdas/finish-deployment.ts`. */
+export interface FinishDeploymentRequest {
+  readonly deploymentId: string;
+  readonly startedAt: string;
+  readonly modelPackageArn: string;
+  readonly outcome: DeploymentOutcome;
+  readonly plan?: DeploymentPlan;
+  readonly error?: { readonly name: string; readonly cause: string };
+}
+
+/** Detail of {@link Events.RUN_REQUESTED}. */
+export interface RunRequestedDetail {
+  readonly pipeline: string;
+  readonly requestedBy: string;
+  readonly snapshotKey?: string;
+}
+/** Detail of {@link Events.DRIFT_DETECTED}. */
+export interface DriftDetail {
+  readonly pipeline: string;
+  readonly windowId: string;
+  readonly version: number;
+  /** Key of the monitor's report in the data bucket. */
+  readonly reportKey: string;
+  /** One sentence. */
+  readonly summary: string;
+}
+/** Detail of {@link Events.RUN_ENDED}. */
+export interface RunEndedDetail {
+  readonly pipeline: string;
+  readonly runId: string;
+  readonly outcome: Outcome;
+}
+/** Detail of {@link Events.DEPLOYMENT_ENDED}. */
+export interface DeploymentEndedDetail {
+  readonly pipeline: string;
+  readonly deploymentId: string;
+  readonly outcome: DeploymentOutcome;
+  readonly modelPackageArn: string;
+}

@@ -1,0 +1,33 @@
+/**
+ * The names by which state machines, the ledger and the CLI tell failures apart.
+ *
+ * A name is part of the contract: a `Catch` in `lib/steps` matches what a handler in
+ * `lambdas` throws. Names may be added, never changed.
+ */
+export const ErrorName = {
+  /** There is nothing to train on, or a file cannot be read at all; another try would fail alike. */
+  DATA_UNREADABLE: 'Perennial.DataUnreadable',
+  /** The data breaks its contract beyond what the contract tolerates; another try would fail alike. */
+  DATA_REJECTED: 'Perennial.DataRejected',
+  /** The training job ended without a usable model. */
+  TRAINING_FAILED: 'Perennial.TrainingFailed',
+  /** A model did not answer the holdout with one finite score a row. */
+  SCORING_FAILED: 'Perennial.ScoringFailed',
+  /** The model package is not approved (any more), or is gone. */
+  NOT_DEPLOYABLE: 'Perennial.NotDeployable',
+  /** The endpoint did not come to serve the requested model. */
+  DEPLOYMENT_FAILED: 'Perennial.DeploymentFailed',
+  /** The endpoint answered the smoke test wrongly. */
+  SMOKE_TEST_FAILED: 'Perennial.SmokeTestFailed',
+  /** A document of ours (contract, snapshot, baseline) is not what it must be. */
+  INVALID_DOCUMENT: 'Perennial.InvalidDocument',
+} as const;
+export type ErrorName = (typeof ErrorName)[keyof typeof ErrorName];
+
+/** A failure that a state machine can name, and so catch or retry. */
+export class PerennialError extends Error {
+  constructor(name: ErrorName, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = name; // Lambda reports `name` as the error type; a minified class name would not match
+  }
+}

@@ -1,0 +1,140 @@
+import type { Problem } from './contract';
+import type { Evidence, Outcome, DeploymentOutcome, PrepareReport } from './documents';
+import type { Reason } from './names';
+import type { Verdict } from './judge';
+
+/**
+ * The ledger: one DynamoDB table, partition key `pk` (the pipeline's name), sort key `sk`.
+ *
+ * Facts are appended under keys that a retry makes again, and never overwritten. Sorted by
+ * key they are sorted by time within their kind, so "what served at time t, why, trained on
+ * what" is one query.
+ *
+ * | sort key | fact |
+ * |---|---|
+ * | `RUN#<started>#<run>#START` | {@link RunStarted} |
+ * | `RUN#<started>#<run>#PREPARED` | {@link RunPrepared} |
+ * | `RUN#<started>#<run>#ATTEMPT#<job>` | {@link TrainingAttempt} |
+ * | `RUN#<started>#<run>#VERDICT` | {@link RunJudged} |
+ * | `RUN#<started>#<run>#END` | {@link RunEnded} |
+ * | `DEPLOYMENT#<started>#<deployment>` | {@link DeploymentEnded} |
+ * | `MONITOR#<window end>#<window>` | {@link WindowJudged} |
+ * | `DECISION#<event time>#<event id>` | {@link Decision} |
+ *
+ * Two kinds of items change in place: `LEASE#<training or deployment>` ({@link Lease}) and
+ * `WATCH#<version>` (the monitor's running evidence about a model version).
+ */
+export const LedgerKey = {
+  run: (startedAt: string, runId: string, fact: 'START' | 'PREPARED' | `ATTEMPT#${string}` | 'VERDICT' | 'END') =>
+    `RUN#${startedAt}#${runId}#${fact}`,
+  deployment: (startedAt: string, deploymentId: string) => `DEPLOYMENT#${startedAt}#${deploymentId}`,
+  monitor: (windowEnd: string, windowId: string) => `MONITOR#${windowEnd}#${windowId}`,
+  decision: (at: string, eventId: string) => `DECISION#${at}#${eventId}`,
+  lease: (of: 'training' | 'deployment') => `LEASE#${of}`,
+  watch: (version: number) => `WATCH#${version}`,
+} as const;
+
+/** What every fact carries; `at` is ISO. */
+export interface Fact {
+  readonly pk: string;
+  readonly sk: string;
+  readonly at: string;
+}
+
+export interface RunStarted extends Fact {
+  readonly runId: string;
+  readonly reason: Reason;
+  readonly evidence: readonly Evidence[];
+  readonly dataVersion: string;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export interface RunPrepared extends Fact, PrepareReport {
+  readonly runId: string;
+}
+
+/** One training job, failed ones too. */
+export interface TrainingAttempt extends Fact {
+  readonly runId: string;
+  readonly job: string;
+  readonly instanceType: string;
+  readonly instanceCount: number;
+  readonly status: string;
+  /** Seconds; absent if the job never ran. */
+  readonly billableSeconds?: number;
+  readonly failure?: string;
+}
+
+export interface RunJudged extends Fact {
+  readonly runId: string;
+  readonly verdict: Verdict;
+  readonly problem: Problem;
+  readonly metric: string;
+  readonly candidate: number;
+  readonly champion?: number;
+  readonly championVersion?: number;
+  /** Candidate minus champion (or the candidate itself, for a first model), with its confidence interval. */
+  readonly difference: number;
+  readonly interval: readonly [number, number];
+  readonly rows: number;
+  /** One sentence a person understands. */
+  readonly because: string;
+}
+
+export interface RunEnded extends Fact {
+  readonly runId: string;
+  readonly outcome: Outcome;
+  readonly modelPackageArn?: string;
+  readonly error?: { readonly name: string; readonly cause: string };
+}
+
+export interface DeploymentEnded extends Fact {
+  readonly deploymentId: string;
+  readonly startedAt: string;
+  readonly modelPackageArn: string;
+  readonly version: number;
+  readonly runId?: string;
+  readonly modelName?: string;
+  readonly endpointConfigName?: string;
+  readonly outcome: DeploymentOutcome;
+  readonly error?: { readonly name: string; readonly cause: string };
+}
+
+export interface WindowJudged extends Fact {
+  readonly windowId: string;
+  readonly version: number;
+  readonly verdict: 'OK' | 'DRIFT' | 'INSUFFICIENT' | 'BAD_DATA';
+  readonly rows: number;
+  readonly summary: string;
+  readonly reportKey: string;
+}
+
+/** What the controller did about one trigger. */
+export interface Decision extends Fact {
+  readonly eventId: string;
+  readonly reason: Reason;
+  readonly decided: 'STARTED' | 'REMEMBERED' | 'IGNORED';
+  readonly runId?: string;
+  readonly because: string;
+}
+
+/** Who may run now, and what waits. */
+export interface Lease {
+  /** The id of the run or deployment that holds it; absent if free. */
+  readonly holder?: string;
+  /** ISO; a lease that is older is free. */
+  readonly expiresAt?: string;
+  /** Triggers that came meanwhile: one more run afterwards serves them all. */
+  readonly pending: readonly Evidence[];
+  /** ISO end of the last run, for the cooldown. */
+  readonly lastEndedAt?: string;
+  /** Runs started on {@link day}, for the daily budget. */
+  readonly startedToday: number;
+  /** ISO date. */
+  readonly day?: string;
+  /** Runs in a row that ended without a promotion, for the circuit breaker. */
+  readonly unpromoted: number;
+  /** The data version of the last run that began, so that nothing is trained twice. */
+  readonly lastDataVersion?: string;
+}

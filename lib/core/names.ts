@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+
+/** Where things lie in the data bucket. A prefix ends with a slash. */
+export const Prefix = {
+  /** Labelled data to train on; an upload here starts a run. */
+  INCOMING: 'incoming/',
+  /** Rows that were predicted, now with their true outcome; an upload here is scored first, then becomes training data. */
+  TRUTH: 'truth/',
+  /** Frozen lists of training data, one object a data version. */
+  SNAPSHOTS: 'snapshots/',
+  /** Everything a run makes, below its own id. */
+  RUNS: 'runs/',
+  /** What the endpoint was asked and answered, as SageMaker captures it. */
+  CAPTURE: 'capture/',
+  /** The monitor's reports, one object a window. */
+  MONITOR: 'monitor/',
+} as const;
+
+/** The keys of one run's documents in the data bucket. */
+export function runKeys(runId: string) {
+  const root = `${Prefix.RUNS}${runId}/`;
+  return {
+    root,
+    /** {@link import('./documents').RunDocument}: contract, snapshot, reason. */
+    run: `${root}run.json`,
+    /** Training rows, Parquet: features and target, in contract order. */
+    train: `${root}prepared/train/`,
+    /** Rows for early stopping, Parquet, same columns. */
+    validation: `${root}prepared/validation/`,
+    /** The frozen holdout as the serving container reads it: CSV without header, key first if there is one, then the features. */
+    holdoutRows: `${root}prepared/holdout/rows.csv`,
+    /** {@link import('./documents').HoldoutLabels}, row for row with {@link holdoutRows}. */
+    holdoutLabels: `${root}holdout/labels.json`,
+    /** Rows that break the contract, JSON Lines: {@link import('./documents').QuarantinedRow}. */
+    quarantine: `${root}quarantine/rows.jsonl`,
+    /** {@link import('./profile').Profile} of the training rows. */
+    profile: `${root}profile.json`,
+    /** Below it SageMaker writes `<job>/output/model.tar.gz`. */
+    models: `${root}models/`,
+    /** Shared by all attempts of the run. */
+    checkpoints: `${root}checkpoints/`,
+    /** Batch transform writes `rows.csv.out` below it: one score a line. */
+    scores: (model: 'candidate' | 'champion') => `${root}scores/${model}/`,
+    /** {@link import('./judge').Judgement}. */
+    judgement: `${root}judgement.json`,
+    /** {@link import('./documents').Baseline}: what the monitor compares with. */
+    baseline: `${root}baseline.json`,
+  };
+}
+
+/** What may start a run, strongest first: of several at once, the first named gives the run its name. */
+export const REASONS = ['manual', 'data', 'drift', 'schedule'] as const;
+export type Reason = (typeof REASONS)[number];
+
+/** The sources and detail types of the events that the product sends and receives. */
+export const Events = {
+  /** Source of every event that the product sends. */
+  SOURCE: 'perennial',
+  /** The monitor found drift; detail: {@link import('./documents').DriftDetail}. */
+  DRIFT_DETECTED: 'Perennial Drift Detected',
+  /** Somebody asks for a run; detail: {@link import('./documents').RunRequestedDetail}. */
+  RUN_REQUESTED: 'Perennial Run Requested',
+  /** A run ended; detail: {@link import('./documents').RunEndedDetail}. */
+  RUN_ENDED: 'Perennial Run Ended',
+  /** A deployment ended; detail: {@link import('./documents').DeploymentEndedDetail}. */
+  DEPLOYMENT_ENDED: 'Perennial Deployment Ended',
+} as const;
+
+/** The namespace of the product's CloudWatch metrics; dimension `Pipeline`. */
+export const METRICS_NAMESPACE = 'Perennial';
+
+export const MetricName = {
+  /** Rows that a run may train and judge on (count). */
+  ROWS_ACCEPTED: 'RowsAccepted',
+  /** Rows set aside by a run (count). */
+  ROWS_QUARANTINED: 'RowsQuarantined',
+  /** The candidate's metric on the holdout (the metric's own unit). */
+  CANDIDATE_METRIC: 'CandidateMetric',
+  /** The largest effect among a window's findings (0 = none). */
+  DRIFT_EFFECT: 'DriftEffect',
+  /** Windows that the monitor has judged (count); none for long means that nobody is watching. */
+  WINDOWS_JUDGED: 'WindowsJudged',
+} as const;
+
+/** The first `length` hexadecimal digits of the SHA-256 of some text. */
+export function shortHash(text: string, length = 12): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, length);
+}
+
+/**
+ * The name of a run, which is its execution's name and so its idempotency key.
+ *
+ * The same reason, data and evidence give the same name; at most 45 characters of `[a-z0-9-]`.
+ *
+ * @param evidence what tells two runs of the same data apart (a window's or a request's id); none for new data
+ */
+export function runId(reason: Reason, dataVersion: string, evidence?: string): string {
+  const base = `${reason}-${dataVersion.slice(0, 12)}`;
+  return evidence === undefined ? base : `${base}-${shortHash(evidence, 8)}`;
+}
+
+/** The name of a deployment's execution: one an approval. */
+export function deploymentId(version: number, approvedAt: string): string {
+  return `deploy-v${version}-${shortHash(approvedAt, 8)}`;
+}
+
+/** The SageMaker model made from a registered version; at most 63 characters for a prefix of up to 40. */
+export function modelName(prefix: string, version: number): string {
+  return `${prefix}-v${version}`;
+}
+
+/** The endpoint configuration of a registered version with these serving settings. */
+export function endpointConfigName(prefix: string, version: number, settings: unknown): string {
+  return `${prefix}-v${version}-${shortHash(JSON.stringify(settings), 8)}`;
+}
+
+/** The one variant of every endpoint; constant, because a scaling target blocks its renaming. */
+export const VARIANT_NAME = 'main';
+
+/** The version number at the end of a model package's ARN. */
+export function packageVersion(modelPackageArn: string): number {
+  return Number(modelPackageArn.slice(modelPackageArn.lastIndexOf('/') + 1));
+}
+
+/** Splits `s3://bucket/key`. */
+export function parseS3Uri(uri: string): { bucket: string; key: string } {
+  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.*)$/.exec(uri) ?? [];
+  if (bucket === undefined) {
+    throw new Error(`an S3 address must look like s3://bucket/key, got ${uri}`);
+  }
+  return { bucket, key };
+}

@@ -1,0 +1,159 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from './clock';
+
+/** Where the engine pretends to be. */
+export interface Place {
+  readonly account: string;
+  readonly region: string;
+  readonly partition: string;
+  readonly urlSuffix: string;
+}
+
+/** Who makes a call: a role of the template, an AWS service on behalf of a resource, or the person at the keyboard. */
+export type Caller =
+  | {
+      readonly kind: 'role';
+      readonly roleArn: string /** Role session, shown in messages. */;
+      readonly session?: string;
+    }
+  | {
+      readonly kind: 'service' /** e.g. `events.amazonaws.com` */;
+      readonly principal: string;
+      readonly sourceArn: string;
+    }
+  | { readonly kind: 'root' };
+
+/** One permission that a call needs: asked of the caller's policies before the call is made. */
+export interface Need {
+  /** e.g. `s3:GetObject` */
+  readonly action: string;
+  /** ARN, or `*` for actions without a resource. */
+  readonly resource: string;
+  /** Condition keys that the call sets, e.g. `iam:PassedToService`. */
+  readonly conditions?: Readonly<Record<string, string | readonly string[]>>;
+}
+
+/** A failure in the API's own terms; the gateway writes it in the caller's protocol. */
+export class ApiError extends Error {
+  constructor(
+    /** The API's error code, e.g. `ResourceInUse`. */
+    readonly code: string,
+    message: string,
+    readonly status = 400,
+    /** Further members of the error's shape. */
+    readonly details: Readonly<Record<string, unknown>> = {},
+  ) {
+    super(message);
+    this.name = code;
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the shapes of AWS requests and replies are the services' own
+export type Shape = any;
+
+export interface Operation {
+  /** What IAM must allow for this request. Several: all of them. */
+  needs(input: Shape, caller: Caller): readonly Need[];
+  /** Does it. Times are `Date`s; the gateway and the integrations write them as each protocol does. */
+  run(input: Shape, caller: Caller): Promise<Shape> | Shape;
+}
+
+/** A service of the engine. */
+export interface Service {
+  /** The SigV4 signing name, by which requests find it: `states`, `sagemaker`, `sqs` … */
+  readonly name: string;
+  /** Operations by their API name (`CreateTrainingJob`), for the JSON and query protocols and for calls from inside. */
+  readonly operations: Readonly<Record<string, Operation>>;
+  /**
+   * Handles a raw HTTP request, for REST protocols (S3, Lambda, Scheduler, SageMaker runtime).
+   * Returns false if the path is not its own.
+   */
+  handle?(request: IncomingMessage, response: ServerResponse, url: URL, caller: Caller): Promise<boolean>;
+  /** Makes the service's resources from the template's; called once, in the order of the engine's list. */
+  load?(resources: readonly Resource[]): void | Promise<void>;
+  /** Ends children and timers. */
+  stop?(): void | Promise<void>;
+}
+
+/** A resource of the template, its intrinsics resolved. */
+export interface Resource {
+  readonly stack: string;
+  readonly logicalId: string;
+  /** The construct's path, from the template's metadata; the logical id if there is none. */
+  readonly path: string;
+  /** e.g. `AWS::S3::Bucket` */
+  readonly type: string;
+  /** What `Ref` gives. */
+  readonly physicalId: string;
+  readonly arn: string;
+  readonly properties: Shape;
+}
+
+/** An event on the default bus, as a service emits it. */
+export interface BusEvent {
+  readonly source: string;
+  readonly 'detail-type': string;
+  readonly detail: Shape;
+  readonly resources?: readonly string[];
+  readonly time?: Date;
+}
+
+/** One thing that happened, for the log, the tests and the report. */
+export interface LogEntry {
+  readonly at: Date;
+  readonly service: string;
+  readonly message: string;
+  readonly detail?: Readonly<Record<string, unknown>>;
+}
+
+/** What the engine gives every service. */
+export interface Context {
+  readonly place: Place;
+  readonly clock: Clock;
+  /** The folder for this run's state; safe to delete once the engine has stopped. */
+  readonly stateDir: string;
+  /** The address that children use, e.g. `http://127.0.0.1:4566`. */
+  readonly url: () => string;
+  /** Makes a call as somebody: judged by IAM, then run. Throws {@link ApiError}. */
+  call(service: string, operation: string, input: Shape, caller: Caller): Promise<Shape>;
+  /** Throws `AccessDeniedException` (403) unless the caller may. */
+  authorize(caller: Caller, need: Need): void;
+  /** The environment that gives a child process this role's credentials and the engine's address. */
+  credentials(roleArn: string): Record<string, string>;
+  /** Sends an event from an AWS service to the default bus. */
+  emit(event: BusEvent): void;
+  /** Records a metric value, dated now. */
+  metric(
+    namespace: string,
+    name: string,
+    value: number,
+    dimensions: Readonly<Record<string, string>>,
+    unit?: string,
+  ): void;
+  /** Runs work that nobody awaits; {@link Engine.idle} waits for it, and an error in it is logged. */
+  background(label: string, work: () => Promise<void>): void;
+  log(service: string, message: string, detail?: Readonly<Record<string, unknown>>): void;
+  /** The folder or file of an asset, by the S3 key that the template names; undefined if it is none of the assembly's. */
+  asset(bucket: string, key: string): string | undefined;
+  /** A random number in [0, 1), from the engine's seed. */
+  random(): number;
+}
+
+/** How services that move data (SageMaker, Step Functions' readers) reach objects without HTTP. */
+export interface Objects {
+  /** Needs `s3:ListBucket` of the caller. In key order. */
+  list(bucket: string, prefix: string, caller: Caller): Promise<StoredObject[]>;
+  /** The path of a file with the object's bytes, not to be changed. Needs `s3:GetObject` (or `s3:GetObjectVersion`). */
+  file(bucket: string, key: string, caller: Caller, versionId?: string): Promise<string>;
+  /** Stores a file's or a buffer's bytes, and emits the event. Needs `s3:PutObject`. */
+  put(bucket: string, key: string, body: Buffer | { readonly file: string }, caller: Caller): Promise<StoredObject>;
+}
+
+export interface StoredObject {
+  readonly key: string;
+  readonly size: number;
+  /** Without quotes. */
+  readonly etag: string;
+  readonly versionId?: string;
+  readonly lastModified: Date;
+}
