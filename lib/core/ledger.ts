@@ -1,7 +1,7 @@
 import type { Problem } from './contract';
-import type { Evidence, Outcome, DeploymentOutcome, PrepareReport } from './documents';
-import type { Reason } from './names';
+import type { DeploymentOutcome, Evidence, Outcome, PrepareReport } from './documents';
 import type { Verdict } from './judge';
+import type { Reason } from './names';
 
 /**
  * The ledger: one DynamoDB table, partition key `pk` (the pipeline's name), sort key `sk`.
