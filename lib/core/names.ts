@@ -82,6 +82,16 @@ export const MetricName = {
   WINDOWS_JUDGED: 'WindowsJudged',
 } as const;
 
+/** The environment variables by which a construct tells its handlers what to use. */
+export const EnvName = {
+  /** Name of the data bucket. */
+  DATA_BUCKET: 'DATA_BUCKET',
+  /** Name of the ledger table. */
+  LEDGER_TABLE: 'LEDGER_TABLE',
+  /** The pipeline's name: partition key of the ledger, dimension of the metrics. */
+  PIPELINE: 'PIPELINE',
+} as const;
+
 /** The first `length` hexadecimal digits of the SHA-256 of some text. */
 export function shortHash(text: string, length = 12): string {
   return createHash('sha256').update(text).digest('hex').slice(0, length);

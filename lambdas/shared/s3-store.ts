@@ -1,0 +1,132 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import {
+  GetObjectCommand,
+  ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  NoSuchKey,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+
+/** An object as a listing names it. */
+export interface ListedObject {
+  readonly key: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Without quotes. */
+  readonly etag: string;
+  readonly lastModified: Date;
+}
+
+/** A part of a multipart upload, in bytes; two are in memory at a time. */
+const PART_SIZE = 16 * 2 ** 20;
+
+/** The objects of one bucket. */
+export class S3Store {
+  constructor(
+    readonly s3: S3Client,
+    readonly bucket: string,
+  ) {}
+
+  /** Reads an object of ours; fails if there is none. */
+  async getJson<T>(key: string): Promise<T> {
+    return JSON.parse(await this.getText(key));
+  }
+
+  /** Reads an object of ours; undefined if there is none. */
+  async findJson<T>(key: string): Promise<T | undefined> {
+    try {
+      return await this.getJson<T>(key);
+    } catch (error) {
+      if (error instanceof NoSuchKey) return undefined;
+      throw error;
+    }
+  }
+
+  async putJson(key: string, value: unknown): Promise<void> {
+    await this.putText(key, JSON.stringify(value), 'application/json');
+  }
+
+  async getText(key: string): Promise<string> {
+    const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
+    return Body!.transformToString();
+  }
+
+  async putText(key: string, text: string, contentType = 'text/plain'): Promise<void> {
+    await this.s3.send(new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: text, ContentType: contentType }));
+  }
+
+  /** The bytes of an object, as they come. */
+  async stream(key: string, versionId?: string): Promise<Readable> {
+    const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key, VersionId: versionId }));
+    return Body as Readable;
+  }
+
+  /** Writes an object's bytes to a file. */
+  async download(key: string, file: string, versionId?: string): Promise<void> {
+    await pipeline(await this.stream(key, versionId), createWriteStream(file));
+  }
+
+  /** Stores a file of any size, in parts if it is large. */
+  async upload(file: string, key: string, contentType = 'application/octet-stream'): Promise<void> {
+    await new Upload({
+      client: this.s3,
+      params: {
+        Bucket: this.bucket,
+        Key: key,
+        Body: createReadStream(file, { highWaterMark: 2 ** 20 }),
+        ContentType: contentType,
+      },
+      partSize: PART_SIZE,
+      queueSize: 2,
+    }).done();
+  }
+
+  /** The objects below a prefix, in key order. */
+  async list(prefix: string): Promise<ListedObject[]> {
+    const found: ListedObject[] = [];
+    let token: string | undefined;
+    do {
+      const page = await this.s3.send(
+        new ListObjectsV2Command({ Bucket: this.bucket, Prefix: prefix, ContinuationToken: token }),
+      );
+      for (const { Key, Size, ETag, LastModified } of page.Contents ?? []) {
+        found.push({ key: Key!, size: Size ?? 0, etag: unquoted(ETag), lastModified: LastModified! });
+      }
+      token = page.NextContinuationToken;
+    } while (token !== undefined);
+    return found;
+  }
+
+  /** The current versions of the objects below a prefix, in key order; deleted ones are left out. */
+  async listVersions(prefix: string): Promise<Array<ListedObject & { readonly versionId: string }>> {
+    const found: Array<ListedObject & { readonly versionId: string }> = [];
+    let KeyMarker: string | undefined;
+    let VersionIdMarker: string | undefined;
+    do {
+      const page = await this.s3.send(
+        new ListObjectVersionsCommand({ Bucket: this.bucket, Prefix: prefix, KeyMarker, VersionIdMarker }),
+      );
+      for (const { Key, Size, ETag, LastModified, VersionId, IsLatest } of page.Versions ?? []) {
+        if (!IsLatest) continue;
+        found.push({
+          key: Key!,
+          size: Size ?? 0,
+          etag: unquoted(ETag),
+          lastModified: LastModified!,
+          versionId: VersionId!,
+        });
+      }
+      KeyMarker = page.NextKeyMarker;
+      VersionIdMarker = page.NextVersionIdMarker;
+    } while (KeyMarker !== undefined);
+    return found;
+  }
+}
+
+function unquoted(etag = ''): string {
+  return etag.replaceAll('"', '');
+}
