@@ -1,5 +1,6 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import {
   GetObjectCommand,
@@ -51,8 +52,7 @@ export class S3Store {
   }
 
   async getText(key: string): Promise<string> {
-    const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
-    return Body!.transformToString();
+    return text(await this.stream(key));
   }
 
   async putText(key: string, text: string, contentType = 'text/plain'): Promise<void> {
@@ -93,8 +93,8 @@ export class S3Store {
       const page = await this.s3.send(
         new ListObjectsV2Command({ Bucket: this.bucket, Prefix: prefix, ContinuationToken: token }),
       );
-      for (const { Key, Size, ETag, LastModified } of page.Contents ?? []) {
-        found.push({ key: Key!, size: Size ?? 0, etag: unquoted(ETag), lastModified: LastModified! });
+      for (const { Key = '', Size = 0, ETag, LastModified = new Date(0) } of page.Contents ?? []) {
+        found.push({ key: Key, size: Size, etag: unquoted(ETag), lastModified: LastModified });
       }
       token = page.NextContinuationToken;
     } while (token !== undefined);
@@ -110,15 +110,17 @@ export class S3Store {
       const page = await this.s3.send(
         new ListObjectVersionsCommand({ Bucket: this.bucket, Prefix: prefix, KeyMarker, VersionIdMarker }),
       );
-      for (const { Key, Size, ETag, LastModified, VersionId, IsLatest } of page.Versions ?? []) {
-        if (!IsLatest) continue;
-        found.push({
-          key: Key!,
-          size: Size ?? 0,
-          etag: unquoted(ETag),
-          lastModified: LastModified!,
-          versionId: VersionId!,
-        });
+      for (const {
+        Key = '',
+        Size = 0,
+        ETag,
+        LastModified = new Date(0),
+        VersionId = 'null',
+        IsLatest,
+      } of page.Versions ?? []) {
+        if (IsLatest) {
+          found.push({ key: Key, size: Size, etag: unquoted(ETag), lastModified: LastModified, versionId: VersionId });
+        }
       }
       KeyMarker = page.NextKeyMarker;
       VersionIdMarker = page.NextVersionIdMarker;
