@@ -60,6 +60,8 @@ export const Events = {
   DRIFT_DETECTED: 'Perennial Drift Detected',
   /** Somebody asks for a run; detail: {@link import('./documents').RunRequestedDetail}. */
   RUN_REQUESTED: 'Perennial Run Requested',
+  /** The time for a scheduled run has come; sent by EventBridge Scheduler to the controller's queue; no detail but the pipeline. */
+  SCHEDULE: 'Perennial Schedule',
   /** A run ended; detail: {@link import('./documents').RunEndedDetail}. */
   RUN_ENDED: 'Perennial Run Ended',
   /** A deployment ended; detail: {@link import('./documents').DeploymentEndedDetail}. */

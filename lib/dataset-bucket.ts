@@ -1,0 +1,49 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+
+/** Properties of a {@link DatasetBucket}. */
+export interface DatasetBucketProps {
+  /**
+   * What happens to the data when the stack is deleted. `DESTROY` deletes an empty bucket only.
+   *
+   * @default RemovalPolicy.RETAIN
+   */
+  readonly removalPolicy?: RemovalPolicy;
+
+  /**
+   * The bucket that receives the server access logs.
+   *
+   * @default - no access logs are written
+   */
+  readonly accessLogs?: s3.IBucket;
+}
+
+/**
+ * Holds the data of a pipeline: what is uploaded, what runs make of it, what the endpoint was asked.
+ *
+ * Defines one bucket: versioned, so that a run's snapshot can name exactly what it read; encrypted;
+ * closed to the public and to connections without TLS; telling EventBridge about every object.
+ */
+export class DatasetBucket extends Construct {
+  /** The bucket. */
+  public readonly bucket: s3.Bucket;
+
+  constructor(scope: Construct, id: string, props: DatasetBucketProps = {}) {
+    super(scope, id);
+    this.bucket = new s3.Bucket(this, 'Resource', {
+      versioned: true,
+      encryption: s3.BucketEncryption.S3_MANAGED,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      serverAccessLogsBucket: props.accessLogs,
+      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
+    });
+    // `eventBridgeEnabled` would bring a custom resource with a function of its own for this one property.
+    (this.bucket.node.defaultChild as s3.CfnBucket).notificationConfiguration = {
+      eventBridgeConfiguration: { eventBridgeEnabled: true },
+    };
+  }
+}

@@ -1,0 +1,49 @@
+import { Names, RemovalPolicy } from 'aws-cdk-lib';
+import * as sagemaker from 'aws-cdk-lib/aws-sagemaker';
+import { Construct } from 'constructs';
+import { refuse } from './private/validate';
+
+/** Properties of a {@link ModelRegistry}. */
+export interface ModelRegistryProps {
+  /**
+   * The name of the model package group: 1 to 63 of letters, digits and hyphens.
+   *
+   * @default - made from the construct's path
+   */
+  readonly groupName?: string;
+
+  /**
+   * What happens to the group when the stack is deleted; SageMaker refuses to delete a group that has versions.
+   *
+   * @default RemovalPolicy.RETAIN
+   */
+  readonly removalPolicy?: RemovalPolicy;
+}
+
+/**
+ * Holds the versions of one model with their lineage, and whether each is approved.
+ *
+ * Defines one model package group. Training registers here, and an approval here starts a deployment:
+ * that is all the two know of each other.
+ */
+export class ModelRegistry extends Construct {
+  /** The group. */
+  public readonly group: sagemaker.CfnModelPackageGroup;
+
+  /** The group's name. */
+  public readonly groupName: string;
+
+  constructor(scope: Construct, id: string, props: ModelRegistryProps = {}) {
+    super(scope, id);
+    this.groupName = props.groupName ?? Names.uniqueResourceName(this, { maxLength: 63, separator: '-' }).toLowerCase();
+    refuse(this, [
+      !/^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$/.test(this.groupName) &&
+        `groupName must be 1 to 63 letters, digits and inner hyphens, got '${this.groupName}'`,
+    ]);
+    this.group = new sagemaker.CfnModelPackageGroup(this, 'Resource', {
+      modelPackageGroupName: this.groupName,
+      modelPackageGroupDescription: `Versions of ${this.node.path}`,
+    });
+    this.group.applyRemovalPolicy(props.removalPolicy ?? RemovalPolicy.RETAIN);
+  }
+}

@@ -1,0 +1,50 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import type * as iam from 'aws-cdk-lib/aws-iam';
+import { Construct } from 'constructs';
+
+/** Properties of a {@link RunLedger}. */
+export interface RunLedgerProps {
+  /**
+   * What happens to the ledger when the stack is deleted.
+   *
+   * @default RemovalPolicy.RETAIN
+   */
+  readonly removalPolicy?: RemovalPolicy;
+}
+
+/**
+ * Remembers every run, attempt, verdict, deployment and decision with its evidence.
+ *
+ * Defines one table, which several pipelines may share: its partition key is the pipeline's name.
+ */
+export class RunLedger extends Construct {
+  /** The table. */
+  public readonly table: dynamodb.Table;
+
+  constructor(scope: Construct, id: string, props: RunLedgerProps = {}) {
+    super(scope, id);
+    this.table = new dynamodb.Table(this, 'Resource', {
+      partitionKey: { name: 'pk', type: dynamodb.AttributeType.STRING },
+      sortKey: { name: 'sk', type: dynamodb.AttributeType.STRING },
+      billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
+    });
+  }
+
+  /** Allows to append facts. */
+  public grantAppend(grantee: iam.IGrantable): iam.Grant {
+    return this.table.grant(grantee, 'dynamodb:PutItem');
+  }
+
+  /** Allows to read facts, one or in order. */
+  public grantRead(grantee: iam.IGrantable): iam.Grant {
+    return this.table.grant(grantee, 'dynamodb:GetItem', 'dynamodb:Query');
+  }
+
+  /** Allows to take, change and free leases. */
+  public grantLease(grantee: iam.IGrantable): iam.Grant {
+    return this.table.grant(grantee, 'dynamodb:GetItem', 'dynamodb:UpdateItem');
+  }
+}

@@ -1,0 +1,35 @@
+import { Duration } from 'aws-cdk-lib';
+import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+
+/**
+ * For calls that SageMaker throttles, and for things it has just made and does not find yet
+ * (model, configuration, endpoint): 3, 6, 12, 24, 48 s, so a minute and a half.
+ * The generic names stand for throttling, validation and access alike; a wrong request
+ * therefore fails after that time, with its own message.
+ */
+export const SAGEMAKER_RETRY: sfn.RetryProps = {
+  errors: ['SageMaker.AmazonSageMakerException', 'SageMaker.SageMakerException', 'ThrottlingException'],
+  interval: Duration.seconds(3),
+  maxAttempts: 5,
+  backoffRate: 2,
+  maxDelay: Duration.minutes(1),
+  jitterStrategy: sfn.JitterType.FULL,
+};
+
+/** For faults of the services themselves, not of what they were asked: 2, 4, 8, 16, 32, 60 s. */
+export const SERVICE_RETRY: sfn.RetryProps = {
+  errors: [
+    'Lambda.ClientExecutionTimeoutException',
+    'Lambda.ServiceException',
+    'Lambda.AWSLambdaException',
+    'Lambda.SdkClientException',
+    'Lambda.TooManyRequestsException',
+    'DynamoDB.InternalServerErrorException',
+    'DynamoDB.ProvisionedThroughputExceededException',
+  ],
+  interval: Duration.seconds(2),
+  maxAttempts: 6,
+  backoffRate: 2,
+  maxDelay: Duration.minutes(1),
+  jitterStrategy: sfn.JitterType.FULL,
+};
