@@ -92,6 +92,18 @@ export const EnvName = {
   LEDGER_TABLE: 'LEDGER_TABLE',
   /** The pipeline's name: partition key of the ledger, dimension of the metrics. */
   PIPELINE: 'PIPELINE',
+  /** The handler's rules, as JSON; its type stands in `lambdas/README.md`. */
+  SETTINGS: 'SETTINGS',
+  /** ARN of the training machine. */
+  TRAINING_MACHINE: 'TRAINING_MACHINE',
+  /** ARN of the deployment machine. */
+  DEPLOYMENT_MACHINE: 'DEPLOYMENT_MACHINE',
+  /** Name of the group that models are registered in. */
+  MODEL_PACKAGE_GROUP: 'MODEL_PACKAGE_GROUP',
+  /** Name of the endpoint; its models and configurations are named `<endpoint>-v<version>…`. */
+  ENDPOINT_NAME: 'ENDPOINT_NAME',
+  /** ARN of the role that a champion's model is made again with, should somebody have deleted it. */
+  SCORING_ROLE: 'SCORING_ROLE',
 } as const;
 
 /** The first `length` hexadecimal digits of the SHA-256 of some text. */
