@@ -1,3 +1,4 @@
+export * from './assess';
 export * from './contract';
 export * from './documents';
 export * from './errors';
@@ -5,3 +6,4 @@ export * from './judge';
 export * from './ledger';
 export * from './names';
 export * from './profile';
+export * from './random';

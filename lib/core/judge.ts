@@ -1,4 +1,5 @@
 import type { Problem } from './contract';
+import type { HoldoutLabels, JudgeRules } from './documents';
 
 /** INCONCLUSIVE and WORSE keep the champion. */
 export const VERDICTS = ['BETTER', 'NOT_WORSE', 'INCONCLUSIVE', 'WORSE', 'FIRST', 'FIRST_REFUSED'] as const;
@@ -14,6 +15,8 @@ export interface Judgement {
   readonly higherIsBetter: boolean;
   readonly rows: number;
   readonly candidate: number;
+  /** Standard error of {@link candidate}. */
+  readonly candidateError: number;
   readonly champion?: number;
   readonly championVersion?: number;
   /** Improvement of the candidate over the champion, positive is better; for a first model, the candidate's metric itself. */
@@ -34,4 +37,20 @@ export interface Judgement {
   }>;
   /** One sentence a person understands. */
   readonly because: string;
+}
+
+/** What a judgement is made of: row for row the truth and the scores of both models. */
+export interface JudgeInput {
+  readonly problem: Problem;
+  readonly labels: ArrayLike<number>;
+  readonly candidate: ArrayLike<number>;
+  /** Absent for a first model. */
+  readonly champion?: { readonly version: number; readonly scores: ArrayLike<number> };
+  readonly slices: HoldoutLabels['slices'];
+  readonly rules: JudgeRules;
+}
+
+/** Decides whether a candidate may replace the champion. */
+export function judge(input: JudgeInput): Judgement {
+  throw new Error(`not written yet: judge ${input.problem}`);
 }
