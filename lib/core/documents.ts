@@ -1,5 +1,5 @@
 import type { Contract } from './contract';
-import type { Judgement } from './judge';
+import type { Judgement, Verdict } from './judge';
 import type { Reason } from './names';
 import type { Histogram, Profile } from './profile';
 
@@ -18,6 +18,8 @@ export interface Snapshot {
   readonly dataVersion: string;
   /** In key order. */
   readonly files: readonly SnapshotFile[];
+  /** Keys that were there but are not trained on, because a run could not use this version of them. */
+  readonly leftOut?: readonly string[];
 }
 
 /** Why a run was started: one entry a trigger. */
@@ -134,6 +136,12 @@ export interface JudgeRequest {
   readonly champion?: ModelVersion;
   readonly rules: JudgeRules;
 }
+/** What the training machine does with the judgement. */
+export interface JudgeReport {
+  readonly verdict: Verdict;
+  readonly promote: boolean;
+  readonly because: string;
+}
 /** What a candidate must show; see `judge`. */
 export interface JudgeRules {
   /** Compared metric; a default per problem if absent. */
@@ -239,6 +247,8 @@ export interface RunRequestedDetail {
 export interface DriftDetail {
   readonly pipeline: string;
   readonly windowId: string;
+  /** ISO end of the window; the same in every copy of the event. */
+  readonly windowEnd: string;
   readonly version: number;
   /** Key of the monitor's report in the data bucket. */
   readonly reportKey: string;

@@ -1,5 +1,5 @@
 import type { Problem } from './contract';
-import type { DeploymentOutcome, Evidence, Outcome, PrepareReport } from './documents';
+import type { DeploymentInput, DeploymentOutcome, Evidence, Outcome, PrepareReport, TrainingInput } from './documents';
 import type { Verdict } from './judge';
 import type { Reason } from './names';
 
@@ -20,9 +20,12 @@ import type { Reason } from './names';
  * | `DEPLOYMENT#<started>#<deployment>` | {@link DeploymentEnded} |
  * | `MONITOR#<window end>#<window>` | {@link WindowJudged} |
  * | `DECISION#<event time>#<event id>` | {@link Decision} |
+ * | `DECISION#<event time>#<event id>#LATER` | {@link Decision}: what became of a trigger that was remembered |
+ * | `REFUSED#<key>#<version id>` | {@link RefusedFile} |
  *
- * Two kinds of items change in place: `LEASE#<training or deployment>` ({@link Lease}) and
- * `WATCH#<version>` (the monitor's running evidence about a model version).
+ * Two kinds of items change in place: `LEASE#<training or deployment>` ({@link Lease},
+ * {@link DeploymentLease}) and `WATCH#<version>` (the monitor's running evidence about a model
+ * version). They carry a `revision`: who writes names the one it has read.
  */
 export const LedgerKey = {
   run: (startedAt: string, runId: string, fact: 'START' | 'PREPARED' | `ATTEMPT#${string}` | 'VERDICT' | 'END') =>
@@ -30,6 +33,9 @@ export const LedgerKey = {
   deployment: (startedAt: string, deploymentId: string) => `DEPLOYMENT#${startedAt}#${deploymentId}`,
   monitor: (windowEnd: string, windowId: string) => `MONITOR#${windowEnd}#${windowId}`,
   decision: (at: string, eventId: string) => `DECISION#${at}#${eventId}`,
+  /** What became of a trigger that was remembered, if no run served it. */
+  decisionLater: (at: string, eventId: string) => `DECISION#${at}#${eventId}#LATER`,
+  refused: (key: string, versionId: string) => `REFUSED#${key}#${versionId}`,
   lease: (of: 'training' | 'deployment') => `LEASE#${of}`,
   watch: (version: number) => `WATCH#${version}`,
 } as const;
@@ -119,7 +125,17 @@ export interface Decision extends Fact {
   readonly because: string;
 }
 
-/** Who may run now, and what waits. */
+/** A version of an uploaded file that no run can use; snapshots leave it out. */
+export interface RefusedFile extends Fact {
+  readonly key: string;
+  readonly versionId: string;
+  /** The run that failed because of it. */
+  readonly runId: string;
+  /** What is wrong with it, and what its owner can do. */
+  readonly because: string;
+}
+
+/** Who may train now, and what waits. */
 export interface Lease {
   /** The id of the run or deployment that holds it; absent if free. */
   readonly holder?: string;
@@ -137,4 +153,30 @@ export interface Lease {
   readonly unpromoted: number;
   /** The data version of the last run that began, so that nothing is trained twice. */
   readonly lastDataVersion?: string;
+  /** The last run that was decided on. */
+  readonly lastRun?: {
+    readonly runId: string;
+    readonly input: TrainingInput;
+    readonly outcome?: Outcome;
+    /** Whether the good files of a run that failed because of bad ones wait again. */
+    readonly requeued?: boolean;
+  };
+  /** Whether {@link lastRun} has been decided on but perhaps not started; whoever comes next starts it. */
+  readonly unstarted?: boolean;
+  /** Decisions that are taken but perhaps not written yet; whoever comes next writes them. */
+  readonly outbox?: readonly Decision[];
+}
+
+/** Who may deploy now, and what waits. */
+export interface DeploymentLease {
+  /** The id of the deployment that holds it; absent if free. */
+  readonly holder?: string;
+  /** ISO; a lease that is older is free. */
+  readonly expiresAt?: string;
+  /** The newest approval that came meanwhile; older ones are superseded. */
+  readonly wanted?: DeploymentInput;
+  /** The last approval that was acted on. */
+  readonly last?: DeploymentInput;
+  /** Whether {@link last} has been decided on but perhaps not started; whoever comes next starts it. */
+  readonly unstarted?: boolean;
 }
