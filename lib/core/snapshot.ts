@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import type { Snapshot, SnapshotFile } from './documents';
+import { ErrorName, PerennialError } from './errors';
+import { Prefix } from './names';
+
+/** An object of the data bucket, as a listing of its current versions names it. */
+export interface ListedFile extends SnapshotFile {
+  readonly lastModified: Date;
+}
+
+/** What of a listing is to be trained on. */
+export interface FreezeOptions {
+  /** Versions that no run can use. */
+  readonly refused?: ReadonlyArray<{ readonly key: string; readonly versionId: string }>;
+  /** Only the newest so many files, by time of upload, then by key; all, if absent. */
+  readonly newestFiles?: number;
+}
+
+/** Below these prefixes lies what is trained on. */
+export const DATA_PREFIXES = [Prefix.INCOMING, Prefix.TRUTH] as const;
+
+/** Whether a key names a file of training data; folders' markers do not. */
+export function isData(key: string): boolean {
+  return DATA_PREFIXES.some((prefix) => key.startsWith(prefix)) && !key.endsWith('/');
+}
+
+/** Where a snapshot lies in the data bucket. */
+export function snapshotKey(dataVersion: string): string {
+  return `${Prefix.SNAPSHOTS}${dataVersion}.json`;
+}
+
+/** Freezes a listing: the same files give the same data version, whatever their order. */
+export function freeze(listing: readonly ListedFile[], options: FreezeOptions = {}): Snapshot {
+  const data = listing.filter(({ key }) => isData(key));
+  const refused = new Set(options.refused?.map(idOf));
+  const newest = data
+    .filter((file) => !refused.has(idOf(file)))
+    .sort((a, b) => b.lastModified.getTime() - a.lastModified.getTime() || compare(b.key, a.key))
+    .slice(0, options.newestFiles);
+  const files = newest
+    .map(({ key, versionId, size, etag }) => ({ key, versionId, size, etag }))
+    .sort((a, b) => compare(a.key, b.key));
+  const leftOut = data.filter((file) => refused.has(idOf(file))).map(({ key }) => key);
+  return { dataVersion: dataVersion(files), files, ...(leftOut.length > 0 && { leftOut: leftOut.sort(compare) }) };
+}
+
+/** Refuses a document that is no snapshot, or that somebody has edited. */
+export function parseSnapshot(document: unknown, key: string): Snapshot {
+  const snapshot = document as Partial<Snapshot> | null | undefined;
+  const files = snapshot?.files;
+  if (typeof snapshot?.dataVersion !== 'string' || !Array.isArray(files) || !files.every(isSnapshotFile)) {
+    throw new PerennialError(
+      ErrorName.INVALID_DOCUMENT,
+      `${key} must be a snapshot with dataVersion and files, as below ${Prefix.SNAPSHOTS}, got something else`,
+    );
+  }
+  const expected = dataVersion(files);
+  if (snapshot.dataVersion !== expected) {
+    throw new PerennialError(
+      ErrorName.INVALID_DOCUMENT,
+      `${key} must have the data version of its files, ${expected}, got ${snapshot.dataVersion}; snapshots are never edited`,
+    );
+  }
+  return snapshot as Snapshot;
+}
+
+/** The bytes of a snapshot's files together. */
+export function snapshotBytes(snapshot: Snapshot): number {
+  return snapshot.files.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** SHA-256 over one line a file. */
+function dataVersion(files: readonly SnapshotFile[]): string {
+  const lines = files.map(({ key, versionId, size, etag }) => JSON.stringify([key, versionId, size, etag]));
+  return createHash('sha256').update(lines.join('\n')).digest('hex');
+}
+
+function isSnapshotFile(file: Partial<SnapshotFile> | null): boolean {
+  return (
+    typeof file?.key === 'string' &&
+    typeof file.versionId === 'string' &&
+    typeof file.size === 'number' &&
+    typeof file.etag === 'string'
+  );
+}
+
+function idOf({ key, versionId }: { readonly key: string; readonly versionId: string }): string {
+  return JSON.stringify([key, versionId]);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ErrorName } from '../../lib/core/errors';
+import { freeze, isData, type ListedFile, parseSnapshot, snapshotBytes } from '../../lib/core/snapshot';
+
+function file(key: string, day = 1, versionId = 'v1'): ListedFile {
+  return { key, versionId, size: 10, etag: `e-${key}`, lastModified: new Date(Date.UTC(2026, 0, day)) };
+}
+
+describe('freeze', () => {
+  test('lists data in key order, and its version does not depend on the order of the listing', () => {
+    const files = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 5 }).map((name) => `incoming/${name}x`));
+    fc.assert(
+      fc.property(files, (keys) => {
+        const listing = keys.map((key) => file(key));
+        const there = freeze(listing);
+        const back = freeze([...listing].reverse());
+        expect(back).toEqual(there);
+        expect(there.files.map(({ key }) => key)).toEqual([...keys].sort());
+      }),
+    );
+  });
+
+  test('gives another version when a file has changed, come or gone', () => {
+    const before = freeze([file('incoming/a.csv')]).dataVersion;
+
+    expect(freeze([file('incoming/a.csv', 1, 'v2')]).dataVersion).not.toBe(before);
+    expect(freeze([file('incoming/a.csv'), file('truth/b.csv')]).dataVersion).not.toBe(before);
+    expect(freeze([]).dataVersion).not.toBe(before);
+    expect(freeze([file('incoming/a.csv', 9)]).dataVersion).toBe(before); // uploaded when, does not matter
+  });
+
+  test('leaves out what is no data', () => {
+    const { files } = freeze([file('incoming/'), file('incoming/2026/'), file('runs/x.csv'), file('truth/a.csv')]);
+
+    expect(files.map(({ key }) => key)).toEqual(['truth/a.csv']);
+    expect(isData('incoming/a.csv')).toBe(true);
+    expect(isData('incoming/folder/')).toBe(false);
+  });
+
+  test('leaves out a refused version and names it, but takes the next version of the same file', () => {
+    const refused = [{ key: 'incoming/bad.csv', versionId: 'v1' }];
+
+    const first = freeze([file('incoming/bad.csv'), file('incoming/good.csv')], { refused });
+    expect(first.files.map(({ key }) => key)).toEqual(['incoming/good.csv']);
+    expect(first.leftOut).toEqual(['incoming/bad.csv']);
+
+    const mended = freeze([file('incoming/bad.csv', 1, 'v2'), file('incoming/good.csv')], { refused });
+    expect(mended.files).toHaveLength(2);
+    expect(mended.leftOut).toBeUndefined();
+  });
+
+  test('takes the newest files, of equally new ones the last by key, and lists them in key order', () => {
+    const listing = [file('incoming/a.csv', 3), file('incoming/b.csv', 1), file('incoming/c.csv', 1)];
+
+    expect(freeze(listing, { newestFiles: 2 }).files.map(({ key }) => key)).toEqual([
+      'incoming/a.csv',
+      'incoming/c.csv',
+    ]);
+  });
+
+  test('does not let a refused file take the place of a good one among the newest', () => {
+    const listing = [file('incoming/a.csv', 1), file('incoming/bad.csv', 2)];
+    const refused = [{ key: 'incoming/bad.csv', versionId: 'v1' }];
+
+    expect(freeze(listing, { refused, newestFiles: 1 }).files.map(({ key }) => key)).toEqual(['incoming/a.csv']);
+  });
+});
+
+describe('parseSnapshot', () => {
+  const snapshot = freeze([file('incoming/a.csv'), file('incoming/b.csv')]);
+
+  test('gives back what was frozen', () => {
+    expect(parseSnapshot(JSON.parse(JSON.stringify(snapshot)), 'snapshots/x.json')).toEqual(snapshot);
+    expect(snapshotBytes(snapshot)).toBe(20);
+  });
+
+  test('refuses a document that was edited', () => {
+    const edited = { ...snapshot, files: snapshot.files.slice(1) };
+
+    expect(() => parseSnapshot(edited, 'snapshots/x.json')).toThrow(
+      expect.objectContaining({ name: ErrorName.INVALID_DOCUMENT, message: expect.stringContaining('never edited') }),
+    );
+  });
+
+  test.each([
+    null,
+    1,
+    {},
+    { dataVersion: 'x' },
+    { dataVersion: 'x', files: [{}] },
+    { dataVersion: 'x', files: [null] },
+  ])('refuses %j', (document) => {
+    expect(() => parseSnapshot(document, 'runs/x.json')).toThrow('runs/x.json must be a snapshot');
+  });
+});
