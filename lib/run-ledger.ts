@@ -38,13 +38,13 @@ export class RunLedger extends Construct {
     return this.table.grant(grantee, 'dynamodb:PutItem');
   }
 
-  /** Allows to read facts, one or in order. */
-  public grantRead(grantee: iam.IGrantable): iam.Grant {
-    return this.table.grant(grantee, 'dynamodb:GetItem', 'dynamodb:Query');
+  /** Allows to read facts in order. */
+  public grantQuery(grantee: iam.IGrantable): iam.Grant {
+    return this.table.grant(grantee, 'dynamodb:Query');
   }
 
-  /** Allows to take, change and free leases. */
+  /** Allows to read and replace what changes in place: leases, and the monitor's running evidence. */
   public grantLease(grantee: iam.IGrantable): iam.Grant {
-    return this.table.grant(grantee, 'dynamodb:GetItem', 'dynamodb:UpdateItem');
+    return this.table.grant(grantee, 'dynamodb:GetItem', 'dynamodb:PutItem');
   }
 }

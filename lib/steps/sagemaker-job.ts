@@ -7,7 +7,11 @@ import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
 /** The kinds of jobs that Step Functions can start and wait for. */
 const KINDS = {
   TrainingJob: { arn: 'training-job', rule: 'StepFunctionsGetEventsForSageMakerTrainingJobsRule', passesRole: true },
-  TransformJob: { arn: 'transform-job', rule: 'StepFunctionsGetEventsForSageMakerTransformJobsRule', passesRole: false },
+  TransformJob: {
+    arn: 'transform-job',
+    rule: 'StepFunctionsGetEventsForSageMakerTransformJobsRule',
+    passesRole: false,
+  },
 } as const;
 
 export interface SageMakerJobProps extends sfn.TaskStateJsonataBaseProps {

@@ -1,7 +1,7 @@
 import * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import * as targets from 'aws-cdk-lib/aws-scheduler-targets';
 import type { Construct } from 'constructs';
-import { Events } from '../core/names';
+import { scheduleInput } from '../private/schedule-input';
 import type { ITrigger, TriggerTarget } from './trigger';
 
 /** Starts a run at given times, whether or not anything has changed. */
@@ -15,13 +15,7 @@ export class ScheduleTrigger implements ITrigger {
       schedule: this.schedule,
       target: new targets.SqsSendMessage(target.queue, {
         deadLetterQueue: target.deadLetterQueue,
-        input: scheduler.ScheduleTargetInput.fromObject({
-          source: Events.SOURCE,
-          'detail-type': Events.SCHEDULE,
-          id: scheduler.ContextAttribute.executionId,
-          time: scheduler.ContextAttribute.scheduledTime,
-          detail: { pipeline: target.pipelineName },
-        }),
+        input: scheduleInput(target.pipelineName),
       }),
     });
   }

@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { ContinuousTraining, DataContract, Trainer } from '../../lib';
+
+/** Predicts whether a flight arrives more than 15 minutes late. */
+export class FlightsStack extends Stack {
+  readonly flights: ContinuousTraining;
+
+  constructor(scope: Construct, id: string, props?: StackProps) {
+    super(scope, id, props);
+    // #region flights
+    this.flights = new ContinuousTraining(this, 'Flights', {
+      pipelineName: 'flights',
+      contract: DataContract.fromFile(join('examples', 'flights', 'contract.json')),
+      trainer: Trainer.xgboost({
+        instanceType: 'ml.g4dn.xlarge',
+        hyperparameters: { num_round: '100', max_depth: '8', eta: '0.2' },
+      }),
+      newestFiles: 2,
+      monitorInterval: Duration.hours(1),
+    });
+    // #endregion
+  }
+}

@@ -1,0 +1,209 @@
+import { Duration, Size, Stack } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as events from 'aws-cdk-lib/aws-events';
+import * as targets from 'aws-cdk-lib/aws-events-targets';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as s3 from 'aws-cdk-lib/aws-s3';
+import * as scheduler from 'aws-cdk-lib/aws-scheduler';
+import * as schedulerTargets from 'aws-cdk-lib/aws-scheduler-targets';
+import * as sns from 'aws-cdk-lib/aws-sns';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { ASSESS_DEFAULTS } from './core/assess';
+import type { MonitorRules } from './core/documents';
+import { EnvName, Events, METRICS_NAMESPACE, MetricName, Prefix } from './core/names';
+import { grantList, grantObjects } from './private/grants';
+import { Handler } from './private/handler';
+import { scheduleInput } from './private/schedule-input';
+import { outside, refuse } from './private/validate';
+import type { RunLedger } from './run-ledger';
+
+/** Properties of a {@link DriftMonitor}. */
+export interface DriftMonitorProps {
+  /** The bucket with captured requests (`capture/`), true outcomes (`truth/`) and the models' baselines (`runs/`). */
+  readonly data: s3.IBucket;
+
+  /** Where windows are recorded, and which model serves is read. */
+  readonly ledger: RunLedger;
+
+  /** The pipeline's name in the ledger, in events and in metrics. */
+  readonly pipelineName: string;
+
+  /** The endpoint that is watched. */
+  readonly endpointName: string;
+
+  /**
+   * How often captured requests are judged; an upload of true outcomes is judged at once.
+   *
+   * @default Duration.hours(1)
+   */
+  readonly interval?: Duration;
+
+  /**
+   * How far back captured requests are looked for, to join true outcomes with.
+   *
+   * @default Duration.days(45)
+   */
+  readonly lookBack?: Duration;
+
+  /**
+   * The chance of any significant finding in a window without drift, shared among all findings; above 0 and below 1.
+   *
+   * @default 0.05
+   */
+  readonly falseAlarm?: number;
+
+  /**
+   * Windows without drift between two false alarms, on average and at least.
+   *
+   * @default 720
+   */
+  readonly runLength?: number;
+
+  /**
+   * From which shift of a feature's or the scores' distribution on it matters (population stability index, nats).
+   *
+   * @default 0.1
+   */
+  readonly shift?: number;
+
+  /**
+   * From which drop of AUC or accuracy on it matters.
+   *
+   * @default 0.02
+   */
+  readonly drop?: number;
+}
+
+/**
+ * Compares what a model is asked, what it answers and what turns out true with what it was trained on.
+ *
+ * Defines the function that judges a window, the schedule and the rule that run it, the topic that tells people,
+ * and an alarm for the case that nobody is watching any more. A drift verdict is an event, which a
+ * {@link RetrainController} turns into a run.
+ */
+export class DriftMonitor extends Construct {
+  /** The function that judges. */
+  public readonly handler: lambda.Function;
+
+  /** Runs the function from time to time. */
+  public readonly schedule: scheduler.Schedule;
+
+  /** Runs the function when true outcomes are uploaded. */
+  public readonly truth: events.Rule;
+
+  /** Where uploads and windows go that could not be judged. */
+  public readonly deadLetterQueue: sqs.Queue;
+
+  /** Tells data engineers and experimenters of drift: subscribe to it. */
+  public readonly feedback: sns.Topic;
+
+  /** Fires when no window has been judged for a day. */
+  public readonly staleAlarm: cloudwatch.Alarm;
+
+  constructor(scope: Construct, id: string, props: DriftMonitorProps) {
+    super(scope, id);
+    const { data, ledger, pipelineName, endpointName } = props;
+    const stack = Stack.of(this);
+    const interval = props.interval ?? Duration.hours(1);
+    const rules: MonitorRules = {
+      lookBackDays: (props.lookBack ?? Duration.days(45)).toDays({ integral: false }),
+      assess: {
+        ...ASSESS_DEFAULTS,
+        falseAlarm: props.falseAlarm ?? ASSESS_DEFAULTS.falseAlarm,
+        runLength: props.runLength ?? ASSESS_DEFAULTS.runLength,
+        shift: props.shift ?? ASSESS_DEFAULTS.shift,
+        drop: props.drop ?? ASSESS_DEFAULTS.drop,
+      },
+    };
+    refuse(this, [
+      outside(interval.toMinutes({ integral: false }), 1, 60 * 24 * 365) &&
+        `interval must be 1 minute to 365 days, got ${interval.toHumanString()}`,
+      outside(rules.lookBackDays, 0.01, 365) && `lookBack must be at most 365 days, got ${rules.lookBackDays} days`,
+      outside(rules.assess.falseAlarm, 1e-6, 0.5) && `falseAlarm must be 0.000001 to 0.5, got ${props.falseAlarm}`,
+      outside(rules.assess.runLength, 1, 1e9) && `runLength must be at least 1, got ${props.runLength}`,
+      outside(rules.assess.shift, 1e-6, 100) && `shift must be above 0, got ${props.shift}`,
+      outside(rules.assess.drop, 1e-6, 1) && `drop must be above 0 and at most 1, got ${props.drop}`,
+    ]);
+
+    this.deadLetterQueue = new sqs.Queue(this, 'DeadLetters', {
+      encryption: sqs.QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    });
+    const handler = new Handler(this, 'Handler', {
+      bundle: 'data',
+      entry: 'monitor.handler',
+      description: 'Judges whether what the model sees is what it learnt (lambdas/monitor.ts)',
+      timeout: Duration.minutes(15),
+      memorySize: 3008,
+      ephemeralStorageSize: Size.gibibytes(4),
+      deadLetterQueue: this.deadLetterQueue,
+      environment: {
+        [EnvName.DATA_BUCKET]: data.bucketName,
+        [EnvName.LEDGER_TABLE]: ledger.table.tableName,
+        [EnvName.PIPELINE]: pipelineName,
+        [EnvName.ENDPOINT_NAME]: endpointName,
+        [EnvName.SETTINGS]: JSON.stringify(rules),
+      },
+    });
+    this.handler = handler.function;
+    grantList(handler.role, data, [Prefix.CAPTURE]);
+    grantObjects(handler.role, data, ['s3:GetObject'], [Prefix.CAPTURE, Prefix.RUNS]);
+    grantObjects(handler.role, data, ['s3:GetObjectVersion'], [Prefix.TRUTH]);
+    grantObjects(handler.role, data, ['s3:PutObject'], [Prefix.MONITOR]);
+    ledger.grantQuery(handler.role);
+    ledger.grantLease(handler.role);
+    handler.role.addToPolicy(
+      new iam.PolicyStatement({
+        actions: ['events:PutEvents'],
+        resources: [stack.formatArn({ service: 'events', resource: 'event-bus', resourceName: 'default' })],
+      }),
+    );
+
+    this.schedule = new scheduler.Schedule(this, 'Schedule', {
+      description: 'Judges what was captured',
+      schedule: scheduler.ScheduleExpression.rate(interval),
+      target: new schedulerTargets.LambdaInvoke(this.handler, {
+        deadLetterQueue: this.deadLetterQueue,
+        input: scheduleInput(pipelineName),
+      }),
+    });
+    this.truth = new events.Rule(this, 'Truth', {
+      description: 'An upload of true outcomes is judged at once',
+      eventPattern: {
+        source: ['aws.s3'],
+        detailType: ['Object Created'],
+        detail: { bucket: { name: [data.bucketName] }, object: { key: [{ prefix: Prefix.TRUTH }] } },
+      },
+      targets: [new targets.LambdaFunction(this.handler, { deadLetterQueue: this.deadLetterQueue })],
+    });
+
+    this.feedback = new sns.Topic(this, 'Feedback', { enforceSSL: true });
+    new events.Rule(this, 'TellPeople', {
+      description: 'Drift is told to the people who work on data and experiments',
+      eventPattern: {
+        source: [Events.SOURCE],
+        detailType: [Events.DRIFT_DETECTED],
+        detail: { pipeline: [pipelineName] },
+      },
+      targets: [new targets.SnsTopic(this.feedback, { deadLetterQueue: this.deadLetterQueue })],
+    });
+
+    this.staleAlarm = new cloudwatch.Alarm(this, 'StaleAlarm', {
+      alarmDescription: `Nothing of ${pipelineName} has been judged for a day: look at the monitor's log and dead-letter queue`,
+      metric: new cloudwatch.Metric({
+        namespace: METRICS_NAMESPACE,
+        metricName: MetricName.WINDOWS_JUDGED,
+        dimensionsMap: { Pipeline: pipelineName },
+        statistic: cloudwatch.Stats.SUM,
+        period: Duration.days(1),
+      }),
+      comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+      threshold: 1,
+      evaluationPeriods: 1,
+      treatMissingData: cloudwatch.TreatMissingData.BREACHING,
+    });
+  }
+}

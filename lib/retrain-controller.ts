@@ -1,0 +1,182 @@
+import { Duration } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as events from 'aws-cdk-lib/aws-events';
+import * as targets from 'aws-cdk-lib/aws-events-targets';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as s3 from 'aws-cdk-lib/aws-s3';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { Construct } from 'constructs';
+import type { ControllerRules } from './core/controller';
+import { EnvName, Events, Prefix } from './core/names';
+import { grantList, grantObjects } from './private/grants';
+import { Handler } from './private/handler';
+import { TriggerQueue } from './private/trigger-queue';
+import { outside, refuse } from './private/validate';
+import type { RunLedger } from './run-ledger';
+import { DriftTrigger, NewDataTrigger, RequestTrigger } from './triggers/events';
+import type { ITrigger } from './triggers/trigger';
+
+/** Properties of a {@link RetrainController}. */
+export interface RetrainControllerProps {
+  /** The bucket of the pipeline's data. */
+  readonly data: s3.IBucket;
+
+  /** Where decisions and the lease are kept. */
+  readonly ledger: RunLedger;
+
+  /** The pipeline's name in the ledger and in events. */
+  readonly pipelineName: string;
+
+  /** The training machine. */
+  readonly machine: sfn.IStateMachine;
+
+  /**
+   * What starts a run.
+   *
+   * @default - new data, drift, and requests by hand
+   */
+  readonly triggers?: ITrigger[];
+
+  /**
+   * How long triggers are collected, so that a hundred files make one run; 0 to 300 seconds.
+   *
+   * @default Duration.minutes(1)
+   */
+  readonly batchingWindow?: Duration;
+
+  /**
+   * How long after a run drift does not start another.
+   *
+   * @default Duration.hours(1)
+   */
+  readonly cooldown?: Duration;
+
+  /**
+   * The most runs a day (UTC), whatever starts them.
+   *
+   * @default 24
+   */
+  readonly maxRunsPerDay?: number;
+
+  /**
+   * After so many runs in a row without a better model, drift and schedules start no more: training is not the cure.
+   * New data and requests by hand still do.
+   *
+   * @default 3
+   */
+  readonly breakAfter?: number;
+
+  /**
+   * How long a run may hold the lease before another may begin; longer than any run.
+   *
+   * @default Duration.days(7)
+   */
+  readonly leaseTime?: Duration;
+}
+
+/**
+ * Decides when to train: one run at a time, once for the same data, not too often, and no trigger is lost.
+ *
+ * Defines the queue that all triggers send to, with its dead-letter queue and an alarm on it, and the function
+ * that takes the lease and starts the training machine.
+ */
+export class RetrainController extends Construct {
+  /** The queue of triggers. */
+  public readonly queue: sqs.Queue;
+
+  /** Where triggers go that could not be handled. */
+  public readonly deadLetterQueue: sqs.Queue;
+
+  /** The function that decides. */
+  public readonly handler: lambda.Function;
+
+  /** The rule that tells of every end of a run, so that the next one may begin. */
+  public readonly ended: events.Rule;
+
+  /** Fires when a trigger could not be handled. */
+  public readonly lostTriggerAlarm: cloudwatch.Alarm;
+
+  /** Fires when a run fails. */
+  public readonly failedRunAlarm: cloudwatch.Alarm;
+
+  constructor(scope: Construct, id: string, props: RetrainControllerProps) {
+    super(scope, id);
+    const { data, ledger, machine, pipelineName } = props;
+    const batchingWindow = props.batchingWindow ?? Duration.minutes(1);
+    const rules: ControllerRules = {
+      cooldownMinutes: (props.cooldown ?? Duration.hours(1)).toMinutes({ integral: false }),
+      maxRunsPerDay: props.maxRunsPerDay ?? 24,
+      breakAfter: props.breakAfter ?? 3,
+      leaseHours: (props.leaseTime ?? Duration.days(7)).toHours({ integral: false }),
+    };
+    refuse(this, [
+      outside(batchingWindow.toSeconds(), 0, 300) &&
+        `batchingWindow must be 0 to 300 seconds, got ${batchingWindow.toHumanString()}`,
+      outside(rules.maxRunsPerDay, 1, 1000) && `maxRunsPerDay must be 1 to 1000, got ${rules.maxRunsPerDay}`,
+      outside(rules.breakAfter, 1, 1000) && `breakAfter must be 1 to 1000, got ${rules.breakAfter}`,
+      outside(rules.leaseHours, 0.1, 24 * 365) &&
+        `leaseTime must be 6 minutes to 1 year, got ${rules.leaseHours} hours`,
+    ]);
+
+    const handler = new Handler(this, 'Handler', {
+      bundle: 'controller',
+      description: 'Decides when to train (lambdas/controller.ts)',
+      timeout: Duration.minutes(2),
+      memorySize: 512,
+      environment: {
+        [EnvName.DATA_BUCKET]: data.bucketName,
+        [EnvName.LEDGER_TABLE]: ledger.table.tableName,
+        [EnvName.PIPELINE]: pipelineName,
+        [EnvName.TRAINING_MACHINE]: machine.stateMachineArn,
+        [EnvName.SETTINGS]: JSON.stringify(rules),
+      },
+    });
+    this.handler = handler.function;
+    grantList(handler.role, data, [Prefix.INCOMING, Prefix.TRUTH], ['s3:ListBucketVersions']);
+    grantObjects(handler.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.SNAPSHOTS]);
+    grantList(handler.role, data, [Prefix.SNAPSHOTS]); // else a missing key answers 403
+    ledger.grantQuery(handler.role);
+    ledger.grantLease(handler.role);
+    machine.grantStartExecution(handler.role);
+
+    const { queue, deadLetterQueue } = new TriggerQueue(this, 'Triggers', { handler: this.handler, batchingWindow });
+    this.queue = queue;
+    this.deadLetterQueue = deadLetterQueue;
+    for (const trigger of props.triggers ?? [new NewDataTrigger(), new DriftTrigger(), new RequestTrigger()]) {
+      trigger.bind(this, { pipelineName, queue, deadLetterQueue, data });
+    }
+    this.ended = new events.Rule(this, 'Ended', {
+      description: 'The end of a run lets the next one begin',
+      eventPattern: {
+        $or: [
+          {
+            source: ['aws.states'],
+            'detail-type': ['Step Functions Execution Status Change'],
+            detail: {
+              stateMachineArn: [machine.stateMachineArn],
+              status: ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'],
+            },
+          },
+          { source: [Events.SOURCE], 'detail-type': [Events.RUN_ENDED], detail: { pipeline: [pipelineName] } },
+        ],
+      } as events.EventPattern,
+      targets: [new targets.SqsQueue(queue, { deadLetterQueue })],
+    });
+
+    this.lostTriggerAlarm = new cloudwatch.Alarm(this, 'LostTriggerAlarm', {
+      alarmDescription: `A trigger of ${pipelineName} could not be handled; it waits in the dead-letter queue`,
+      metric: deadLetterQueue.metricApproximateNumberOfMessagesVisible({ period: Duration.minutes(5) }),
+      threshold: 1,
+      evaluationPeriods: 1,
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
+    this.failedRunAlarm = new cloudwatch.Alarm(this, 'FailedRunAlarm', {
+      alarmDescription: `A run of ${pipelineName} failed; 'perennial runs' tells why`,
+      metric: machine.metricFailed({ period: Duration.minutes(5) }),
+      threshold: 1,
+      evaluationPeriods: 1,
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
+  }
+}

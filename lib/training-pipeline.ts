@@ -1,0 +1,696 @@
+import { Duration, Names, Size, Stack } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as s3 from 'aws-cdk-lib/aws-s3';
+import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { Construct } from 'constructs';
+import type { JudgeRules, Outcome, SplitRule } from './core/documents';
+import { ErrorName } from './core/errors';
+import { EnvName, Prefix } from './core/names';
+import type { DataContract } from './data-contract';
+import type { ModelRegistry } from './model-registry';
+import { allowContainer } from './private/container-role';
+import {
+  grantList,
+  grantObjects,
+  grantSageMaker,
+  passRoleToSageMaker,
+  sageMakerArn,
+  sageMakerPrincipal,
+} from './private/grants';
+import { Handler } from './private/handler';
+import { machineLog } from './private/machine-log';
+import { callSageMaker, invoke } from './private/state-parts';
+import { outside, refuse } from './private/validate';
+import type { RunLedger } from './run-ledger';
+import { CAUGHT, jsonata, RUN_ID, runUri, STARTED_AT } from './steps/expressions';
+import { SAGEMAKER_RETRY, SERVICE_RETRY } from './steps/retries';
+import { SageMakerJob } from './steps/sagemaker-job';
+import type { Trainer, TrainerConfig } from './trainer';
+
+/** Which verdicts replace the model in service. */
+export enum Promotion {
+  /** Only a model that is better beyond doubt: for new algorithms and parameters. */
+  BETTER = 'BETTER',
+  /** Also one that is not worse by more than the margin: for the same model on newer data. */
+  NOT_WORSE = 'NOT_WORSE',
+}
+
+/** Properties of a {@link TrainingPipeline}. */
+export interface TrainingPipelineProps {
+  /** The bucket with `incoming/` and `truth/`; runs write below `runs/`. */
+  readonly data: s3.IBucket;
+
+  /** Where every step is recorded. */
+  readonly ledger: RunLedger;
+
+  /** Where models are registered. */
+  readonly registry: ModelRegistry;
+
+  /** What the data must look like, and what is predicted. */
+  readonly contract: DataContract;
+
+  /** How a model is trained. */
+  readonly trainer: Trainer;
+
+  /**
+   * The pipeline's name in the ledger, in events and in the names of jobs: 1 to 20 lower-case letters, digits and inner hyphens.
+   *
+   * @default - made from the construct's path
+   */
+  readonly pipelineName?: string;
+
+  /**
+   * The endpoint whose model a candidate must beat.
+   *
+   * @default - the pipeline's name
+   */
+  readonly endpointName?: string;
+
+  /**
+   * Train on the newest so many files.
+   *
+   * @default - all files
+   */
+  readonly newestFiles?: number;
+
+  /**
+   * The share of rows held out to judge both models on: the newest, where the contract names an event time.
+   *
+   * @default 0.2
+   */
+  readonly holdoutShare?: number;
+
+  /**
+   * The share of the remaining rows that stops the training early.
+   *
+   * @default 0.1
+   */
+  readonly validationShare?: number;
+
+  /**
+   * What is compared: `auc`, `logLoss`, `brier` or `accuracy` for a binary target, `rmse` or `mae` for a number.
+   *
+   * @default - `auc` or `rmse`
+   */
+  readonly metric?: string;
+
+  /**
+   * By how much a model may be worse and still count as not worse, in the metric's unit.
+   *
+   * @default 0.005
+   */
+  readonly margin?: number;
+
+  /**
+   * The confidence of the intervals, between 0.5 and 1.
+   *
+   * @default 0.95
+   */
+  readonly confidence?: number;
+
+  /**
+   * What the first model must reach: at least, where more of the metric is better, else at most.
+   *
+   * @default 0.5
+   */
+  readonly firstModel?: number;
+
+  /**
+   * Which verdicts replace the model in service.
+   *
+   * @default Promotion.NOT_WORSE
+   */
+  readonly promotion?: Promotion;
+
+  /**
+   * The fewest rows of a slice's value for it to be judged.
+   *
+   * @default 1000
+   */
+  readonly minSliceRows?: number;
+
+  /**
+   * Whether a model that passes is approved by this rule; else a person approves it in the registry.
+   *
+   * @default true
+   */
+  readonly autoApprove?: boolean;
+
+  /**
+   * The instance that scores the holdout.
+   *
+   * @default 'ml.m5.large'
+   */
+  readonly scoringInstanceType?: string;
+}
+
+/**
+ * Trains a model on what was uploaded, judges it against the one in service, and registers it if it is good.
+ *
+ * Defines the training machine, its functions, and the roles of its jobs. Works alone: start the machine with
+ * `{}`; or let a {@link RetrainController} start it.
+ */
+export class TrainingPipeline extends Construct {
+  /** The pipeline's name. */
+  public readonly pipelineName: string;
+
+  /** The ARN of the repository of the image that trains and serves. */
+  public readonly imageRepositoryArn: string;
+
+  /** The training machine. */
+  public readonly machine: sfn.StateMachine;
+
+  /** The role that training jobs run as. */
+  public readonly trainingRole: iam.Role;
+
+  /** The role that models have while they score the holdout. */
+  public readonly scoringRole: iam.Role;
+
+  /** The function that freezes the data. */
+  public readonly snapshot: lambda.Function;
+
+  /** The function that checks, quarantines, derives and splits. */
+  public readonly prepare: lambda.Function;
+
+  /** The function that finds the model to beat. */
+  public readonly champion: lambda.Function;
+
+  /** The function that compares. */
+  public readonly judge: lambda.Function;
+
+  /** The function that records the end. */
+  public readonly finish: lambda.Function;
+
+  private readonly props: TrainingPipelineProps;
+  private readonly trainerConfig: TrainerConfig;
+
+  constructor(scope: Construct, id: string, props: TrainingPipelineProps) {
+    super(scope, id);
+    const { data, ledger } = props;
+    const stack = Stack.of(this);
+    this.props = props;
+    this.pipelineName =
+      props.pipelineName ??
+      Names.uniqueResourceName(this, { maxLength: 20, separator: '-' })
+        .toLowerCase()
+        .replace(/^-+|-+$/g, '');
+    refuse(this, [
+      !/^[a-z0-9](-?[a-z0-9]){0,19}$/.test(this.pipelineName) &&
+        `pipelineName must be 1 to 20 lower-case letters, digits and inner hyphens, got '${this.pipelineName}'`,
+      outside(props.holdoutShare ?? 0.2, 0.01, 0.9) && `holdoutShare must be 0.01 to 0.9, got ${props.holdoutShare}`,
+      outside(props.validationShare ?? 0.1, 0.01, 0.5) &&
+        `validationShare must be 0.01 to 0.5, got ${props.validationShare}`,
+      outside(props.margin ?? 0, 0, Number.MAX_VALUE) && `margin must not be negative, got ${props.margin}`,
+      outside(props.confidence ?? 0.95, 0.5, 0.9999) && `confidence must be 0.5 to 0.9999, got ${props.confidence}`,
+      outside(props.newestFiles ?? 1, 1, 100_000) && `newestFiles must be 1 to 100000, got ${props.newestFiles}`,
+      outside(props.minSliceRows ?? 1000, 30, Number.MAX_VALUE) &&
+        `minSliceRows must be at least 30, got ${props.minSliceRows}`,
+    ]);
+    this.trainerConfig = props.trainer.bind(this);
+    this.imageRepositoryArn = this.trainerConfig.repositoryArn;
+
+    const ledgerEnvironment = {
+      [EnvName.LEDGER_TABLE]: ledger.table.tableName,
+      [EnvName.PIPELINE]: this.pipelineName,
+    };
+    const environment = { ...ledgerEnvironment, [EnvName.DATA_BUCKET]: data.bucketName };
+
+    const snapshot = new Handler(this, 'Snapshot', {
+      bundle: 'snapshot',
+      description: 'Freezes the data of a run (lambdas/snapshot.ts)',
+      timeout: Duration.minutes(5),
+      memorySize: 512,
+      environment,
+    });
+    this.snapshot = snapshot.function;
+    grantList(snapshot.role, data, [Prefix.INCOMING, Prefix.TRUTH], ['s3:ListBucketVersions']);
+    grantObjects(snapshot.role, data, ['s3:GetObject'], [Prefix.SNAPSHOTS]);
+    grantObjects(snapshot.role, data, ['s3:PutObject'], [Prefix.SNAPSHOTS, Prefix.RUNS]);
+    ledger.grantAppend(snapshot.role);
+    ledger.grantQuery(snapshot.role);
+
+    const prepare = new Handler(this, 'Prepare', {
+      bundle: 'data',
+      entry: 'prepare.handler',
+      description: 'Checks, quarantines, derives and splits the data of a run (lambdas/prepare.ts)',
+      timeout: Duration.minutes(15),
+      memorySize: 3008,
+      ephemeralStorageSize: Size.gibibytes(10),
+      environment,
+    });
+    this.prepare = prepare.function;
+    grantObjects(prepare.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.RUNS]);
+    grantObjects(prepare.role, data, ['s3:GetObjectVersion'], [Prefix.INCOMING, Prefix.TRUTH]);
+    ledger.grantAppend(prepare.role);
+
+    this.trainingRole = new iam.Role(this, 'TrainingRole', {
+      description: `Training jobs of ${this.node.path}`,
+      assumedBy: sageMakerPrincipal(stack),
+    });
+    allowContainer(this.trainingRole, this.trainerConfig.repositoryArn);
+    this.trainerConfig.source.grantRead(this.trainingRole);
+    grantObjects(
+      this.trainingRole,
+      data,
+      ['s3:GetObject'],
+      [`${Prefix.RUNS}*/prepared/`, `${Prefix.RUNS}*/checkpoints/`],
+    );
+    grantObjects(
+      this.trainingRole,
+      data,
+      ['s3:PutObject', 's3:AbortMultipartUpload'],
+      [`${Prefix.RUNS}*/models/`, `${Prefix.RUNS}*/checkpoints/`],
+    );
+    grantList(this.trainingRole, data, [`${Prefix.RUNS}*/prepared/`, `${Prefix.RUNS}*/checkpoints/`]);
+
+    this.scoringRole = new iam.Role(this, 'ScoringRole', {
+      description: `Models of ${this.node.path} while they score the holdout`,
+      assumedBy: sageMakerPrincipal(stack),
+    });
+    allowContainer(this.scoringRole, this.trainerConfig.repositoryArn);
+    grantObjects(
+      this.scoringRole,
+      data,
+      ['s3:GetObject'],
+      [`${Prefix.RUNS}*/models/`, `${Prefix.RUNS}*/prepared/holdout/`],
+    );
+    grantObjects(this.scoringRole, data, ['s3:PutObject', 's3:AbortMultipartUpload'], [`${Prefix.RUNS}*/scores/`]);
+    grantList(this.scoringRole, data, [`${Prefix.RUNS}*/models/`, `${Prefix.RUNS}*/prepared/holdout/`]);
+
+    const champion = new Handler(this, 'Champion', {
+      bundle: 'champion',
+      description: 'Finds the model that a candidate must beat (lambdas/champion.ts)',
+      timeout: Duration.minutes(1),
+      memorySize: 256,
+      environment: { ...ledgerEnvironment, [EnvName.SCORING_ROLE]: this.scoringRole.roleArn },
+    });
+    this.champion = champion.function;
+    ledger.grantQuery(champion.role);
+    grantSageMaker(champion.role, stack, ['sagemaker:DescribeModelPackage'], [this.packages()]);
+    grantSageMaker(
+      champion.role,
+      stack,
+      ['sagemaker:DescribeModel', 'sagemaker:CreateModel'],
+      [`model/${props.endpointName ?? this.pipelineName}-v*`],
+    );
+    champion.role.addToPolicy(passRoleToSageMaker(this.scoringRole));
+
+    const judge = new Handler(this, 'Judge', {
+      bundle: 'judge',
+      description: 'Compares the candidate with the champion on the holdout (lambdas/judge.ts)',
+      timeout: Duration.minutes(10),
+      memorySize: 2048,
+      environment,
+    });
+    this.judge = judge.function;
+    grantObjects(judge.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.RUNS]);
+    ledger.grantAppend(judge.role);
+
+    const finish = new Handler(this, 'Finish', {
+      bundle: 'finish',
+      description: 'Records the end of a run and lets the next one begin (lambdas/finish.ts)',
+      timeout: Duration.minutes(1),
+      memorySize: 256,
+      environment: ledgerEnvironment,
+    });
+    this.finish = finish.function;
+    ledger.grantLease(finish.role);
+    finish.role.addToPolicy(
+      new iam.PolicyStatement({
+        actions: ['events:PutEvents'],
+        resources: [stack.formatArn({ service: 'events', resource: 'event-bus', resourceName: 'default' })],
+      }),
+    );
+
+    this.machine = new sfn.StateMachine(this, 'Machine', {
+      comment: `Trains, judges and registers models of ${this.pipelineName}`,
+      queryLanguage: sfn.QueryLanguage.JSONATA,
+      definitionBody: sfn.DefinitionBody.fromChainable(this.definition()),
+      timeout: Duration.days(7),
+      tracingEnabled: true,
+      logs: { destination: machineLog(this, 'MachineLog'), level: sfn.LogLevel.ALL, includeExecutionData: true },
+    });
+  }
+
+  /** The states in the order of the data; every failure is recorded before the execution ends with it. */
+  private definition(): sfn.IChainable {
+    const failed = invoke(this, 'Record failure', this.finish, {
+      runId: jsonata(RUN_ID),
+      startedAt: jsonata(STARTED_AT),
+      outcome: 'FAILED' satisfies Outcome,
+      error: jsonata('$error'),
+    });
+    failed.next(
+      sfn.Fail.jsonata(this, 'Run failed', { error: jsonata('$error.name'), cause: jsonata('$error.cause') }),
+    );
+    const orFail = <T extends sfn.TaskStateBase | sfn.Parallel>(state: T, name: string = CAUGHT.name): T => {
+      state.addCatch(failed, { errors: ['States.ALL'], assign: { error: { name, cause: CAUGHT.cause } } });
+      return state;
+    };
+
+    const snapshot = invoke(
+      this,
+      'Snapshot',
+      this.snapshot,
+      {
+        runId: jsonata(RUN_ID),
+        startedAt: jsonata(STARTED_AT),
+        input: jsonata("$merge([{ 'reason': 'manual', 'evidence': [] }, $states.input])"),
+        contract: this.props.contract._contract,
+        split: {
+          holdout: this.props.holdoutShare ?? 0.2,
+          validation: this.props.validationShare ?? 0.1,
+        } satisfies SplitRule,
+        ...(this.props.newestFiles !== undefined && { newestFiles: this.props.newestFiles }),
+      },
+      {
+        data: `s3://${this.props.data.bucketName}/`,
+        reason: jsonata("$exists($states.input.reason) ? $states.input.reason : 'manual'"),
+        dataVersion: jsonata('$states.result.Payload.dataVersion'),
+      },
+    );
+
+    const prepare = invoke(this, 'Prepare', this.prepare, { runId: jsonata(RUN_ID) });
+
+    const train = this.trainingJob();
+    const trained = sfn.Choice.jsonata(this, 'Trained?');
+    const attempt = this.recordAttempt('Record attempt').next(trained);
+    const failedAttempt = this.recordAttempt('Record failed attempt').next(failed);
+    train.addCatch(failedAttempt, {
+      errors: ['States.ALL'],
+      assign: {
+        attempt: jsonata(
+          '($cause := $states.errorOutput.Cause; $job := $substring($cause, 0, 1) = "{" ? $parse($cause); ' +
+            `{'job': $exists($job.TrainingJobName) ? $job.TrainingJobName : ${this.jobName()}, ` +
+            "'status': $exists($job.TrainingJobStatus) ? $job.TrainingJobStatus : 'Refused', " +
+            "'seconds': $exists($job.BillableTimeInSeconds) ? $job.BillableTimeInSeconds : 0, " +
+            "'failure': $exists($job.FailureReason) ? $job.FailureReason : $exists($cause) ? $cause : $states.errorOutput.Error})",
+        ),
+        error: { name: ErrorName.TRAINING_FAILED, cause: CAUGHT.cause },
+      },
+    });
+
+    const candidate = callSageMaker(this, 'Create candidate model', {
+      action: 'createModel',
+      resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-*`)],
+      statements: [passRoleToSageMaker(this.scoringRole)],
+      parameters: {
+        ModelName: this.candidateName(),
+        ExecutionRoleArn: this.scoringRole.roleArn,
+        PrimaryContainer: this.container(),
+      },
+    });
+    const champion = invoke(this, 'Champion', this.champion, {}, { champion: jsonata('$states.result.Payload') });
+    const score = this.score();
+    const judge = invoke(
+      this,
+      'Judge',
+      this.judge,
+      jsonata(
+        `{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'champion': $champion.champion, 'rules': ${JSON.stringify(this.rules())}}`,
+      ),
+      { judgement: jsonata('$states.result.Payload'), outcome: 'REJECTED' satisfies Outcome },
+    );
+    const forget = callSageMaker(this, 'Delete candidate model', {
+      action: 'deleteModel',
+      resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-*`)],
+      parameters: { ModelName: this.candidateName() },
+    });
+
+    const register = this.register();
+    const approve = callSageMaker(this, 'Approve', {
+      action: 'updateModelPackage',
+      resources: [sageMakerArn(Stack.of(this), this.packages())],
+      parameters: {
+        ModelPackageArn: jsonata('$modelPackageArn'),
+        ModelApprovalStatus: 'Approved',
+        ApprovalDescription: jsonata("$substring('By rule: ' & $judgement.because, 0, 1024)"),
+      },
+      assign: { outcome: 'PROMOTED' satisfies Outcome },
+    });
+    const finish = invoke(
+      this,
+      'Finish',
+      this.finish,
+      jsonata(
+        `{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': $outcome, 'modelPackageArn': $modelPackageArn}`,
+      ),
+    );
+    const done = sfn.Succeed.jsonata(this, 'Done', {
+      outputs: {
+        runId: jsonata(RUN_ID),
+        outcome: jsonata('$outcome'),
+        verdict: jsonata('$judgement.verdict'),
+        because: jsonata('$judgement.because'),
+      },
+    });
+
+    const autoApprove = this.props.autoApprove ?? true;
+    const promote = sfn.Choice.jsonata(this, 'Good enough?')
+      .when(
+        sfn.Condition.jsonata(jsonata('$judgement.promote')),
+        autoApprove ? register.next(orFail(approve)).next(finish) : register.next(finish),
+      )
+      .otherwise(finish);
+
+    trained.when(sfn.Condition.jsonata(jsonata("$attempt.status = 'Completed'")), orFail(candidate)).otherwise(
+      sfn.Pass.jsonata(this, 'Not trained', {
+        assign: {
+          error: {
+            name: ErrorName.TRAINING_FAILED,
+            cause: jsonata(
+              "'the training job ' & $attempt.job & ' ended as ' & $attempt.status & ': ' & $attempt.failure",
+            ),
+          },
+        },
+      }).next(failed),
+    );
+    for (const state of [snapshot, prepare, champion, judge, forget, register]) orFail(state);
+    orFail(score, ErrorName.SCORING_FAILED);
+    candidate.next(champion).next(score).next(judge).next(forget).next(promote);
+    finish.next(done);
+    return snapshot.next(prepare).next(train).next(attempt);
+  }
+
+  private trainingJob(): SageMakerJob {
+    const { trainerConfig: trainer } = this;
+    const { target, key } = this.props.contract._contract;
+    const channel = (name: string, uri: string) => ({
+      ChannelName: name,
+      ContentType: 'application/x-parquet',
+      DataSource: {
+        S3DataSource: { S3DataType: 'S3Prefix', S3Uri: uri, S3DataDistributionType: 'FullyReplicated' },
+      },
+    });
+    const train = new SageMakerJob(this, 'Train', {
+      kind: 'TrainingJob',
+      namePrefix: `${this.pipelineName}-`,
+      role: this.trainingRole,
+      arguments: {
+        TrainingJobName: jsonata(this.jobName()),
+        RoleArn: this.trainingRole.roleArn,
+        AlgorithmSpecification: {
+          TrainingImage: trainer.image,
+          TrainingInputMode: 'File',
+          MetricDefinitions: Object.entries(trainer.metrics).map(([Name, Regex]) => ({ Name, Regex })),
+        },
+        HyperParameters: {
+          ...trainer.hyperparameters,
+          problem: target.problem,
+          ...(key !== undefined && { key }),
+          sagemaker_program: trainer.program,
+          sagemaker_submit_directory: trainer.source.s3ObjectUrl,
+          sagemaker_region: Stack.of(this).region,
+          sagemaker_job_name: jsonata(this.jobName()),
+        },
+        InputDataConfig: [
+          channel(
+            'train',
+            runUri((keys) => keys.train),
+          ),
+          channel(
+            'validation',
+            runUri((keys) => keys.validation),
+          ),
+        ],
+        OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models) },
+        CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints) },
+        ResourceConfig: {
+          InstanceType: trainer.instanceType,
+          InstanceCount: 1,
+          VolumeSizeInGB: trainer.volumeSize,
+        },
+        StoppingCondition: { MaxRuntimeInSeconds: trainer.maxDuration.toSeconds() },
+      },
+      // longer than the job may run, by the time that it may wait for its machine
+      taskTimeout: sfn.Timeout.duration(trainer.maxDuration.plus(Duration.days(1))),
+      assign: {
+        attempt: {
+          job: jsonata('$states.result.TrainingJobName'),
+          status: jsonata('$states.result.TrainingJobStatus'),
+          seconds: jsonata('$exists($states.result.BillableTimeInSeconds) ? $states.result.BillableTimeInSeconds : 0'),
+          failure: jsonata("$exists($states.result.SecondaryStatus) ? $states.result.SecondaryStatus : ''"),
+        },
+        model: jsonata('$states.result.ModelArtifacts.S3ModelArtifacts'),
+        trainingJobArn: jsonata('$states.result.TrainingJobArn'),
+      },
+    });
+    train.addRetry(SAGEMAKER_RETRY);
+    return train;
+  }
+
+  /** One job a try: SageMaker never forgets a name. */
+  private jobName(): string {
+    return (
+      `'${this.pipelineName}-' & ${RUN_ID} & '-' & ` +
+      "$string($exists($states.context.Execution.RedriveCount) ? $states.context.Execution.RedriveCount : 0) & '-' & " +
+      '$string($states.context.State.RetryCount)'
+    );
+  }
+
+  private candidateName(): string {
+    return jsonata(`'${this.pipelineName}-' & ${RUN_ID}`);
+  }
+
+  /** Puts the attempt into the ledger; one that is there already was put there by an earlier try. */
+  private recordAttempt(id: string): sfn.Chain {
+    const { trainerConfig: trainer } = this;
+    const done = sfn.Pass.jsonata(this, `${id}: done`);
+    const put = tasks.CallAwsService.jsonata(this, id, {
+      service: 'dynamodb',
+      action: 'putItem',
+      iamAction: 'dynamodb:PutItem',
+      iamResources: [this.props.ledger.table.tableArn],
+      parameters: {
+        TableName: this.props.ledger.table.tableName,
+        ConditionExpression: 'attribute_not_exists(pk)',
+        Item: {
+          pk: { S: this.pipelineName },
+          sk: { S: jsonata(`'RUN#' & ${STARTED_AT} & '#' & ${RUN_ID} & '#ATTEMPT#' & $attempt.job`) },
+          at: { S: jsonata('$states.context.State.EnteredTime') },
+          runId: { S: jsonata(RUN_ID) },
+          job: { S: jsonata('$attempt.job') },
+          instanceType: { S: trainer.instanceType },
+          instanceCount: { N: '1' },
+          status: { S: jsonata('$attempt.status') },
+          billableSeconds: { N: jsonata('$string($attempt.seconds)') },
+          failure: { S: jsonata("$attempt.status = 'Completed' ? '' : $attempt.failure") },
+        },
+      },
+    });
+    put.addRetry(SERVICE_RETRY);
+    put.addCatch(done, { errors: ['DynamoDB.ConditionalCheckFailedException'] });
+    return sfn.Chain.start(put).next(done);
+  }
+
+  /** Both models answer the same rows, each in the container that serves it. */
+  private score(): sfn.Parallel {
+    const scoreAs = (id: string, model: 'candidate' | 'champion', modelName: string) => {
+      const job = new SageMakerJob(this, id, {
+        kind: 'TransformJob',
+        namePrefix: `${this.pipelineName}-`,
+        arguments: {
+          TransformJobName: jsonata(
+            `'${this.pipelineName}-' & ${RUN_ID} & '-${model === 'candidate' ? 'a' : 'b'}' & $string($states.context.State.RetryCount)`,
+          ),
+          ModelName: modelName,
+          BatchStrategy: 'MultiRecord',
+          MaxPayloadInMB: 6,
+          TransformInput: {
+            ContentType: 'text/csv',
+            SplitType: 'Line',
+            DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: runUri((keys) => keys.holdoutRows) } },
+          },
+          TransformOutput: {
+            Accept: 'text/csv',
+            AssembleWith: 'Line',
+            S3OutputPath: runUri((keys) => keys.scores(model)),
+          },
+          TransformResources: { InstanceType: this.props.scoringInstanceType ?? 'ml.m5.large', InstanceCount: 1 },
+        },
+        taskTimeout: sfn.Timeout.duration(Duration.hours(6)),
+      });
+      job.addRetry(SAGEMAKER_RETRY);
+      return job;
+    };
+    const champion = sfn.Choice.jsonata(this, 'Is there a champion?')
+      .when(
+        sfn.Condition.jsonata(jsonata('$exists($champion.champion)')),
+        scoreAs('Score champion', 'champion', jsonata('$champion.champion.modelName')),
+      )
+      .otherwise(sfn.Pass.jsonata(this, 'First model'));
+    return sfn.Parallel.jsonata(this, 'Score')
+      .branch(scoreAs('Score candidate', 'candidate', this.candidateName()))
+      .branch(champion);
+  }
+
+  private register(): tasks.CallAwsService {
+    const { trainerConfig: trainer } = this;
+    const document = (uri: string) => ({ ContentType: 'application/json', S3Uri: uri });
+    return callSageMaker(this, 'Register', {
+      action: 'createModelPackage',
+      resources: [
+        sageMakerArn(Stack.of(this), `model-package-group/${this.props.registry.groupName}`),
+        sageMakerArn(Stack.of(this), this.packages()),
+      ],
+      parameters: {
+        ModelPackageGroupName: this.props.registry.groupName,
+        ModelPackageDescription: jsonata('$substring($judgement.because, 0, 1024)'),
+        ModelApprovalStatus: 'PendingManualApproval',
+        // the same run registers once, however often this state is tried
+        ClientToken: jsonata(`$substring($hash(${RUN_ID}, 'SHA-256'), 0, 36)`),
+        InferenceSpecification: {
+          Containers: [
+            {
+              ...this.container(),
+              Framework: trainer.framework,
+              FrameworkVersion: trainer.frameworkVersion,
+            },
+          ],
+          SupportedContentTypes: ['text/csv'],
+          SupportedResponseMIMETypes: ['text/csv'],
+        },
+        ModelMetrics: {
+          ModelQuality: { Statistics: document(runUri((keys) => keys.judgement)) },
+          ModelDataQuality: { Statistics: document(runUri((keys) => keys.profile)) },
+        },
+        DriftCheckBaselines: { ModelDataQuality: { Statistics: document(runUri((keys) => keys.baseline)) } },
+        MetadataProperties: { GeneratedBy: jsonata('$trainingJobArn') },
+        CustomerMetadataProperties: {
+          runId: jsonata(RUN_ID),
+          reason: jsonata('$reason'),
+          dataVersion: jsonata('$dataVersion'),
+          codeVersion: trainer.source.assetHash,
+          verdict: jsonata('$judgement.verdict'),
+        },
+      },
+      assign: {
+        modelPackageArn: jsonata('$states.result.ModelPackageArn'),
+        outcome: 'AWAITING_APPROVAL' satisfies Outcome,
+      },
+    });
+  }
+
+  private container() {
+    const { image, servingEnvironment } = this.trainerConfig;
+    return { Image: image, ModelDataUrl: jsonata('$model'), Environment: servingEnvironment };
+  }
+
+  private rules(): JudgeRules {
+    const { metric, margin, confidence, firstModel, promotion, minSliceRows } = this.props;
+    return {
+      ...(metric !== undefined && { metric }),
+      margin: margin ?? 0.005,
+      confidence: confidence ?? 0.95,
+      firstModel: firstModel ?? 0.5,
+      promote: promotion === Promotion.BETTER ? ['BETTER'] : ['BETTER', 'NOT_WORSE'],
+      minSliceRows: minSliceRows ?? 1000,
+    };
+  }
+
+  private packages(): string {
+    return `model-package/${this.props.registry.groupName}/*`;
+  }
+}
