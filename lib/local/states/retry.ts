@@ -1,0 +1,55 @@
+import { type StatesError, TERMINAL } from './errors';
+
+/** A retrier or catcher, as far as matching goes. */
+export interface Matcher {
+  readonly ErrorEquals: readonly string[];
+}
+
+export interface Retrier extends Matcher {
+  readonly IntervalSeconds?: number;
+  readonly MaxAttempts?: number;
+  readonly BackoffRate?: number;
+  readonly MaxDelaySeconds?: number;
+  readonly JitterStrategy?: 'FULL' | 'NONE';
+}
+
+/** Whether one of the names in `ErrorEquals` stands for this error. */
+export function matches(matcher: Matcher, { error }: StatesError): boolean {
+  if (TERMINAL.includes(error)) return false;
+  return matcher.ErrorEquals.some(
+    (name) =>
+      name === error ||
+      name === 'States.ALL' ||
+      (name === 'States.TaskFailed' && error !== 'States.Timeout') ||
+      (name === 'States.Timeout' && error === 'States.HeartbeatTimeout'),
+  );
+}
+
+/** Seconds to wait before the retrier's attempt number `attempt`, the first being 0. */
+export function delay(retrier: Retrier, attempt: number, random: () => number): number {
+  const { IntervalSeconds = 1, BackoffRate = 2, MaxDelaySeconds = Number.POSITIVE_INFINITY } = retrier;
+  const seconds = Math.min(IntervalSeconds * BackoffRate ** attempt, MaxDelaySeconds);
+  return retrier.JitterStrategy === 'FULL' ? seconds * random() : seconds;
+}
+
+/** The attempts that a state's retriers have made, counted each by itself. */
+export class Attempts {
+  private readonly made: number[];
+  /** All retries so far: `$states.context.State.RetryCount`. */
+  total = 0;
+
+  constructor(private readonly retriers: readonly Retrier[]) {
+    this.made = retriers.map(() => 0);
+  }
+
+  /** Seconds until the next attempt; undefined if there is none. The first retrier that matches decides. */
+  next(error: StatesError, random: () => number): number | undefined {
+    const index = this.retriers.findIndex((retrier) => matches(retrier, error));
+    const retrier = this.retriers[index];
+    const made = this.made[index];
+    if (retrier === undefined || made === undefined || made >= (retrier.MaxAttempts ?? 3)) return undefined;
+    this.made[index] = made + 1;
+    this.total += 1;
+    return delay(retrier, made, random);
+  }
+}

@@ -1,0 +1,182 @@
+import { Aborted, asStatesError, payload, StatesError } from './errors';
+import { INCLUDED } from './history';
+import type { Frame, Interpreter, PendingToken } from './interpreter';
+
+/** What a Task asks of the outside. */
+export interface TaskCall {
+  readonly resource: Resource;
+  readonly arguments: unknown;
+  /** The role that `Credentials` names; none: the state machine's own. */
+  readonly roleArn?: string;
+  /** Aborts when nobody waits for the result any more; not after a result. */
+  readonly signal: AbortSignal;
+  /** Tells the history that the work is under way, with what the service answered. */
+  submitted(output: unknown): void;
+}
+
+/** A Task's `Resource`, taken apart. */
+export interface Resource {
+  readonly arn: string;
+  /** e.g. `sagemaker`, `aws-sdk:sagemaker`; `lambda-function` for a function's own ARN */
+  readonly type: string;
+  /** e.g. `createTrainingJob` */
+  readonly action: string;
+  readonly pattern?: 'sync' | 'sync:2' | 'waitForTaskToken';
+}
+
+export function parseResource(arn: string): Resource {
+  if (/^arn:[^:]+:lambda:/.test(arn)) return { arn, type: 'lambda-function', action: 'invoke' };
+  const parts = /^arn:[^:]+:states:::((?:aws-sdk:)?[\w-]+):(\w+)(?:\.(sync|sync:2|waitForTaskToken))?$/.exec(arn);
+  const [, type, action, pattern] = parts ?? [];
+  if (type === undefined || action === undefined) {
+    throw new StatesError(
+      'States.Runtime',
+      `a Task's Resource must be a Lambda function's ARN or arn:<partition>:states:::<service>:<action>, got '${arn}'`,
+    );
+  }
+  return { arn, type, action, ...(pattern !== undefined && { pattern: pattern as Resource['pattern'] }) };
+}
+
+/** Runs one attempt of a Task, and records it. */
+export async function runTask(interpreter: Interpreter, frame: Frame): Promise<unknown> {
+  const { host } = interpreter;
+  const { state, scope, states } = frame;
+  const resource = parseResource(state.Resource ?? '');
+  const pending = resource.pattern === 'waitForTaskToken' ? host.token() : undefined;
+  try {
+    if (pending !== undefined) states.context = { ...states.context, Task: { Token: pending.token } };
+    const given = 'Arguments' in state ? await interpreter.evaluate(frame, 'Arguments', state.Arguments) : frame.input;
+    const limits = {
+      timeout: await seconds(interpreter, frame, 'TimeoutSeconds'),
+      heartbeat: await seconds(interpreter, frame, 'HeartbeatSeconds'),
+    };
+    const credentials = (await interpreter.evaluate(frame, 'Credentials', state.Credentials ?? {})) as {
+      RoleArn?: string;
+    };
+    const record = recorder(frame, resource, host.region);
+    record.scheduled(payload(given, `The arguments of the state '${frame.name}'`), limits);
+    try {
+      const result = await within(limits, pending, scope.signal, async (signal) => {
+        const submitted = (output: unknown) => record.submitted(output);
+        const roleArn = credentials.RoleArn;
+        const output = await host.task({
+          resource,
+          arguments: given,
+          signal,
+          submitted,
+          ...(roleArn !== undefined && { roleArn }),
+        });
+        if (pending === undefined) return output;
+        record.submitted(output);
+        return await pending.result;
+      });
+      record.succeeded(payload(result, `The state '${frame.name}' returned a result that`));
+      return result;
+    } catch (thrown) {
+      if (!scope.signal.aborted) record.failed(asStatesError(thrown));
+      throw thrown;
+    }
+  } finally {
+    pending?.forget();
+  }
+}
+
+async function seconds(
+  interpreter: Interpreter,
+  frame: Frame,
+  field: 'TimeoutSeconds' | 'HeartbeatSeconds',
+): Promise<number | undefined> {
+  const template = frame.state[field];
+  return template === undefined ? undefined : await interpreter.whole(frame, field, template, 1);
+}
+
+interface Limits {
+  readonly timeout: number | undefined;
+  readonly heartbeat: number | undefined;
+}
+
+/**
+ * Runs work until it ends, its time is over, its holder shows no sign of life, or nobody wants it any more.
+ *
+ * Time is real time, whatever the engine's clock does: jobs and handlers take the time that they take.
+ */
+async function within<T>(
+  { timeout, heartbeat }: Limits,
+  pending: PendingToken | undefined,
+  outer: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const stop = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  let beat: NodeJS.Timeout | undefined;
+  let aborted: (() => void) | undefined;
+  const ends = new Promise<never>((_, reject) => {
+    aborted = () => reject(new Aborted());
+    outer.addEventListener('abort', aborted);
+    if (outer.aborted) aborted();
+    if (timeout !== undefined) {
+      timer = after(timeout, () => reject(new StatesError('States.Timeout', `Timed out after ${timeout} seconds`)));
+    }
+    if (heartbeat !== undefined && pending !== undefined) {
+      const check = () => {
+        if (Date.now() - pending.lastSign() > heartbeat * 1000) {
+          reject(new StatesError('States.HeartbeatTimeout', `No heartbeat for ${heartbeat} seconds`));
+        }
+      };
+      beat = setInterval(check, 50);
+    }
+  });
+  try {
+    const result = work(stop.signal);
+    result.catch(() => undefined); // a failure after the race is nobody's any more
+    return await Promise.race([result, ends]);
+  } catch (error) {
+    stop.abort();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    clearInterval(beat);
+    if (aborted !== undefined) outer.removeEventListener('abort', aborted);
+  }
+}
+
+/** A timer in real seconds; none where it would be longer than timers go, 24 days. */
+export function after(seconds: number, run: () => void): NodeJS.Timeout | undefined {
+  return seconds * 1000 < 2 ** 31 ? setTimeout(run, seconds * 1000) : undefined;
+}
+
+/** Writes a Task's events: `LambdaFunction…` for a function's own ARN, `Task…` for everything else. */
+function recorder({ scope: { trail } }: Frame, resource: Resource, region: string) {
+  const task = {
+    resourceType: resource.type,
+    resource: resource.pattern === undefined ? resource.action : `${resource.action}.${resource.pattern}`,
+  };
+  const direct = resource.type === 'lambda-function';
+  const kind = direct ? 'LambdaFunction' : 'Task';
+  const base = direct ? {} : task;
+  return {
+    scheduled(parameters: string, { timeout, heartbeat }: Limits) {
+      const limits = {
+        ...(timeout !== undefined && { timeoutInSeconds: timeout }),
+        ...(heartbeat !== undefined && !direct && { heartbeatInSeconds: heartbeat }),
+      };
+      trail.add(
+        `${kind}Scheduled`,
+        direct
+          ? { resource: resource.arn, input: parameters, inputDetails: INCLUDED, ...limits }
+          : { ...task, region, parameters, ...limits },
+      );
+      trail.add(`${kind}Started`, direct ? undefined : task);
+    },
+    submitted(output: unknown) {
+      trail.add('TaskSubmitted', { ...task, output: JSON.stringify(output), outputDetails: INCLUDED });
+    },
+    succeeded(output: string) {
+      trail.add(`${kind}Succeeded`, { ...base, output, outputDetails: INCLUDED });
+    },
+    failed({ error, reason: cause }: StatesError) {
+      const timed = error === 'States.Timeout' || error === 'States.HeartbeatTimeout';
+      trail.add(`${kind}${timed ? 'TimedOut' : 'Failed'}`, { ...base, error, cause });
+    },
+  };
+}
