@@ -1,23 +1,28 @@
 #!/usr/bin/env node
-// Bundles what runs outside the library: lambdas/*.ts for Lambda, bin/*.ts and lib/local for this machine.
-import { existsSync, readdirSync } from 'node:fs';
+// Bundles what runs outside the library: lambdas/*.ts for Lambda, training/* for SageMaker's containers,
+// bin/*.ts and lib/local for this machine.
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { createTar } from 'nanotar';
 
-const common = {
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  outExtension: { '.js': '.mjs' },
-  logLevel: 'warning',
-  // CommonJS packages inside an ES module still ask for `require`.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-};
+// CommonJS packages inside an ES module still ask for `require`.
+const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+const common = { bundle: true, platform: 'node', logLevel: 'warning' };
+const esm = { ...common, format: 'esm', outExtension: { '.js': '.mjs' }, banner: { js: REQUIRE } };
+
+/** The handlers that read data with DuckDB share one folder, because its binary is 60 MB. */
+const DATA_HANDLERS = ['prepare', 'monitor'];
 
 export async function bundle() {
   const { metafile } = await build({
-    ...common,
+    ...esm,
     target: 'node24',
-    entryPoints: sources('lambdas').map((name) => ({ in: `lambdas/${name}.ts`, out: `${name}/index` })),
+    entryPoints: sources('lambdas').map((name) => ({
+      in: `lambdas/${name}.ts`,
+      out: DATA_HANDLERS.includes(name) ? `data/${name}` : `${name}/index`,
+    })),
     outdir: 'dist/lambdas',
     external: ['@duckdb/node-bindings*'],
     metafile: true,
@@ -25,16 +30,37 @@ export async function bundle() {
   const strays = Object.keys(metafile.inputs).filter((file) => /node_modules\/(aws-cdk-lib|constructs)\//.test(file));
   if (strays.length > 0) throw new Error(`a handler imports the CDK: ${strays[0]}`);
 
+  for (const trainer of readdirSync('training')) archive(trainer);
+
+  const [programs, app] = [sources('bin').filter((name) => name !== 'app'), 'bin/app.ts'];
   await build({
-    ...common,
+    ...esm,
     target: 'node22',
-    entryPoints: sources('bin').map((name) => `bin/${name}.ts`),
+    entryPoints: programs.map((name) => `bin/${name}.ts`),
     outdir: 'dist/bin',
     external: ['aws-cdk-lib', 'constructs', '@duckdb/*'],
   });
+  await build({
+    ...common,
+    target: 'node22',
+    entryPoints: [app],
+    outfile: 'dist/bin/app.cjs', // the library finds its assets by __dirname
+    external: ['aws-cdk-lib', 'constructs'],
+  });
   if (existsSync('lib/local/index.ts')) {
-    await build({ ...common, target: 'node22', entryPoints: ['lib/local/index.ts'], outdir: 'dist/local' });
+    await build({ ...esm, target: 'node22', entryPoints: ['lib/local/index.ts'], outdir: 'dist/local' });
   }
+}
+
+/** Packs a trainer's folder as SageMaker wants code: the same files always give the same bytes. */
+function archive(trainer) {
+  const folder = join('training', trainer);
+  const files = readdirSync(folder)
+    .filter((name) => /\.(py|txt|sh)$/.test(name))
+    .sort()
+    .map((name) => ({ name, data: readFileSync(join(folder, name)), attrs: { mtime: 0, mode: '644' } }));
+  mkdirSync('dist/training', { recursive: true });
+  writeFileSync(`dist/training/${trainer}.tar.gz`, gzipSync(createTar(files)));
 }
 
 function sources(folder) {
