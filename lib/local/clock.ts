@@ -4,7 +4,12 @@ export interface Clock {
   now(): number;
   /** Waits; ends early, without an error, when the signal aborts. */
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+  /** Drops every wait: what sleeps will never go on. For the end of an engine. */
+  stop?(): void;
 }
+
+/** The longest wait that `setTimeout` takes. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * Real time, with waits shortened by a factor: a wait of `d` takes `d * scale` and then
@@ -12,6 +17,7 @@ export interface Clock {
  */
 export class ScaledClock implements Clock {
   private ahead = 0;
+  private readonly timers = new Set<NodeJS.Timeout>();
 
   constructor(private readonly scale = 1) {}
 
@@ -21,16 +27,77 @@ export class ScaledClock implements Clock {
 
   async sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
     const until = this.now() + milliseconds;
+    const { timers } = this;
+    let left = Math.max(0, milliseconds) * this.scale;
+    while (left >= 0 && !signal?.aborted) {
+      const step = Math.min(left, LONGEST_TIMER);
+      await new Promise<void>((done) => {
+        const timer = setTimeout(finish, step);
+        timers.add(timer);
+        signal?.addEventListener('abort', finish);
+        function finish() {
+          clearTimeout(timer);
+          timers.delete(timer);
+          signal?.removeEventListener('abort', finish);
+          done();
+        }
+      });
+      left = left > step ? left - step : -1;
+    }
+    if (!signal?.aborted) this.ahead = Math.max(this.ahead, until - Date.now());
+  }
+
+  stop(): void {
+    for (const timer of this.timers) clearTimeout(timer);
+    this.timers.clear();
+  }
+}
+
+/** Time that stands still until a test moves it on. */
+export class ManualClock implements Clock {
+  private time: number;
+  private sleepers: { readonly until: number; wake(): void }[] = [];
+
+  constructor(start: Date | number = 0) {
+    this.time = Number(start);
+  }
+
+  now(): number {
+    return this.time;
+  }
+
+  async sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+    if (milliseconds <= 0 || signal?.aborted) return;
     await new Promise<void>((done) => {
-      const timer = setTimeout(finish, Math.min(milliseconds * this.scale, 2 ** 31 - 1));
-      function finish() {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', finish);
+      const sleeper = { until: this.time + milliseconds, wake };
+      this.sleepers.push(sleeper);
+      const drop = () => {
+        this.sleepers = this.sleepers.filter((other) => other !== sleeper);
+        wake();
+      };
+      function wake() {
+        signal?.removeEventListener('abort', drop);
         done();
       }
-      if (signal?.aborted) finish();
-      else signal?.addEventListener('abort', finish);
+      signal?.addEventListener('abort', drop);
     });
-    if (!signal?.aborted) this.ahead = Math.max(this.ahead, until - Date.now());
+  }
+
+  /** Moves time on, waking every sleeper at its own moment, in order. */
+  async advance(milliseconds: number): Promise<void> {
+    const end = this.time + milliseconds;
+    for (;;) {
+      const [next] = this.sleepers.filter((sleeper) => sleeper.until <= end).sort((a, b) => a.until - b.until);
+      if (next === undefined) break;
+      this.sleepers = this.sleepers.filter((sleeper) => sleeper !== next);
+      this.time = Math.max(this.time, next.until);
+      next.wake();
+      await new Promise((done) => setImmediate(done)); // what it wakes may sleep again before `end`
+    }
+    this.time = end;
+  }
+
+  stop(): void {
+    this.sleepers = [];
   }
 }

@@ -69,6 +69,8 @@ export interface Service {
    * Returns false if the path is not its own.
    */
   handle?(request: IncomingMessage, response: ServerResponse, url: URL, caller: Caller): Promise<boolean>;
+  /** Paths of {@link handle} that need no signature, because a child calls them by an address that is a secret. */
+  readonly unsigned?: RegExp;
   /** Makes the service's resources from the template's; called once, in the order of the engine's list. */
   load?(resources: readonly Resource[]): void | Promise<void>;
   /** Ends children and timers. */
@@ -118,8 +120,18 @@ export interface Context {
   call(service: string, operation: string, input: Shape, caller: Caller): Promise<Shape>;
   /** Throws `AccessDeniedException` (403) unless the caller may. */
   authorize(caller: Caller, need: Need): void;
+  /**
+   * The caller that a service becomes when it acts under a role.
+   *
+   * Throws `AccessDenied` (403) unless the role is one of the template's and its trust policy lets the service in.
+   *
+   * @param principal the service, e.g. `sagemaker.amazonaws.com`
+   * @param sourceArn the resource on whose behalf it acts, for conditions on `aws:SourceArn`
+   * @param session name of the session, shown in messages
+   */
+  assumeRole(roleArn: string, principal: string, sourceArn?: string, session?: string): Caller;
   /** The environment that gives a child process this role's credentials and the engine's address. */
-  credentials(roleArn: string): Record<string, string>;
+  credentials(roleArn: string, session?: string): Record<string, string>;
   /** Sends an event from an AWS service to the default bus. */
   emit(event: BusEvent): void;
   /** Records a metric value, dated now. */
@@ -137,6 +149,37 @@ export interface Context {
   asset(bucket: string, key: string): string | undefined;
   /** A random number in [0, 1), from the engine's seed. */
   random(): number;
+  /** How unkindly EventBridge and SQS deliver; `{ copies: 1, shuffle: false }` unless asked for. */
+  readonly delivery: Delivery;
+  /** Ends when the engine stops. */
+  readonly signal: AbortSignal;
+  /** False if schedules fire only by hand ({@link Engine.fire}), not by the clock. */
+  readonly schedules?: boolean;
+}
+
+/** What at-least-once, unordered delivery may do to consumers; for tests of their idempotency. */
+export interface Delivery {
+  /** How often each event and message is delivered; at least 1. */
+  readonly copies: number;
+  /** Whether deliveries are put in random order, from the engine's seed. */
+  readonly shuffle: boolean;
+}
+
+/** The default event bus, as the engine reaches it when a service emits an event. */
+export interface EventSink {
+  /** Matches the event with the rules and delivers it, in the background. */
+  accept(event: BusEvent): void;
+}
+
+/** The metrics store, as the engine reaches it when a service records a value. */
+export interface MetricSink {
+  record(
+    namespace: string,
+    name: string,
+    value: number,
+    dimensions: Readonly<Record<string, string>>,
+    unit?: string,
+  ): void;
 }
 
 /** How services that move data (SageMaker, Step Functions' readers) reach objects without HTTP. */

@@ -1,0 +1,328 @@
+import { mkdirSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Assembly, placeOf } from './assembly';
+import { type Clock, ScaledClock } from './clock';
+import { accessKeyOf, Gateway, notImplemented, sessionToken } from './gateway';
+import { callerName, Iam, type UnusedPermission } from './iam';
+import {
+  ApiError,
+  type Caller,
+  type Context,
+  type Delivery,
+  type LogEntry,
+  type Need,
+  type Place,
+  type Service,
+  type Shape,
+} from './service';
+import { findServices, HANDLED_TYPES, makeServices, type ServiceOptions } from './services';
+
+/** How to start an {@link Engine}. */
+export interface EngineOptions extends ServiceOptions {
+  /** The folder that `cdk synth` wrote, e.g. `cdk.out`. */
+  readonly assembly: string;
+  /**
+   * The folder of the engine's state: objects, tables, jobs, logs. Safe to delete once the engine has stopped.
+   *
+   * @default a fresh temporary folder
+   */
+  readonly stateDir?: string;
+  /** The port on 127.0.0.1. @default any free one */
+  readonly port?: number;
+  /** Account and region. @default those that the app's stacks are bound to, else 000000000000 in us-east-1 */
+  readonly place?: Partial<Place>;
+  /** Values of template parameters that have no default, by `<stack>.<parameter>` or `<parameter>`. */
+  readonly parameters?: Readonly<Record<string, string>>;
+  /** What a wait of 1 second takes: 0.01 makes a minute's wait last 0.6 s. @default 1 */
+  readonly timeScale?: number;
+  /** The engine's time, for tests that move it by hand. @default real time, scaled by `timeScale` */
+  readonly clock?: Clock;
+  /** Seed of everything random: jitter, the order of shuffled deliveries. @default 1 */
+  readonly seed?: number;
+  /** Delivers every event and message so often, and in random order. @default once, in order */
+  readonly delivery?: Delivery;
+  /** Told of everything that happens, as it happens. */
+  readonly log?: (entry: LogEntry) => void;
+  /** Other emulators for services that the engine does not have: their address by signing name, e.g. `kinesis`. */
+  readonly delegates?: Readonly<Record<string, string>>;
+}
+
+/** A part of the template that does nothing here. */
+export interface InertResource {
+  readonly path: string;
+  readonly type: string;
+  readonly why: string;
+}
+
+/** What an SDK v3 client's constructor takes. */
+export interface ClientConfig {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly forcePathStyle: true;
+}
+
+/** The oldest log entries are dropped beyond this many. */
+const LOG_LIMIT = 200_000;
+
+/**
+ * Runs a synthesized CDK app on this machine: no account, no Docker.
+ *
+ * ```ts
+ * const engine = await Engine.start({ assembly: 'cdk.out' });
+ * await new S3Client(engine.clientConfig).send(new PutObjectCommand({ Bucket: engine.outputs.App.Bucket, … }));
+ * await engine.idle();
+ * await engine.stop();
+ * ```
+ */
+export class Engine {
+  /** Everything that happened, oldest first. */
+  readonly log: LogEntry[] = [];
+  /** The parts by themselves, for tests that look inside. */
+  readonly services: ReturnType<typeof makeServices>;
+  private readonly byName: Map<string, Service>;
+  private readonly iam: Iam;
+  private readonly working = new Map<number, string>();
+  private readonly stopping = new AbortController();
+  private stopped: Promise<void> | undefined;
+  private jobs = 0;
+
+  private constructor(
+    readonly assembly: Assembly,
+    private readonly options: EngineOptions,
+    private readonly gateway: Gateway,
+    private readonly clock: Clock,
+    services: Map<string, Service>,
+  ) {
+    this.byName = services;
+    this.iam = new Iam(assembly.place, assembly.resources);
+    this.services = makeServices(this.context(), options);
+    for (const service of this.all()) services.set(service.name, service);
+  }
+
+  /** Reads the assembly, makes its resources, and answers from then on. */
+  static async start(options: EngineOptions): Promise<Engine> {
+    const services = new Map<string, Service>();
+    let engine: Engine | undefined;
+    const running = () => {
+      if (engine === undefined) throw new ApiError('ServiceUnavailable', 'the engine is starting: try again', 503);
+      return engine;
+    };
+    const gateway = new Gateway({
+      services,
+      call: (service, operation, input, caller) => running().call(service, operation, input, caller),
+      roles: () => running().iam.roleArns,
+      delegates: options.delegates ?? {},
+      failed: (service, error) => running().record(service, `failed: ${(error as Error)?.stack ?? error}`),
+    });
+    await findServices();
+    await gateway.listen(options.port ?? 0);
+    try {
+      const place = { ...placeOf(options.assembly), ...options.place };
+      const { parameters } = options;
+      const assembly = Assembly.load(resolve(options.assembly), place, {
+        endpoint: gateway.url,
+        ...(parameters && { parameters }),
+      });
+      const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'perennial-'));
+      mkdirSync(stateDir, { recursive: true });
+      const clock = options.clock ?? new ScaledClock(options.timeScale ?? 1);
+      engine = new Engine(assembly, { ...options, stateDir: resolve(stateDir) }, gateway, clock, services);
+      await engine.load();
+      return engine;
+    } catch (error) {
+      await (engine === undefined ? gateway.close() : engine.stop());
+      throw error;
+    }
+  }
+
+  /** Where clients find the engine: their `AWS_ENDPOINT_URL`. */
+  get url(): string {
+    return this.gateway.url;
+  }
+
+  /** The folder of the engine's state. */
+  get stateDir(): string {
+    return this.options.stateDir as string;
+  }
+
+  /** The stacks' outputs: `outputs[stack][key]`. */
+  get outputs(): Assembly['outputs'] {
+    return this.assembly.outputs;
+  }
+
+  /** The environment in which any AWS SDK, and the AWS CLI, speak to the engine. */
+  get environment(): Record<string, string> {
+    const { region } = this.assembly.place;
+    return {
+      AWS_ENDPOINT_URL: this.url,
+      AWS_REGION: region,
+      AWS_DEFAULT_REGION: region,
+      AWS_ACCESS_KEY_ID: 'local',
+      AWS_SECRET_ACCESS_KEY: 'local',
+    };
+  }
+
+  /** For the constructors of SDK v3 clients. */
+  get clientConfig(): ClientConfig {
+    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+    return { endpoint: this.url, region: this.assembly.place.region, credentials, forcePathStyle: true };
+  }
+
+  /** What of the template does nothing here, and why. */
+  get inert(): InertResource[] {
+    const inert: InertResource[] = [];
+    for (const { path, type } of this.assembly.resources) {
+      if (HANDLED_TYPES.has(type) || type === 'AWS::CDK::Metadata') continue;
+      const custom = /^Custom::|^AWS::CloudFormation::CustomResource$/.test(type);
+      inert.push({
+        path,
+        type,
+        why: custom ? 'custom resources are not run' : 'the engine does nothing with this type',
+      });
+    }
+    for (const { role, policy } of this.iam.unknownPolicies) {
+      inert.push({ path: role, type: 'AWS::IAM::Role', why: `unknown to the engine, grants nothing: ${policy}` });
+    }
+    return inert;
+  }
+
+  /**
+   * Waits until nothing is in flight: no execution, delivery, batch or job.
+   *
+   * @param timeoutMs real milliseconds, after which it throws with a list of what still runs
+   */
+  async idle(timeoutMs = 60_000): Promise<void> {
+    const end = Date.now() + timeoutMs;
+    for (let quiet = 0; quiet < 3; ) {
+      // work that just ended may have started other work behind a promise or a socket
+      await new Promise((done) => (this.working.size === 0 ? setImmediate(done) : setTimeout(done, 5)));
+      quiet = this.working.size === 0 ? quiet + 1 : 0;
+      if (Date.now() > end && this.working.size > 0) throw new Error(this.stillRunning(timeoutMs));
+    }
+  }
+
+  /** What the roles were granted and have not used in this run. */
+  unusedPermissions(): UnusedPermission[] {
+    return this.iam.unused();
+  }
+
+  /** Ends every child and the server. May be called twice. */
+  stop(): Promise<void> {
+    this.stopped ??= this.end();
+    return this.stopped;
+  }
+
+  private all(): Service[] {
+    return Object.values(this.services).filter((service) => service !== undefined);
+  }
+
+  private async load(): Promise<void> {
+    for (const service of this.all()) await service.load?.(this.assembly.resources);
+    for (const { path, type, why } of this.inert) this.record('engine', `${path} (${type}): ${why}`);
+  }
+
+  private async end(): Promise<void> {
+    this.stopping.abort();
+    const ended = await Promise.allSettled(
+      this.all()
+        .reverse()
+        .map((service) => service.stop?.()),
+    );
+    this.clock.stop?.();
+    await this.gateway.close();
+    const failure = ended.find((one) => one.status === 'rejected');
+    if (failure !== undefined) throw failure.reason;
+  }
+
+  private async call(name: string, operation: string, input: Shape, caller: Caller): Promise<Shape> {
+    const service = this.byName.get(SIGNING_NAMES[name] ?? name);
+    const known = service?.operations[operation];
+    if (service === undefined || known === undefined) throw notImplemented(name, operation);
+    const by = callerName(caller, this.assembly.place);
+    try {
+      for (const need of known.needs(input, caller)) this.iam.authorize(caller, need);
+      const output = await known.run(input, caller);
+      this.record(service.name, operation, { by });
+      return output;
+    } catch (error) {
+      const { name: code, message } = error as Error;
+      this.record(service.name, `${operation} failed: ${code}: ${message}`, { by });
+      throw error;
+    }
+  }
+
+  private record(service: string, message: string, detail?: Readonly<Record<string, unknown>>): void {
+    const entry = { at: new Date(this.clock.now()), service, message, ...(detail && { detail }) };
+    this.log.push(entry);
+    if (this.log.length > LOG_LIMIT) this.log.splice(0, LOG_LIMIT / 10);
+    this.options.log?.(entry);
+  }
+
+  private background(label: string, work: () => Promise<void>): void {
+    const id = this.jobs++;
+    this.working.set(id, label);
+    const failed = (error: unknown) => {
+      if (!this.stopping.signal.aborted) this.record('engine', `${label} failed: ${(error as Error)?.stack ?? error}`);
+    };
+    void Promise.resolve()
+      .then(work)
+      .catch(failed)
+      .finally(() => this.working.delete(id));
+  }
+
+  private stillRunning(timeoutMs: number): string {
+    const labels = [...this.working.values()];
+    const shown = labels.slice(0, 20).map((label) => `\n- ${label}`);
+    const more = labels.length > 20 ? `\n- and ${labels.length - 20} more` : '';
+    return `still busy after ${timeoutMs} ms; in flight:${shown.join('')}${more}`;
+  }
+
+  private context(): Context {
+    const { options, clock } = this;
+    const { place } = this.assembly;
+    const { copies = 1, shuffle = false } = options.delivery ?? {};
+    return {
+      place,
+      clock,
+      stateDir: this.stateDir,
+      url: () => this.url,
+      call: (service, operation, input, caller) => this.call(service, operation, input, caller),
+      authorize: (caller: Caller, need: Need) => this.iam.authorize(caller, need),
+      assumeRole: (...role) => this.iam.assumeRole(...role),
+      credentials: (roleArn, session = 'local') => ({
+        ...this.environment,
+        AWS_ACCESS_KEY_ID: accessKeyOf(roleArn),
+        AWS_SESSION_TOKEN: sessionToken(session),
+      }),
+      emit: (event) => this.services.events?.accept(event),
+      metric: (...value) => this.services.cloudwatch?.record(...value),
+      background: (label, work) => this.background(label, work),
+      log: (service, message, detail) => this.record(service, message, detail),
+      asset: (bucket, key) => this.assembly.asset(bucket, key),
+      random: mulberry32(options.seed ?? 1),
+      delivery: { copies, shuffle },
+      signal: this.stopping.signal,
+    };
+  }
+}
+
+/** Services that Step Functions and people call by another name than the signing one. */
+const SIGNING_NAMES: Readonly<Record<string, string>> = {
+  cloudwatch: 'monitoring',
+  eventbridge: 'events',
+  sfn: 'states',
+  sagemakerruntime: 'sagemaker',
+};
+
+/** A small random generator: the same numbers for the same seed. */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}

@@ -1,0 +1,160 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { XMLBuilder } from 'fast-xml-parser';
+import { ApiError, type Shape } from './service';
+
+/** A request of a protocol that names its operation; REST protocols are the services' own. */
+export interface Call {
+  readonly operation: string;
+  readonly input: Shape;
+  reply(output: Shape): void;
+}
+
+/** Reads a request's operation and input; undefined if it is REST. */
+export async function readCall(request: IncomingMessage, response: ServerResponse): Promise<Call | undefined> {
+  const type = request.headers['content-type'] ?? '';
+  const target = request.headers['x-amz-target'];
+  if (typeof target === 'string') {
+    const operation = target.slice(target.lastIndexOf('.') + 1);
+    const input = parseJson((await readBody(request)).toString());
+    return { operation, input, reply: (output) => send(response, 200, type, toJson(output ?? {})) };
+  }
+  if (request.method === 'POST' && type.startsWith('application/x-www-form-urlencoded')) {
+    const { Action: operation = '', Version: _, ...input } = fromForm((await readBody(request)).toString());
+    return { operation, input, reply: (output) => send(response, 200, 'text/xml', queryReply(operation, output)) };
+  }
+  return undefined;
+}
+
+/** Writes an error as the request's protocol does. */
+export function sendError(request: IncomingMessage, response: ServerResponse, error: ApiError, service: string): void {
+  const type = request.headers['content-type'] ?? '';
+  const { code, message, status, details } = error;
+  if (response.headersSent) {
+    response.destroy(error);
+  } else if (request.headers['x-amz-target'] !== undefined) {
+    if (service === 'sqs') response.setHeader('x-amzn-query-error', `${code};${status < 500 ? 'Sender' : 'Receiver'}`);
+    send(response, status, type, toJson({ __type: code, message, Message: message, ...details }));
+  } else if (service === 's3') {
+    send(
+      response,
+      status,
+      'application/xml',
+      xml({ Error: { Code: code.replace(/^AccessDeniedException$/, 'AccessDenied'), Message: message, ...details } }),
+    );
+  } else if (type.startsWith('application/x-www-form-urlencoded')) {
+    const content = { Type: status < 500 ? 'Sender' : 'Receiver', Code: code, Message: message, ...details };
+    send(response, status, 'text/xml', xml({ ErrorResponse: { Error: content, RequestId: requestId(response) } }));
+  } else {
+    response.setHeader('x-amzn-errortype', code);
+    send(response, status, 'application/json', toJson({ __type: code, message, Message: message, ...details }));
+  }
+}
+
+/** A value as AWS's JSON protocols write it: times in seconds since the epoch, bytes in base64. */
+export function toJson(value: Shape): string {
+  return JSON.stringify(plain(value));
+}
+
+function plain(value: Shape): Shape {
+  if (value instanceof Date) return value.getTime() / 1000;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (Array.isArray(value)) return value.map(plain);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plain(one)]));
+}
+
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function parseJson(text: string): Shape {
+  if (text === '') return {};
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ApiError('SerializationException', `the request's body is not JSON: ${(error as Error).message}`);
+  }
+}
+
+/** `A.member.1.B=x` becomes `{ A: [{ B: 'x' }] }`; `A.entry.1.key=k&A.entry.1.value=v` becomes `{ A: { k: 'v' } }`. */
+export function fromForm(text: string): Shape {
+  const tree: Shape = {};
+  for (const [path, value] of new URLSearchParams(text)) {
+    const keys = path.split('.');
+    const last = keys.pop() as string;
+    let at = tree;
+    for (const key of keys) at = own(at, key);
+    Object.defineProperty(at, last, { value, enumerable: true, writable: true, configurable: true });
+  }
+  return folded(tree);
+}
+
+/** A child object, made if need be; never one that the prototype has. */
+function own(at: Shape, key: string): Shape {
+  if (!Object.hasOwn(at, key)) {
+    Object.defineProperty(at, key, { value: {}, enumerable: true, writable: true, configurable: true });
+  }
+  if (typeof at[key] !== 'object') throw new ApiError('MalformedQueryString', `${key} is given twice`);
+  return at[key];
+}
+
+function folded(node: Shape): Shape {
+  if (typeof node !== 'object') return node;
+  const entries = Object.entries<Shape>(node);
+  const [[only, inner] = ['', undefined]] = entries;
+  if (entries.length === 1 && (only === 'member' || only === 'entry')) {
+    if (typeof inner !== 'object') return [];
+    const items = numbered(inner).map(folded);
+    const keyed = items.every(
+      (item) => item !== null && typeof item === 'object' && ('key' in item || ('Name' in item && 'Value' in item)),
+    );
+    if (only === 'member' || !keyed) return items;
+    return Object.fromEntries(items.map((item) => [item.key ?? item.Name, item.value ?? item.Value]));
+  }
+  if (entries.length > 0 && entries.every(([key]) => /^\d+$/.test(key))) return numbered(node).map(folded);
+  return Object.fromEntries(entries.map(([key, one]) => [key, folded(one)]));
+}
+
+function numbered(node: Shape): Shape[] {
+  return Object.entries<Shape>(node)
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([, one]) => one);
+}
+
+const builder = new XMLBuilder({ ignoreAttributes: false });
+
+/** An object as XML; a key that starts with `@_` is an attribute. */
+export function xml(root: Shape): string {
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${builder.build(root)}`;
+}
+
+function queryReply(operation: string, output: Shape): string {
+  return xml({
+    [`${operation}Response`]: {
+      [`${operation}Result`]: inXml(output ?? {}),
+      ResponseMetadata: { RequestId: '00000000-0000-4000-8000-000000000000' },
+    },
+  });
+}
+
+/** Members that are maps in the query protocol's APIs; without the model a map looks like a structure. */
+const MAPS = new Set(['Attributes']);
+
+function inXml(value: Shape, key = ''): Shape {
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return { member: value.map((one) => inXml(one)) };
+  if (value === null || typeof value !== 'object') return value;
+  const entries = Object.entries<Shape>(value).filter(([, one]) => one !== undefined);
+  if (MAPS.has(key)) return { entry: entries.map(([name, one]) => ({ key: name, value: inXml(one) })) };
+  return Object.fromEntries(entries.map(([name, one]) => [name, inXml(one, name)]));
+}
+
+function requestId(response: ServerResponse): string {
+  return String(response.getHeader('x-amzn-requestid') ?? '');
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body);
+}
