@@ -161,6 +161,8 @@ export class ModelDeployment extends Construct {
   public readonly cleanUp: CustomResource;
 
   private readonly props: ModelDeploymentProps;
+  /** Scope of the states, whose names are what the console shows. */
+  private readonly states: Construct;
   private readonly serving: ServingSettings;
 
   constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
@@ -168,6 +170,7 @@ export class ModelDeployment extends Construct {
     const { data, ledger, registry } = props;
     const stack = Stack.of(this);
     this.props = props;
+    this.states = new Construct(this, 'States');
     this.serving = {
       instanceType: props.instanceType ?? 'ml.m5.large',
       instanceCount: props.instanceCount ?? 1,
@@ -347,7 +350,7 @@ export class ModelDeployment extends Construct {
     const models = sageMakerArn(stack, `model/${this.endpointName}-v*`);
     const finishAs = (id: string, outcome: DeploymentOutcome) =>
       invoke(
-        this,
+        this.states,
         id,
         this.finish,
         jsonata(
@@ -355,7 +358,7 @@ export class ModelDeployment extends Construct {
             "'modelPackageArn': $modelPackageArn, 'plan': $plan, 'error': $error}",
         ),
       );
-    const fail = sfn.Fail.jsonata(this, 'Deployment failed', {
+    const fail = sfn.Fail.jsonata(this.states, 'Deployment failed', {
       error: jsonata('$error.name'),
       cause: jsonata('$error.cause'),
     });
@@ -368,7 +371,7 @@ export class ModelDeployment extends Construct {
 
     const plan = orFail(
       invoke(
-        this,
+        this.states,
         'Plan',
         this.plan,
         {
@@ -381,7 +384,7 @@ export class ModelDeployment extends Construct {
     );
 
     const updateTo = (id: string, configName: string, traffic: object) =>
-      callSageMaker(this, id, {
+      callSageMaker(this.states, id, {
         action: 'updateEndpoint',
         resources: [endpoint, configs],
         statements: [
@@ -392,20 +395,20 @@ export class ModelDeployment extends Construct {
         ],
         parameters: { EndpointName: this.endpointName, EndpointConfigName: jsonata(configName), ...traffic },
       });
-    const create = callSageMaker(this, 'Create endpoint', {
+    const create = callSageMaker(this.states, 'Create endpoint', {
       action: 'createEndpoint',
       resources: [endpoint, configs],
       parameters: { EndpointName: this.endpointName, EndpointConfigName: jsonata('$plan.endpointConfigName') },
     });
     const update = orFail(updateTo('Update endpoint', '$plan.endpointConfigName', this.traffic(bakeTime)));
     const remove = orFail(
-      callSageMaker(this, 'Delete failed endpoint', {
+      callSageMaker(this.states, 'Delete failed endpoint', {
         action: 'deleteEndpoint',
         resources: [endpoint],
         parameters: { EndpointName: this.endpointName },
       }),
     );
-    const config = callSageMaker(this, 'Create endpoint configuration', {
+    const config = callSageMaker(this.states, 'Create endpoint configuration', {
       action: 'createEndpointConfig',
       resources: [configs, models],
       parameters: {
@@ -429,7 +432,7 @@ export class ModelDeployment extends Construct {
         },
       },
     });
-    const model = callSageMaker(this, 'Create model', {
+    const model = callSageMaker(this.states, 'Create model', {
       action: 'createModel',
       resources: [models, sageMakerArn(stack, `model-package/${this.props.registry.groupName}/*`)],
       statements: [passRoleToSageMaker(this.servingRole)],
@@ -441,13 +444,13 @@ export class ModelDeployment extends Construct {
     });
 
     // Forwards: wait for the endpoint, then believe only what it answers.
-    const smoke = invoke(this, 'Smoke test', this.smokeTest, {
+    const smoke = invoke(this.states, 'Smoke test', this.smokeTest, {
       endpointName: this.endpointName,
       runId: jsonata('$plan.runId'),
     });
     const deployed = finishAs('Record deployment', 'DEPLOYED');
     deployed.next(
-      sfn.Succeed.jsonata(this, 'In service', {
+      sfn.Succeed.jsonata(this.states, 'In service', {
         outputs: {
           endpointName: this.endpointName,
           version: jsonata('$plan.version'),
@@ -457,11 +460,11 @@ export class ModelDeployment extends Construct {
     );
     smoke.next(deployed);
     const skipped = finishAs('Record skip', 'SKIPPED');
-    skipped.next(sfn.Succeed.jsonata(this, 'Nothing to do', { outputs: { version: jsonata('$plan.version') } }));
+    skipped.next(sfn.Succeed.jsonata(this.states, 'Nothing to do', { outputs: { version: jsonata('$plan.version') } }));
 
     const rolledBack = finishAs('Record rollback', 'ROLLED_BACK');
     rolledBack.next(fail);
-    const silentRollback = sfn.Pass.jsonata(this, 'SageMaker rolled back', {
+    const silentRollback = sfn.Pass.jsonata(this.states, 'SageMaker rolled back', {
       assign: {
         error: {
           name: ErrorName.DEPLOYMENT_FAILED,
@@ -474,7 +477,7 @@ export class ModelDeployment extends Construct {
       },
     });
     silentRollback.next(rolledBack);
-    const broken = sfn.Pass.jsonata(this, 'Endpoint failed', {
+    const broken = sfn.Pass.jsonata(this.states, 'Endpoint failed', {
       assign: {
         error: {
           name: ErrorName.DEPLOYMENT_FAILED,
@@ -526,7 +529,7 @@ export class ModelDeployment extends Construct {
     );
     undo.next(undone);
     const withdraw = orFail(
-      callSageMaker(this, 'Take out of service', {
+      callSageMaker(this.states, 'Take out of service', {
         action: 'deleteEndpoint',
         resources: [endpoint],
         parameters: { EndpointName: this.endpointName },
@@ -534,7 +537,7 @@ export class ModelDeployment extends Construct {
     );
     withdraw.next(rolledBack);
     smoke.addCatch(
-      sfn.Choice.jsonata(this, 'Was there a model before?')
+      sfn.Choice.jsonata(this.states, 'Was there a model before?')
         .when(sfn.Condition.jsonata(jsonata('$exists($plan.previousConfigName)')), undo)
         .otherwise(withdraw),
       { errors: ['States.ALL'], assign: { error: CAUGHT } },
@@ -544,24 +547,24 @@ export class ModelDeployment extends Construct {
     update.next(wait);
     this.makeOnce(
       config,
-      sfn.Choice.jsonata(this, 'Is there an endpoint?')
+      sfn.Choice.jsonata(this.states, 'Is there an endpoint?')
         .when(sfn.Condition.jsonata(jsonata("$plan.action = 'create'")), create)
         .otherwise(update),
       failed,
     );
     this.makeOnce(model, config, failed);
 
-    const later = sfn.Wait.jsonata(this, 'Wait for a change to end', {
+    const later = sfn.Wait.jsonata(this.states, 'Wait for a change to end', {
       time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
     });
     later.next(plan);
     remove.next(later);
-    const action = sfn.Choice.jsonata(this, 'What is to be done?')
+    const action = sfn.Choice.jsonata(this.states, 'What is to be done?')
       .when(sfn.Condition.jsonata(jsonata("$plan.action = 'none'")), skipped)
       .when(sfn.Condition.jsonata(jsonata("$plan.action = 'wait'")), later)
       .when(sfn.Condition.jsonata(jsonata("$plan.action = 'recreate'")), remove)
       .otherwise(model);
-    return sfn.Pass.jsonata(this, 'Approved', {
+    return sfn.Pass.jsonata(this.states, 'Approved', {
       assign: { modelPackageArn: jsonata('$states.input.modelPackageArn') },
     })
       .next(plan)
@@ -572,7 +575,7 @@ export class ModelDeployment extends Construct {
   private makeOnce(task: tasks.CallAwsService, next: sfn.IChainable, failed: sfn.IChainable): void {
     task.next(next);
     task.addCatch(
-      sfn.Choice.jsonata(this, `${task.id}: there already?`)
+      sfn.Choice.jsonata(this.states, `${task.id}: there already?`)
         .when(sfn.Condition.jsonata(jsonata("$contains($error.cause, 'already existing')")), next)
         .otherwise(failed),
       { errors: ['States.ALL'], assign: { error: CAUGHT } },
@@ -584,17 +587,17 @@ export class ModelDeployment extends Construct {
    * SageMaker rolls a failed update back without a word. Events about endpoints are best effort, so none is waited for.
    */
   private waitFor(what: string, failed: sfn.IChainable, settle: (settled: sfn.Choice) => sfn.Choice): sfn.IChainable {
-    const wait = sfn.Wait.jsonata(this, `Wait for ${what}`, {
+    const wait = sfn.Wait.jsonata(this.states, `Wait for ${what}`, {
       time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
       assign: { polls: jsonata('($exists($polls) ? $polls : 0) + 1') },
     });
-    const look = callSageMaker(this, `Look at ${what}`, {
+    const look = callSageMaker(this.states, `Look at ${what}`, {
       action: 'describeEndpoint',
       resources: [sageMakerArn(Stack.of(this), `endpoint/${this.endpointName}`)],
       parameters: { EndpointName: this.endpointName },
     });
     look.addCatch(failed, { errors: ['States.ALL'], assign: { error: CAUGHT } });
-    const settled = sfn.Choice.jsonata(this, `Has ${what} settled?`).when(
+    const settled = sfn.Choice.jsonata(this.states, `Has ${what} settled?`).when(
       sfn.Condition.jsonata(
         jsonata(
           "($states.input.EndpointStatus in ['Creating', 'Updating', 'SystemUpdating', 'RollingBack'] " +

@@ -184,6 +184,8 @@ export class TrainingPipeline extends Construct {
   public readonly finish: lambda.Function;
 
   private readonly props: TrainingPipelineProps;
+  /** Scope of the states, whose names are what the console shows. */
+  private readonly states: Construct;
   private readonly trainerConfig: TrainerConfig;
 
   constructor(scope: Construct, id: string, props: TrainingPipelineProps) {
@@ -191,6 +193,7 @@ export class TrainingPipeline extends Construct {
     const { data, ledger } = props;
     const stack = Stack.of(this);
     this.props = props;
+    this.states = new Construct(this, 'States');
     this.pipelineName =
       props.pipelineName ??
       Names.uniqueResourceName(this, { maxLength: 20, separator: '-' })
@@ -336,14 +339,14 @@ export class TrainingPipeline extends Construct {
 
   /** The states in the order of the data; every failure is recorded before the execution ends with it. */
   private definition(): sfn.IChainable {
-    const failed = invoke(this, 'Record failure', this.finish, {
+    const failed = invoke(this.states, 'Record failure', this.finish, {
       runId: jsonata(RUN_ID),
       startedAt: jsonata(STARTED_AT),
       outcome: 'FAILED' satisfies Outcome,
       error: jsonata('$error'),
     });
     failed.next(
-      sfn.Fail.jsonata(this, 'Run failed', { error: jsonata('$error.name'), cause: jsonata('$error.cause') }),
+      sfn.Fail.jsonata(this.states, 'Run failed', { error: jsonata('$error.name'), cause: jsonata('$error.cause') }),
     );
     const orFail = <T extends sfn.TaskStateBase | sfn.Parallel>(state: T, name: string = CAUGHT.name): T => {
       state.addCatch(failed, { errors: ['States.ALL'], assign: { error: { name, cause: CAUGHT.cause } } });
@@ -351,7 +354,7 @@ export class TrainingPipeline extends Construct {
     };
 
     const snapshot = invoke(
-      this,
+      this.states,
       'Snapshot',
       this.snapshot,
       {
@@ -372,10 +375,10 @@ export class TrainingPipeline extends Construct {
       },
     );
 
-    const prepare = invoke(this, 'Prepare', this.prepare, { runId: jsonata(RUN_ID) });
+    const prepare = invoke(this.states, 'Prepare', this.prepare, { runId: jsonata(RUN_ID) });
 
     const train = this.trainingJob();
-    const trained = sfn.Choice.jsonata(this, 'Trained?');
+    const trained = sfn.Choice.jsonata(this.states, 'Trained?');
     const attempt = this.recordAttempt('Record attempt').next(trained);
     const failedAttempt = this.recordAttempt('Record failed attempt').next(failed);
     train.addCatch(failedAttempt, {
@@ -392,7 +395,7 @@ export class TrainingPipeline extends Construct {
       },
     });
 
-    const candidate = callSageMaker(this, 'Create candidate model', {
+    const candidate = callSageMaker(this.states, 'Create candidate model', {
       action: 'createModel',
       resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-*`)],
       statements: [passRoleToSageMaker(this.scoringRole)],
@@ -402,10 +405,16 @@ export class TrainingPipeline extends Construct {
         PrimaryContainer: this.container(),
       },
     });
-    const champion = invoke(this, 'Champion', this.champion, {}, { champion: jsonata('$states.result.Payload') });
+    const champion = invoke(
+      this.states,
+      'Champion',
+      this.champion,
+      {},
+      { champion: jsonata('$states.result.Payload') },
+    );
     const score = this.score();
     const judge = invoke(
-      this,
+      this.states,
       'Judge',
       this.judge,
       jsonata(
@@ -413,14 +422,14 @@ export class TrainingPipeline extends Construct {
       ),
       { judgement: jsonata('$states.result.Payload'), outcome: 'REJECTED' satisfies Outcome },
     );
-    const forget = callSageMaker(this, 'Delete candidate model', {
+    const forget = callSageMaker(this.states, 'Delete candidate model', {
       action: 'deleteModel',
       resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-*`)],
       parameters: { ModelName: this.candidateName() },
     });
 
     const register = this.register();
-    const approve = callSageMaker(this, 'Approve', {
+    const approve = callSageMaker(this.states, 'Approve', {
       action: 'updateModelPackage',
       resources: [sageMakerArn(Stack.of(this), this.packages())],
       parameters: {
@@ -431,14 +440,14 @@ export class TrainingPipeline extends Construct {
       assign: { outcome: 'PROMOTED' satisfies Outcome },
     });
     const finish = invoke(
-      this,
+      this.states,
       'Finish',
       this.finish,
       jsonata(
         `{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': $outcome, 'modelPackageArn': $modelPackageArn}`,
       ),
     );
-    const done = sfn.Succeed.jsonata(this, 'Done', {
+    const done = sfn.Succeed.jsonata(this.states, 'Done', {
       outputs: {
         runId: jsonata(RUN_ID),
         outcome: jsonata('$outcome'),
@@ -448,7 +457,7 @@ export class TrainingPipeline extends Construct {
     });
 
     const autoApprove = this.props.autoApprove ?? true;
-    const promote = sfn.Choice.jsonata(this, 'Good enough?')
+    const promote = sfn.Choice.jsonata(this.states, 'Good enough?')
       .when(
         sfn.Condition.jsonata(jsonata('$judgement.promote')),
         autoApprove ? register.next(orFail(approve)).next(finish) : register.next(finish),
@@ -456,7 +465,7 @@ export class TrainingPipeline extends Construct {
       .otherwise(finish);
 
     trained.when(sfn.Condition.jsonata(jsonata("$attempt.status = 'Completed'")), orFail(candidate)).otherwise(
-      sfn.Pass.jsonata(this, 'Not trained', {
+      sfn.Pass.jsonata(this.states, 'Not trained', {
         assign: {
           error: {
             name: ErrorName.TRAINING_FAILED,
@@ -484,7 +493,7 @@ export class TrainingPipeline extends Construct {
         S3DataSource: { S3DataType: 'S3Prefix', S3Uri: uri, S3DataDistributionType: 'FullyReplicated' },
       },
     });
-    const train = new SageMakerJob(this, 'Train', {
+    const train = new SageMakerJob(this.states, 'Train', {
       kind: 'TrainingJob',
       namePrefix: `${this.pipelineName}-`,
       role: this.trainingRole,
@@ -557,8 +566,8 @@ export class TrainingPipeline extends Construct {
   /** Puts the attempt into the ledger; one that is there already was put there by an earlier try. */
   private recordAttempt(id: string): sfn.Chain {
     const { trainerConfig: trainer } = this;
-    const done = sfn.Pass.jsonata(this, `${id}: done`);
-    const put = tasks.CallAwsService.jsonata(this, id, {
+    const done = sfn.Pass.jsonata(this.states, `${id}: done`);
+    const put = tasks.CallAwsService.jsonata(this.states, id, {
       service: 'dynamodb',
       action: 'putItem',
       iamAction: 'dynamodb:PutItem',
@@ -588,7 +597,7 @@ export class TrainingPipeline extends Construct {
   /** Both models answer the same rows, each in the container that serves it. */
   private score(): sfn.Parallel {
     const scoreAs = (id: string, model: 'candidate' | 'champion', modelName: string) => {
-      const job = new SageMakerJob(this, id, {
+      const job = new SageMakerJob(this.states, id, {
         kind: 'TransformJob',
         namePrefix: `${this.pipelineName}-`,
         arguments: {
@@ -615,13 +624,13 @@ export class TrainingPipeline extends Construct {
       job.addRetry(SAGEMAKER_RETRY);
       return job;
     };
-    const champion = sfn.Choice.jsonata(this, 'Is there a champion?')
+    const champion = sfn.Choice.jsonata(this.states, 'Is there a champion?')
       .when(
         sfn.Condition.jsonata(jsonata('$exists($champion.champion)')),
         scoreAs('Score champion', 'champion', jsonata('$champion.champion.modelName')),
       )
-      .otherwise(sfn.Pass.jsonata(this, 'First model'));
-    return sfn.Parallel.jsonata(this, 'Score')
+      .otherwise(sfn.Pass.jsonata(this.states, 'First model'));
+    return sfn.Parallel.jsonata(this.states, 'Score')
       .branch(scoreAs('Score candidate', 'candidate', this.candidateName()))
       .branch(champion);
   }
@@ -629,7 +638,7 @@ export class TrainingPipeline extends Construct {
   private register(): tasks.CallAwsService {
     const { trainerConfig: trainer } = this;
     const document = (uri: string) => ({ ContentType: 'application/json', S3Uri: uri });
-    return callSageMaker(this, 'Register', {
+    return callSageMaker(this.states, 'Register', {
       action: 'createModelPackage',
       resources: [
         sageMakerArn(Stack.of(this), `model-package-group/${this.props.registry.groupName}`),

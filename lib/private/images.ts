@@ -1,4 +1,4 @@
-import { CfnMapping, Fn, Stack, Token } from 'aws-cdk-lib';
+import { CfnMapping, Stack, Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
 /**
@@ -66,7 +66,7 @@ function registryAccount(stack: Stack): string {
       new CfnMapping(stack, id, {
         mapping: Object.fromEntries(Object.entries(XGBOOST_ACCOUNTS).map(([region, account]) => [region, { account }])),
       });
-    return Fn.findInMap(mapping.logicalId, stack.region, 'account');
+    return mapping.findInMap(stack.region, 'account');
   }
   const account = XGBOOST_ACCOUNTS[stack.region];
   if (account === undefined) {
