@@ -490,7 +490,7 @@ export class ModelDeployment extends Construct {
     });
     broken.next(failed);
 
-    const wait = this.waitFor('endpoint', failed, (settled) =>
+    const wait = this.waitFor('the new model', failed, (settled) =>
       settled
         .when(
           sfn.Condition.jsonata(
@@ -505,7 +505,7 @@ export class ModelDeployment extends Construct {
     );
 
     // Backwards: the smoke test failed, so the model before comes back; a first model is taken out of service.
-    const undone = this.waitFor('endpoint to be as before', failed, (settled) =>
+    const undone = this.waitFor('the old model', failed, (settled) =>
       settled
         .when(
           sfn.Condition.jsonata(
@@ -597,7 +597,7 @@ export class ModelDeployment extends Construct {
       parameters: { EndpointName: this.endpointName },
     });
     look.addCatch(failed, { errors: ['States.ALL'], assign: { error: CAUGHT } });
-    const settled = sfn.Choice.jsonata(this.states, `Has ${what} settled?`).when(
+    const settled = sfn.Choice.jsonata(this.states, `Is ${what} settled?`).when(
       sfn.Condition.jsonata(
         jsonata(
           "($states.input.EndpointStatus in ['Creating', 'Updating', 'SystemUpdating', 'RollingBack'] " +
