@@ -4,6 +4,8 @@ export * from './documents';
 export * from './errors';
 export * from './judge';
 export * from './ledger';
+export * from './metric';
 export * from './names';
 export * from './profile';
 export * from './random';
+export * from './statistics';
