@@ -123,6 +123,9 @@ export async function completeUpload(x: Exchange): Promise<void> {
   const upload = uploadOf(x);
   checkWrite(x.request, x.bucket.current(x.key));
   const named: NamedPart[] = parse(await receiveText(x.request), 'CompleteMultipartUpload').Part ?? [];
+  if (named.some((one, i) => i > 0 && Number(one.PartNumber) <= Number(named[i - 1].PartNumber))) {
+    throw new ApiError('InvalidPartOrder', 'The list of parts was not in ascending order.');
+  }
   const parts = named.map((one, i) => checkedPart(upload, named, i, one));
   if (parts.length === 0) throw new ApiError('MalformedXML', 'a completed upload must name at least one part');
 
@@ -174,9 +177,6 @@ export async function completeUpload(x: Exchange): Promise<void> {
 
 function checkedPart(upload: Upload, named: readonly NamedPart[], i: number, one: NamedPart): UploadedPart {
   const number = Number(one.PartNumber);
-  if (i > 0 && number <= Number(named[i - 1].PartNumber)) {
-    throw new ApiError('InvalidPartOrder', 'The list of parts was not in ascending order.');
-  }
   const part = upload.parts.get(number);
   const given = one.ETag?.replace(/^"|"$/g, '');
   const sum = part?.checksum && one[`Checksum${part.checksum.algorithm}`];
