@@ -71,6 +71,7 @@ export class Assembly {
       }
       throw new Error(`no stack of ${folder} exports ${name}: synthesize the stack that exports it as well`);
     };
+    const asset = (key: string) => assets.get(key)?.path;
     const parameters = options.parameters ?? {};
     const endpoint = options.endpoint ?? 'http://127.0.0.1:4566';
     for (const { base, artifacts } of manifests(folder)) {
@@ -82,7 +83,7 @@ export class Assembly {
           const name = properties.stackName ?? id;
           const file = join(base, properties.templateFile);
           stacks.push(
-            new StackTemplate({ name, base, template: readJson(file), place, endpoint, parameters, exported }),
+            new StackTemplate({ name, template: readJson(file), asset, place, endpoint, parameters, exported }),
           );
         }
       }
@@ -99,7 +100,8 @@ export class Assembly {
   /**
    * The one resource at a construct's path, or below it.
    *
-   * @param path as in `cdk ls`, e.g. `Stack/Data`; `/Resource` at the end may be left out
+   * @param path as in the construct tree, e.g. `Stack/Data`; `/Resource` at the end may be left out. Where the
+   * template was synthesized without the CDK's CLI and so has no paths: the logical id.
    * @param type narrows it, e.g. to `AWS::S3::Bucket`
    */
   find(path: string, type?: string): Resource {

@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type Identity, identify, isKnownType } from './resource-types';
 import type { Place, Resource, Shape } from './service';
 
 export interface StackOptions {
   readonly name: string;
-  /** The folder of the assembly, for the templates of nested stacks. */
-  readonly base: string;
+  /** The file of an asset, by the last part of its S3 address: nested stacks' templates are assets. */
+  readonly asset: (key: string) => string | undefined;
   readonly template: Shape;
   readonly place: Place;
   readonly endpoint: string;
@@ -94,14 +93,14 @@ export class StackTemplate {
     const known = this.nested.get(logicalId);
     if (known !== undefined) return known;
     const raw = this.raw(logicalId);
-    const file = raw.Metadata?.['aws:asset:path'];
-    if (file === undefined) {
-      throw this.error(`the nested stack ${logicalId} has no template in the assembly: only CDK's nested stacks work`);
-    }
+    const url = String(this.value(raw.Properties?.TemplateURL));
+    const file = this.options.asset(url.slice(url.lastIndexOf('/') + 1));
+    if (file === undefined)
+      throw this.error(`the template of the nested stack ${logicalId}, ${url}, is no asset of the app`);
     const stack = new StackTemplate({
       ...this.options,
       name: `${this.name}-${logicalId}`,
-      template: JSON.parse(readFileSync(join(this.options.base, file), 'utf8')),
+      template: JSON.parse(readFileSync(file, 'utf8')),
       given: (parameter) => this.value(raw.Properties?.Parameters?.[parameter]),
     });
     this.nested.set(logicalId, stack);
