@@ -1,0 +1,108 @@
+import type { Data } from '../../lambdas/shared/data';
+import type { Ledger } from '../../lambdas/shared/ledger-port';
+import type { Fact } from '../../lib/core/ledger';
+import { isData, type ListedFile } from '../../lib/core/snapshot';
+
+/** A ledger in memory. Values pass through JSON, as they would through DynamoDB. */
+export class MemoryLedger implements Ledger {
+  readonly items = new Map<string, Record<string, unknown>>();
+
+  constructor(readonly pipeline = 'flights') {}
+
+  async find<T>(sk: string): Promise<T | undefined> {
+    const item = this.items.get(sk);
+    return item && structuredClone(item as T);
+  }
+
+  async append<F extends Fact>(fact: Omit<F, 'pk'>): Promise<boolean> {
+    const { sk } = fact as unknown as Fact;
+    if (this.items.has(sk)) return false;
+    this.put(sk, fact);
+    return true;
+  }
+
+  async query<F extends Fact>(
+    prefix: string,
+    options: { readonly newestFirst?: boolean; readonly limit?: number } = {},
+  ): Promise<F[]> {
+    const keys = [...this.items.keys()].filter((sk) => sk.startsWith(prefix)).sort();
+    if (options.newestFirst) keys.reverse();
+    return keys.slice(0, options.limit).map((sk) => structuredClone(this.items.get(sk)) as unknown as F);
+  }
+
+  async swap(sk: string, revision: number, value: object): Promise<boolean> {
+    if ((this.items.get(sk)?.revision ?? 0) !== revision) return false;
+    this.put(sk, { ...value, revision: revision + 1 });
+    return true;
+  }
+
+  put(sk: string, value: object): void {
+    this.items.set(sk, JSON.parse(JSON.stringify({ ...value, pk: this.pipeline, sk })));
+  }
+
+  /** The items whose sort keys begin with a prefix. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look at the members that they care about
+  all(prefix: string): any[] {
+    return [...this.items].filter(([sk]) => sk.startsWith(prefix)).map(([, item]) => item);
+  }
+}
+
+/** Objects in memory. */
+export class MemoryData implements Data {
+  readonly documents = new Map<string, unknown>();
+  private readonly files = new Map<string, ListedFile>();
+  private uploads = 0;
+
+  async list(): Promise<ListedFile[]> {
+    return [...this.files.values()].filter(({ key }) => isData(key));
+  }
+
+  async read(key: string): Promise<unknown> {
+    return structuredClone(this.documents.get(key));
+  }
+
+  async writeNew(key: string, document: unknown): Promise<void> {
+    if (!this.documents.has(key)) this.documents.set(key, JSON.parse(JSON.stringify(document)));
+  }
+
+  /** Uploads a file, and gives the version id. */
+  upload(key: string, size = 10): string {
+    this.uploads++;
+    const versionId = `v${this.uploads}`;
+    this.files.set(key, { key, versionId, size, etag: versionId, lastModified: new Date(this.uploads * 1000) });
+    return versionId;
+  }
+
+  remove(key: string): void {
+    this.files.delete(key);
+  }
+}
+
+/** A crash of the function: thrown by {@link crashing}, and not to be caught. */
+export class Crash extends Error {}
+
+/**
+ * Ports that fail at one call: before it has its effect, or after.
+ *
+ * @param at counts the calls of all methods together, from 0; settings and the clock do not count
+ */
+export function crashing<T extends object>(ports: T, at: number, when: 'before' | 'after'): T {
+  let calls = 0;
+  const watch = <O extends object>(target: O): O =>
+    new Proxy(target, {
+      get(object, name) {
+        const member = Reflect.get(object, name);
+        if (name === 'now' || name === 'rules') return member;
+        if (typeof member === 'object' && member !== null) return watch(member);
+        if (typeof member !== 'function') return member;
+        return async (...given: unknown[]) => {
+          const crash = calls++ === at;
+          if (crash && when === 'before') throw new Crash(`before ${String(name)}`);
+          const result = await member.apply(object, given);
+          if (crash) throw new Crash(`after ${String(name)}`);
+          return result;
+        };
+      },
+    });
+  return watch(ports);
+}
