@@ -36,7 +36,7 @@ class World {
       data: this.data,
       now: () => this.now(),
       start: async (name, input) => this.start(name, input),
-      send: async (type, detail) => this.emit(Events.SOURCE, type, detail),
+      send: async (type, detail) => void this.emit(Events.SOURCE, type, detail),
     };
   }
 
