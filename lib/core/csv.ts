@@ -62,7 +62,7 @@ export class CsvCleaner {
   /** @param onHeader told the header's names before the first record; may refuse them by throwing */
   constructor(private readonly onHeader: (names: string[]) => void) {}
 
-  /** Takes more bytes, and gives the clean records that are complete by now; valid until the next call. */
+  /** Takes more bytes, and gives the clean records that are complete by now. */
   push(chunk: Buffer): Buffer {
     this.rest = this.rest.length === 0 ? chunk : Buffer.concat([this.rest, chunk]);
     return this.take(false);
@@ -75,6 +75,7 @@ export class CsvCleaner {
 
   private take(final: boolean): Buffer {
     const data = this.rest;
+    this.out = Buffer.allocUnsafe(Math.ceil(1.5 * data.length) + 2 ** 10); // a new one: the last may still be on its way to disk
     this.used = 0;
     let start = 0;
     if (this.columns === 0 && data.length >= 3 && data[0] === 0xef && data[1] === 0xbb && data[2] === 0xbf) start = 3;
@@ -120,7 +121,7 @@ export class CsvCleaner {
 
   private reserve(bytes: number): void {
     if (this.used + bytes <= this.out.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(2 * this.out.length, this.used + bytes, 2 ** 16));
+    const larger = Buffer.allocUnsafe(2 * this.out.length + bytes);
     this.out.copy(larger, 0, 0, this.used);
     this.out = larger;
   }

@@ -1,0 +1,303 @@
+import { createWriteStream } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PassThrough, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { type Contract, quoted } from '../../lib/core/contract';
+import { CsvCleaner } from '../../lib/core/csv';
+import { ErrorName, PerennialError } from '../../lib/core/errors';
+import { headerMistakes } from '../../lib/core/preparation/header';
+import { columnRules, literal, type Reading, readText, readTyped, STORED } from '../../lib/core/preparation/rules';
+import type { Database } from './duckdb';
+
+/** A file of data: its name says the format, its bytes come as a stream. */
+export interface DataFile {
+  readonly name: string;
+  readonly open: () => Promise<Readable>;
+}
+
+/** More lines than a file can have, so that `file * LINES + line` tells rows apart and orders them. */
+const LINES = 2 ** 36;
+
+/**
+ * Makes the tables that files are read into.
+ *
+ * `loaded`: a row of a file each; `file` and `line` say where it stood, `id` orders rows by both,
+ * `c0` … are the contract's columns, typed.
+ * `bad` of a row that breaks a rule holds its texts, else null.
+ *
+ * `refused`: the bad rows with the rules they break.
+ */
+export async function createTables(database: Database, contract: Contract): Promise<void> {
+  const columns = contract.columns.map(({ type }, i) => `c${i} ${STORED[type]}`);
+  await database.run(
+    `CREATE TABLE loaded (id BIGINT, file UINTEGER, line BIGINT, problem VARCHAR, ${columns.join(', ')}, bad VARCHAR[])`,
+  );
+  await database.run(
+    'CREATE TABLE refused (file UINTEGER, line BIGINT, rules VARCHAR[], got VARCHAR[], texts VARCHAR[])',
+  );
+}
+
+/**
+ * Reads a CSV (`.csv`, `.csv.gz`) or Parquet (`.parquet`) file into `loaded`.
+ *
+ * @param number what the column `file` is to hold
+ * @throws PerennialError DATA_UNREADABLE if the file is not what its name says, DATA_REJECTED if its columns are not the contract's
+ */
+export async function loadFile(database: Database, contract: Contract, file: DataFile, number: number): Promise<void> {
+  const format = formatOf(file.name);
+  const path = join(database.folder, `${number}.${format.parquet ? 'parquet' : 'csv'}`);
+  try {
+    if (format.parquet) await loadParquet(database, contract, file, number, path);
+    else await loadCsv(database, contract, file, number, path, format.gzip);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function loadCsv(
+  database: Database,
+  contract: Contract,
+  file: DataFile,
+  number: number,
+  path: string,
+  gzip: boolean,
+): Promise<void> {
+  let names: string[] = [];
+  const cleaner = new CsvCleaner((header) => {
+    names = header;
+    refuseHeader(contract, file.name, header);
+  });
+  async function* clean(bytes: AsyncIterable<Buffer>) {
+    for await (const block of sniffed(bytes, file.name, describeText)) yield cleaner.push(block);
+    yield cleaner.end();
+  }
+  const checked = async function* (bytes: AsyncIterable<Buffer>) {
+    yield* sniffed(bytes, file.name, (head) => (gzip === isGzip(head) ? undefined : describe(head)));
+  };
+  try {
+    const steps = gzip ? [createGunzip({ chunkSize: 2 ** 18 })] : [new PassThrough()];
+    await pipeline(await file.open(), checked, steps[0], clean, createWriteStream(path, { highWaterMark: 2 ** 20 }));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code?.startsWith('Z_')) {
+      throw unreadable(file.name, `its gzip data is damaged or cut off (${(error as Error).message})`, error);
+    }
+    throw error;
+  }
+  if (names.length === 0) throw unreadable(file.name, 'it holds only empty lines');
+
+  const columns = ['line', 'problem', ...names.map((_, i) => `t${i}`)];
+  const types = columns.map((name) => `${literal(name)}: ${name === 'line' ? "'BIGINT'" : "'VARCHAR'"}`);
+  const source =
+    `read_csv(${literal(path)}, auto_detect = false, header = false, delim = ',', quote = '"', escape = '"', ` +
+    `new_line = '\\n', nullstr = '', max_line_size = 4194304, columns = {${types.join(', ')}})`;
+  const readings = contract.columns.map(({ name, type }) => readText(`t${names.indexOf(name)}`, type));
+  await insert(database, contract, number, source, 'line', 'problem', readings);
+}
+
+async function loadParquet(
+  database: Database,
+  contract: Contract,
+  file: DataFile,
+  number: number,
+  path: string,
+): Promise<void> {
+  const checked = async function* (bytes: AsyncIterable<Buffer>) {
+    yield* sniffed(bytes, file.name, (head) => (isParquet(head) ? undefined : describe(head)));
+  };
+  await pipeline(await file.open(), checked, createWriteStream(path));
+  if (!(await endsAsParquet(path))) throw unreadable(file.name, 'its end is missing: the upload was cut off');
+
+  const source = `read_parquet(${literal(path)}, file_row_number = true)`;
+  const stored = await readable(file.name, () =>
+    database.rows<{ column_name: string; column_type: string }>(
+      `DESCRIBE SELECT * FROM read_parquet(${literal(path)})`,
+    ),
+  );
+  refuseHeader(
+    contract,
+    file.name,
+    stored.map(({ column_name }) => column_name),
+  );
+  const mistakes: string[] = [];
+  const readings = contract.columns.map(({ name, type }) => {
+    const found = stored.find(({ column_name }) => column_name === name)?.column_type ?? '';
+    const reading = readTyped(quoted(name), found, type);
+    if (reading === undefined) mistakes.push(`column '${name}' must hold ${type}s, got ${found}`);
+    return reading ?? { text: 'NULL', value: 'NULL' };
+  });
+  if (mistakes.length > 0) throw rejected(file.name, mistakes);
+  await readable(file.name, () =>
+    insert(database, contract, number, source, 'file_row_number + 1', 'NULL::VARCHAR', readings),
+  );
+}
+
+/** Types the rows and marks those that break a rule, in one scan. */
+async function insert(
+  database: Database,
+  contract: Contract,
+  number: number,
+  source: string,
+  line: string,
+  problem: string,
+  readings: readonly Reading[],
+): Promise<void> {
+  const typed = readings.map(({ text, value }, i) => `${text} AS x${i}, ${value} AS c${i}`);
+  const broken = contract.columns.flatMap((column, i) =>
+    columnRules(column, `x${i}`, `c${i}`).map((rule) => `coalesce(${rule.broken}, false)`),
+  );
+  const columns = contract.columns.map((_, i) => `c${i}`).join(', ');
+  const texts = `[${contract.columns.map((_, i) => `x${i}`).join(', ')}]`;
+  await database.run(
+    `INSERT INTO loaded SELECT ${number * LINES} + line, ${number}, line, problem, ${columns}, ` +
+      `CASE WHEN problem IS NOT NULL${broken.map((rule) => ` OR ${rule}`).join('')} THEN ${texts} END ` +
+      `FROM (SELECT ${line} AS line, ${problem} AS problem, ${typed.join(', ')} FROM ${source})`,
+  );
+}
+
+/** Moves the rows that break the contract's rules from `loaded` to `refused`. */
+export async function refuseBadRows(database: Database, contract: Contract): Promise<void> {
+  const columns = contract.columns.map((_, i) => `bad[${i + 1}] AS x${i}, c${i}`);
+  const rules = contract.columns.flatMap((column, i) =>
+    columnRules(column, `x${i}`, `c${i}`).map(({ rule, broken }) => ({ rule, broken, got: `x${i}` })),
+  );
+  const names = rules.map(({ rule, broken }) => `CASE WHEN ${broken} THEN ${literal(rule)} END`);
+  const got = rules.map(({ broken, got }) => `CASE WHEN ${broken} THEN ${shown(got)} END`);
+  await database.run(
+    `INSERT INTO refused SELECT file, line, ` +
+      `CASE WHEN problem IS NULL THEN ${present(names)} ELSE [${literal(lineRule(contract))}] END, ` +
+      `CASE WHEN problem IS NULL THEN ${present(got)} ELSE [problem] END, bad ` +
+      `FROM (SELECT file, line, problem, bad, ${columns.join(', ')} FROM loaded WHERE bad IS NOT NULL)`,
+  );
+  await database.run('DELETE FROM loaded WHERE bad IS NOT NULL');
+}
+
+/** A value as messages show it. */
+export function shown(text: string): string {
+  return `CASE WHEN ${text} IS NULL THEN 'got nothing' WHEN length(${text}) > 100 THEN 'got ''' || left(${text}, 100) || '…''' ELSE 'got ''' || ${text} || '''' END`;
+}
+
+function present(items: readonly string[]): string {
+  return items.length === 0 ? '[]::VARCHAR[]' : `list_filter([${items.join(', ')}], lambda item: item IS NOT NULL)`;
+}
+
+/** The rule that a record breaks which cannot be split into fields; the first of its texts that is there is the record. */
+export function lineRule(contract: Contract): string {
+  return `the line: must have ${contract.columns.length} fields of UTF-8 text, and quotes around whole fields`;
+}
+
+function refuseHeader(contract: Contract, name: string, header: readonly string[]): void {
+  const mistakes = headerMistakes(contract, header);
+  if (mistakes.length > 0) throw rejected(name, mistakes);
+}
+
+function rejected(name: string, mistakes: readonly string[]): PerennialError {
+  return new PerennialError(
+    ErrorName.DATA_REJECTED,
+    `${name} has not the columns of the contract: ${mistakes.join('; ')}. Correct the file and upload it again, or change the contract`,
+  );
+}
+
+function unreadable(name: string, what: string, cause?: unknown): PerennialError {
+  return new PerennialError(
+    ErrorName.DATA_UNREADABLE,
+    `${name} cannot be read: ${what}. Upload it again, or delete it`,
+    { cause },
+  );
+}
+
+async function readable<T>(name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw unreadable(name, (cause as Error).message, cause);
+  }
+}
+
+function formatOf(name: string): { parquet: boolean; gzip: boolean } {
+  const lower = name.toLowerCase();
+  if (lower.endsWith('.parquet')) return { parquet: true, gzip: false };
+  if (lower.endsWith('.csv')) return { parquet: false, gzip: false };
+  if (lower.endsWith('.csv.gz')) return { parquet: false, gzip: true };
+  throw unreadable(name, 'its name must end with .csv, .csv.gz or .parquet');
+}
+
+/** Passes bytes on once their beginning is what it must be. */
+async function* sniffed(
+  bytes: AsyncIterable<Buffer>,
+  name: string,
+  wrong: (head: Buffer) => string | undefined,
+): AsyncGenerator<Buffer> {
+  let head: Buffer | undefined = Buffer.alloc(0);
+  for await (const block of bytes) {
+    if (head === undefined) {
+      yield block;
+      continue;
+    }
+    head = Buffer.concat([head, block]);
+    if (head.length < HEAD) continue;
+    refuse(head);
+    yield head;
+    head = undefined;
+  }
+  if (head !== undefined) {
+    refuse(head);
+    yield head;
+  }
+
+  function refuse(start: Buffer) {
+    if (start.length === 0) throw unreadable(name, 'it is empty');
+    const what = wrong(start.subarray(0, HEAD));
+    if (what !== undefined) throw unreadable(name, `its name promises ${promised(name)}, but it is ${what}`);
+  }
+}
+
+const HEAD = 4096;
+
+function promised(name: string): string {
+  const { parquet, gzip } = formatOf(name);
+  return parquet ? 'Parquet' : gzip ? 'gzipped CSV' : 'CSV';
+}
+
+/** What else than CSV a text file is; undefined if it may be CSV. */
+function describeText(head: Buffer): string | undefined {
+  const what = describe(head);
+  return what === 'text' ? undefined : what;
+}
+
+/** What a file is, by its first bytes. */
+function describe(head: Buffer): string {
+  const text = head.toString('latin1');
+  const start = text.replace(/^\u00ef\u00bb\u00bf/, '').trimStart();
+  if (isParquet(head)) return 'Parquet';
+  if (isGzip(head)) return 'gzip';
+  if (text.startsWith('PK\x03\x04')) return 'a zip archive (Excel, perhaps)';
+  if (text.startsWith('%PDF')) return 'a PDF';
+  if (text.startsWith('\xff\xfe') || text.startsWith('\xfe\xff')) return 'UTF-16 text: save it as UTF-8';
+  if (text.includes('\0')) return 'binary data';
+  if (/^<(!doctype|html|\?xml|[a-z]+[ >])/i.test(start)) return 'HTML or XML';
+  if (/^(\{\s*["}]|\[\s*[[{"\d])/.test(start)) return 'JSON';
+  return 'text';
+}
+
+function isParquet(head: Buffer): boolean {
+  return head.toString('latin1', 0, 4) === 'PAR1';
+}
+
+function isGzip(head: Buffer): boolean {
+  return head[0] === 0x1f && head[1] === 0x8b;
+}
+
+async function endsAsParquet(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    const tail = Buffer.alloc(4);
+    if (size < 12) return false;
+    await file.read(tail, 0, 4, size - 4);
+    return isParquet(tail);
+  } finally {
+    await file.close();
+  }
+}
