@@ -244,15 +244,16 @@ export class Iam {
   }
 
   private names(principal: Shape, caller: Caller, asAccount: boolean): boolean {
+    const named = listOf<string>(principal?.AWS);
+    if (named.includes('*')) return true;
     if (caller.kind === 'service') {
-      return listOf<string>(principal?.Service).some(
-        (one) => servicePrincipal(one) === servicePrincipal(caller.principal),
-      );
+      const own = servicePrincipal(caller.principal);
+      return listOf<string>(principal?.Service).some((one) => servicePrincipal(one) === own);
     }
     const { account, partition } = this.place;
-    const own = caller.kind === 'role' ? [caller.roleArn] : [];
-    const whole = ['*', ...(asAccount ? [account, `arn:${partition}:iam::${account}:root`] : [])];
-    return listOf<string>(principal?.AWS).some((one) => own.includes(one) || whole.includes(one));
+    const whole = asAccount ? [account, `arn:${partition}:iam::${account}:root`] : [];
+    const own = caller.kind === 'role' ? [caller.roleArn, ...whole] : whole;
+    return named.some((one) => own.includes(one));
   }
 
   private contextOf(caller: Caller, { conditions }: Need): Request['context'] {
