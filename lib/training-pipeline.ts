@@ -397,7 +397,7 @@ export class TrainingPipeline extends Construct {
 
     const candidate = callSageMaker(this.states, 'Create candidate model', {
       action: 'createModel',
-      resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-*`)],
+      resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-c-*`)],
       statements: [passRoleToSageMaker(this.scoringRole)],
       parameters: {
         ModelName: this.candidateName(),
@@ -424,7 +424,7 @@ export class TrainingPipeline extends Construct {
     );
     const forget = callSageMaker(this.states, 'Delete candidate model', {
       action: 'deleteModel',
-      resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-*`)],
+      resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-c-*`)],
       parameters: { ModelName: this.candidateName() },
     });
 
@@ -559,8 +559,9 @@ export class TrainingPipeline extends Construct {
     );
   }
 
+  /** A name that no deployed model has, so that the permission to delete it ends there. */
   private candidateName(): string {
-    return jsonata(`'${this.pipelineName}-' & ${RUN_ID}`);
+    return jsonata(`'${this.pipelineName}-c-' & ${RUN_ID}`);
   }
 
   /** Puts the attempt into the ledger; one that is there already was put there by an earlier try. */

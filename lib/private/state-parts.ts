@@ -1,9 +1,9 @@
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import { jsonata } from '../steps/expressions';
+import { FunctionTask } from '../steps/function-task';
 import { SAGEMAKER_RETRY, SERVICE_RETRY } from '../steps/retries';
 
 /**
@@ -18,11 +18,10 @@ export function invoke(
   lambdaFunction: lambda.IFunction,
   payload: Record<string, unknown> | string,
   assign?: Record<string, unknown>,
-): tasks.LambdaInvoke {
-  const task = tasks.LambdaInvoke.jsonata(scope, id, {
-    lambdaFunction,
-    payload: typeof payload === 'string' ? sfn.TaskInput.fromText(payload) : sfn.TaskInput.fromObject(payload),
-    retryOnServiceExceptions: false,
+): FunctionTask {
+  const task = new FunctionTask(scope, id, {
+    function: lambdaFunction,
+    payload,
     outputs: jsonata('$states.result.Payload'),
     assign,
   });
