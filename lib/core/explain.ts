@@ -17,7 +17,7 @@ export function explainFirst(metric: Metric, judgement: Omit<Judgement, 'because
   const { candidate, rows, verdict } = judgement;
   const limit = `${metric.higherIsBetter ? 'at least' : 'at most'} ${figure(required)}`;
   const end = verdict === 'FIRST' ? `enough for a first model (${limit})` : `a first model must have ${limit}`;
-  return `${metric.label} ${figure(candidate)} on ${amount(rows)}: ${end}`;
+  return `${metric.label} ${figure(candidate, 4)} on ${amount(rows)}: ${end}`;
 }
 
 /** Why a candidate replaces the champion or not. */
@@ -40,7 +40,7 @@ export function explainComparison(metric: Metric, judgement: Omit<Judgement, 'be
     WORSE: `worse by ${figure(-difference)}: difference ${figure(difference)}`,
   };
   const sentence =
-    `${metric.label} ${figure(candidate)} against ${figure(champion)} of version ${championVersion} on ${amount(rows)}: ` +
+    `${metric.label} ${figure(candidate, 4)} against ${figure(champion, 4)} of version ${championVersion} on ${amount(rows)}: ` +
     `${findings[judgement.verdict]} [${low}, ${high}] at ${figure(confidence * 100)} %`;
   if (judgement.worseSlices.length === 0) return sentence;
   const [worst] = judgement.worseSlices;

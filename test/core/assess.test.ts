@@ -1,0 +1,213 @@
+import { describe, expect, it } from 'vitest';
+import { ASSESS_DEFAULTS, type Assessment, assess, type MonitoredWindow, NOTHING_SEEN } from '../../lib/core/assess';
+import type { Contract } from '../../lib/core/contract';
+import type { Baseline } from '../../lib/core/documents';
+import { judge } from '../../lib/core/judge';
+import { countCategories, countLike, countNumbers, quantileEdges } from '../../lib/core/profile';
+import { random } from '../../lib/core/random';
+import { normalQuantile } from '../../lib/core/statistics';
+
+const CARRIERS = ['AA', 'DL', 'UA', 'WN', 'B6', 'HA'];
+
+/** What flows through a model; without drift, windows differ from the training data by chance alone. */
+interface World {
+  /** Shift of the mean of `delay`, in standard deviations. */
+  readonly shift?: number;
+  /** Share of rows with a carrier never seen. */
+  readonly unseen?: number;
+  /** Share of rows without a delay. */
+  readonly missing?: number;
+  /** How well scores follow labels. */
+  readonly signal?: number;
+}
+
+function draw(rows: number, seed: number, { shift = 0, unseen = 0, missing = 0, signal = 0.5 }: World = {}) {
+  const next = random(seed);
+  const delay = Array.from({ length: rows }, () =>
+    next() < missing ? null : shift + normalQuantile(0.5 + 0.999999 * (next() - 0.5)),
+  );
+  const carrier = Array.from({ length: rows }, () =>
+    next() < unseen ? 'XX' : CARRIERS[Math.floor(CARRIERS.length * next() ** 2)],
+  );
+  const labels = Float64Array.from({ length: rows }, () => (next() < 0.3 ? 1 : 0));
+  const scores = labels.map((label) => (signal * label + next() + next()) / (2 + signal));
+  return { delay, carrier, labels, scores };
+}
+
+function baselineOf(rows: number, seed = 1): Baseline {
+  const { delay, carrier, labels, scores } = draw(rows, seed);
+  const contract = { target: { name: 'late', sql: 'late', problem: 'binary' } } as Contract;
+  const judgement = judge({
+    problem: 'binary',
+    labels,
+    candidate: scores,
+    slices: {},
+    rules: { margin: 0.01, confidence: 0.95, firstModel: 0.5, promote: ['BETTER'], minSliceRows: 100 },
+  });
+  const features = {
+    delay: countNumbers(quantileEdges(delay.map((value) => value ?? Number.NaN)), delay),
+    carrier: countCategories(CARRIERS, carrier),
+  };
+  const profile = { contractId: 'c', rows, features, target: countNumbers([1], labels) };
+  return { runId: 'r', contract, profile, scores: countNumbers(quantileEdges(scores), scores), judgement };
+}
+
+function windowOf(baseline: Baseline, rows: number, seed: number, world: World = {}, truth = true): MonitoredWindow {
+  const { delay, carrier, labels, scores } = draw(rows, seed, world);
+  const { features } = baseline.profile;
+  return {
+    rows,
+    features: { delay: countLike(features.delay, delay), carrier: countLike(features.carrier, carrier) },
+    scores: countLike(baseline.scores, scores),
+    ...(truth ? { performance: { labels, scores } } : {}),
+  };
+}
+
+const baseline = baselineOf(50_000);
+
+/** Windows one after another, until the first alarm. */
+function watch(windows: number, rows: number, world: World): Assessment[] {
+  const seen: Assessment[] = [];
+  let state = NOTHING_SEEN;
+  for (let i = 0; i < windows; i++) {
+    seen.push(assess(windowOf(baseline, rows, 1000 + i, world, false), baseline, state));
+    state = JSON.parse(JSON.stringify(seen[i].state));
+    if (seen[i].verdict === 'DRIFT') break;
+  }
+  return seen;
+}
+
+const drifted = ({ findings }: Assessment) =>
+  findings.filter((finding) => finding.drifted).map(({ family, feature, statistic }) => [family, feature, statistic]);
+
+describe('a window', () => {
+  it('without drift is OK', () => {
+    const assessment = assess(windowOf(baseline, 5000, 2), baseline);
+
+    expect(assessment).toMatchObject({ verdict: 'OK', summary: 'no drift in 5 comparisons of 5,000 rows' });
+    expect(assessment.effect).toBeLessThan(1);
+  });
+
+  it.each<[string, World, unknown[]]>([
+    ['a shifted feature', { shift: 0.5 }, [['inputs', 'delay', 'chiSquare']]],
+    ['missing values', { missing: 0.1 }, [['inputs', 'delay', 'chiSquare']]],
+    ['categories never seen', { unseen: 0.03 }, [['inputs', 'carrier', 'newCategories']]],
+    [
+      'a model that has become worse',
+      { signal: 0.3 },
+      [
+        ['predictions', undefined, 'chiSquare'],
+        ['performance', undefined, 'performanceDrop'],
+      ],
+    ],
+  ])('finds %s at once, and nothing else', (_, world, expected) => {
+    const assessment = assess(windowOf(baseline, 5000, 2, world), baseline);
+
+    expect(assessment.verdict).toBe('DRIFT');
+    expect(drifted(assessment)).toEqual(
+      expected.filter((finding) => drifted(assessment).join().includes(String(finding))),
+    );
+    expect(drifted(assessment)).toContainEqual(expected.at(-1));
+    expect(assessment.summary).toMatch(
+      /^drift in \d of 5 comparisons of 5,000 rows: .+ by 0\.\d+ \(matters from 0\.\d+\)/,
+    );
+  });
+
+  it('says which way a number has moved', () => {
+    const [delay] = assess(windowOf(baseline, 5000, 2, { shift: -0.5 }), baseline).findings;
+
+    expect(delay.meanShift).toBeCloseTo(-0.5, 1);
+  });
+
+  it('lets a shift pass that is significant but does not matter', () => {
+    const assessment = assess(windowOf(baseline, 50_000, 2, { shift: 0.1 }), baseline);
+    const [delay] = assessment.findings;
+
+    expect(delay.p).toBeLessThan(1e-9);
+    expect(delay.evidence).toBe(delay.evidenceNeeded);
+    expect(assessment.verdict).toBe('OK');
+  });
+
+  it('with too few rows is insufficient, and says how many would do', () => {
+    const assessment = assess(windowOf(baseline, 60, 2), baseline);
+    const needed = Math.max(...assessment.findings.map((finding) => finding.rowsNeeded ?? Infinity));
+
+    expect(assessment.verdict).toBe('INSUFFICIENT');
+    expect(assessment.summary).toContain(`${needed.toLocaleString('en-US')} rows would do`);
+    expect(assess(windowOf(baseline, needed, 3), baseline).verdict).toBe('OK');
+  });
+
+  it('without rows or with a single class is insufficient', () => {
+    const oneClass = { ...windowOf(baseline, 5000, 2), performance: { labels: [0, 0], scores: [0.1, 0.2] } };
+
+    expect(assess(windowOf(baseline, 0, 2, {}, false), baseline).verdict).toBe('INSUFFICIENT');
+    expect(assess(oneClass, baseline).verdict).toBe('INSUFFICIENT');
+    expect(assess({ rows: 0, features: {} }, baseline)).toMatchObject({
+      verdict: 'INSUFFICIENT',
+      summary: 'nothing to compare in 0 rows',
+    });
+  });
+
+  it('is insufficient for ever where the baseline has too few rows', () => {
+    const small = baselineOf(150);
+
+    expect(assess(windowOf(small, 5000, 2), small).summary).toContain('baseline has too few rows');
+  });
+
+  it('must be counted like the baseline', () => {
+    const features = { delay: countNumbers([0], [1]) };
+
+    expect(() => assess({ rows: 1, features }, baseline)).toThrow('delay must be counted with the edges or values');
+    expect(() => assess({ rows: 1, features: { speed: features.delay } }, baseline)).toThrow('speed must be counted');
+  });
+
+  it('gives findings that JSON can carry', () => {
+    const assessment = assess(windowOf(baseline, 5000, 2), baseline);
+
+    expect(JSON.parse(JSON.stringify(assessment))).toEqual(assessment);
+  });
+});
+
+describe('windows in a row', () => {
+  it('without drift raise no alarm in a hundred, though some are significant by themselves', () => {
+    const seen = watch(100, 2000, {});
+
+    expect(seen.map(({ verdict }) => verdict)).toEqual(new Array(100).fill('OK'));
+    expect(seen.filter(({ findings }) => findings.some(({ p }) => p < 0.05)).length).toBeGreaterThan(3);
+  });
+
+  it('gather evidence for drift that one window cannot prove', () => {
+    const seen = watch(60, 700, { shift: 0.36 });
+    const [first] = seen;
+
+    expect(seen.at(-1)?.verdict).toBe('DRIFT');
+    expect(seen.length).toBeLessThan(20);
+    expect(first.findings[0].evidence).toBeLessThan(first.findings[0].evidenceNeeded);
+  });
+
+  it('begin anew after an alarm', () => {
+    const { state, verdict } = assess(windowOf(baseline, 5000, 2, { shift: 0.6 }), baseline);
+
+    expect(verdict).toBe('DRIFT');
+    expect(state.evidence['inputs/chiSquare/delay']).toBe(0);
+  });
+
+  it('bound false alarms by the run length, even if any effect mattered', () => {
+    const runLength = 40;
+    const rules = { ...ASSESS_DEFAULTS, runLength, falseAlarm: 1 - 1e-9, shift: 1e-9, newCategories: 1e-9 };
+    let alarms = 0;
+    const windows = 1500;
+    let state = NOTHING_SEEN;
+    for (let i = 0; i < windows; i++) {
+      const assessment = assess(windowOf(baseline, 200, 9000 + i, {}, false), baseline, state, {
+        ...rules,
+        shift: 1e-9,
+      });
+      const crossed = assessment.findings.filter((finding) => finding.evidence >= finding.evidenceNeeded);
+      if (crossed.length > 0) alarms++;
+      state = crossed.length > 0 ? NOTHING_SEEN : assessment.state;
+    }
+
+    expect(alarms).toBeLessThanOrEqual(windows / runLength);
+  });
+});

@@ -1,0 +1,259 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { JudgeRules } from '../../lib/core/documents';
+import { type JudgeInput, judge } from '../../lib/core/judge';
+import { METRICS } from '../../lib/core/metric';
+import { random } from '../../lib/core/random';
+
+const RULES: JudgeRules = {
+  margin: 0.01,
+  confidence: 0.95,
+  firstModel: 0.6,
+  promote: ['BETTER', 'NOT_WORSE'],
+  minSliceRows: 500,
+};
+
+/** A binary holdout on which scores are better the stronger the signal; both models share some of the noise. */
+function binary(signals: { candidate: number; champion?: number }, rows = 20_000, seed = 1): JudgeInput {
+  const next = random(seed);
+  const labels = Float64Array.from({ length: rows }, () => (next() < 0.3 ? 1 : 0));
+  const shared = labels.map(() => next());
+  const scores = (signal: number) => labels.map((label, i) => (signal * label + shared[i] + next()) / (2 + signal));
+  const candidate = scores(signals.candidate);
+  const champion = signals.champion === undefined ? undefined : { version: 1, scores: scores(signals.champion) };
+  return { problem: 'binary', labels, candidate, champion, slices: {}, rules: RULES };
+}
+
+function regression(noise: { candidate: number; champion?: number }, rows = 20_000): JudgeInput {
+  const next = random(3);
+  const labels = Float64Array.from({ length: rows }, () => 100 * next());
+  const scores = (width: number) => labels.map((label) => label + width * (next() - 0.5));
+  const candidate = scores(noise.candidate);
+  const champion = noise.champion === undefined ? undefined : { version: 4, scores: scores(noise.champion) };
+  return { problem: 'regression', labels, candidate, champion, slices: {}, rules: { ...RULES, firstModel: 10 } };
+}
+
+describe('a first model', () => {
+  it('is taken if it reaches the required AUC', () => {
+    const judgement = judge(binary({ candidate: 0.5 }));
+
+    expect(judgement).toMatchObject({ verdict: 'FIRST', promote: true, metric: 'auc', higherIsBetter: true });
+    expect(judgement.difference).toBe(judgement.candidate);
+    expect(judgement.because).toMatch(/^AUC 0\.8\d+ on 20,000 rows: enough for a first model \(at least 0\.6\)$/);
+  });
+
+  it('is refused if it does not', () => {
+    const judgement = judge(binary({ candidate: 0.05 }));
+
+    expect(judgement).toMatchObject({ verdict: 'FIRST_REFUSED', promote: false });
+    expect(judgement.because).toMatch(/a first model must have at least 0\.6$/);
+  });
+
+  it('must not exceed the allowed RMSE', () => {
+    expect(judge(regression({ candidate: 20 })).verdict).toBe('FIRST');
+    expect(judge(regression({ candidate: 60 })).verdict).toBe('FIRST_REFUSED');
+  });
+});
+
+describe('against a champion', () => {
+  it('better is better, and said so with numbers', () => {
+    const judgement = judge(binary({ candidate: 0.6, champion: 0.4 }));
+
+    expect(judgement).toMatchObject({ verdict: 'BETTER', promote: true, championVersion: 1, rows: 20_000 });
+    expect(judgement.difference).toBeCloseTo(judgement.candidate - (judgement.champion ?? 0), 12);
+    expect(judgement.because).toMatch(
+      /^AUC 0\.\d+ against 0\.\d+ of version 1 on 20,000 rows: better by 0\.\d+ \[0\.\d+, 0\.\d+\] at 95 %$/,
+    );
+  });
+
+  it('about as good is not worse', () => {
+    expect(judge(binary({ candidate: 0.5, champion: 0.5 })).verdict).toBe('NOT_WORSE');
+  });
+
+  it('the same scores are not worse, but not better without a margin either', () => {
+    const input = binary({ candidate: 0.5 });
+    const same = { ...input, champion: { version: 2, scores: input.candidate } };
+
+    expect(judge(same)).toMatchObject({ verdict: 'NOT_WORSE', difference: 0, interval: [0, 0] });
+    expect(judge({ ...same, rules: { ...RULES, margin: 0 } }).verdict).toBe('INCONCLUSIVE');
+  });
+
+  it('worse keeps the champion', () => {
+    const judgement = judge(binary({ candidate: 0.3, champion: 0.5 }));
+
+    expect(judgement).toMatchObject({ verdict: 'WORSE', promote: false });
+    expect(judgement.interval[1]).toBeLessThan(0);
+    expect(judgement.because).toContain('worse by');
+  });
+
+  it('too few rows are inconclusive and keep the champion', () => {
+    expect(judge(binary({ candidate: 0.5, champion: 0.5 }, 200))).toMatchObject({
+      verdict: 'INCONCLUSIVE',
+      promote: false,
+    });
+  });
+
+  it('a verdict that the rules do not promote keeps the champion', () => {
+    const input = binary({ candidate: 0.5, champion: 0.5 });
+
+    expect(judge({ ...input, rules: { ...RULES, promote: ['BETTER'] } }).promote).toBe(false);
+  });
+
+  it.each(METRICS.map(({ name, problem }) => [name, problem] as const))(
+    'swapping both models flips the difference and its interval by %s (%s)',
+    (metric, problem) => {
+      const input =
+        problem === 'binary'
+          ? binary({ candidate: 0.6, champion: 0.4 }, 3000)
+          : regression({ candidate: 20, champion: 30 }, 3000);
+      const rules = { ...input.rules, metric };
+      const there = judge({ ...input, rules });
+      const back = judge({
+        ...input,
+        rules,
+        candidate: input.champion?.scores ?? [],
+        champion: { version: 1, scores: input.candidate },
+      });
+
+      expect(there.verdict).toBe('BETTER');
+      expect(back.difference).toBeCloseTo(-there.difference, 12);
+      expect(back.interval[0]).toBeCloseTo(-there.interval[1], 9);
+      expect(back.interval[1]).toBeCloseTo(-there.interval[0], 9);
+      expect([back.candidate, back.champion]).toEqual([there.champion, there.candidate]);
+    },
+  );
+
+  it('says the other metrics of both models', () => {
+    const { also } = judge(binary({ candidate: 0.6, champion: 0.4 }));
+
+    expect(Object.keys(also)).toEqual(['logLoss', 'brier', 'accuracy', 'calibrationError']);
+    expect(also.accuracy.champion).toBeGreaterThan(0.3);
+  });
+
+  it('is rarely called better when it is the same: one time in forty at 95 %', () => {
+    let better = 0;
+    for (let seed = 0; seed < 400; seed++) {
+      const judgement = judge(binary({ candidate: 0.5, champion: 0.5 }, 500, seed));
+      if (judgement.verdict === 'BETTER') better++;
+    }
+
+    expect(better).toBeLessThan(400 * 0.055);
+  });
+
+  it('takes 300,000 rows by two metrics in four seconds', () => {
+    const input = binary({ candidate: 0.6, champion: 0.4 }, 300_000);
+    const start = performance.now();
+
+    judge(input);
+    judge({ ...input, rules: { ...RULES, metric: 'logLoss' } });
+
+    expect(performance.now() - start).toBeLessThan(4000);
+  });
+});
+
+describe('slices', () => {
+  /** The candidate is better in all but one of four slices. */
+  function sliced(rules: Partial<JudgeRules> = {}): JudgeInput {
+    const input = binary({ candidate: 0.8, champion: 0.4 });
+    const codes = Array.from(input.labels, (_, i) => i % 4);
+    const champion = { version: 1, scores: input.champion?.scores ?? [] };
+    const candidate = input.candidate as Float64Array;
+    const broken = candidate.map((score, i) => (codes[i] === 2 ? 1 - score : score));
+    const slices = { carrier: { values: ['AA', 'DL', 'UA', 'WN'], codes } };
+    return { ...input, candidate: broken, champion, slices, rules: { ...RULES, ...rules } };
+  }
+
+  it('one that is worse blocks a better model and is named', () => {
+    const judgement = judge(sliced({ margin: 0.3 }));
+
+    expect(judgement.verdict).toBe('NOT_WORSE');
+    expect(judgement.promote).toBe(false);
+    expect(judgement.worseSlices).toMatchObject([{ feature: 'carrier', value: 'UA', rows: 5000 }]);
+    expect(judgement.worseSlices[0].p).toBeLessThan(1e-6);
+    expect(judgement.because).toMatch(/; but worse by 0\.\d+ where carrier is UA \(5,000 rows\)$/);
+  });
+
+  it('one that is worse by less than the margin does not block', () => {
+    expect(judge(sliced({ margin: 0.9 })).worseSlices).toEqual([]);
+  });
+
+  it('one with few rows is not judged', () => {
+    expect(judge(sliced({ margin: 0.3, minSliceRows: 5001 })).worseSlices).toEqual([]);
+  });
+
+  it('one with a single class is not judged by AUC', () => {
+    const input = binary({ candidate: 0.3, champion: 0.5 });
+    const slices = { late: { values: ['no', 'yes'], codes: Array.from(input.labels) } };
+
+    expect(judge({ ...input, slices }).worseSlices).toEqual([]);
+  });
+
+  it('many equal ones raise no false alarm', () => {
+    const input = binary({ candidate: 0.5, champion: 0.5 });
+    const slices = {
+      hour: { values: Array.from({ length: 24 }, String), codes: Array.from(input.labels, (_, i) => i % 24) },
+    };
+
+    expect(judge({ ...input, slices, rules: { ...RULES, margin: 0 } }).worseSlices).toEqual([]);
+  });
+
+  it('must have a code for every row', () => {
+    const slices = { hour: { values: ['0'], codes: [0, 0] } };
+
+    expect(() => judge({ ...binary({ candidate: 0.5, champion: 0.5 }), slices })).toThrow(
+      'slice hour must have one code a row: 20000, got 2',
+    );
+  });
+});
+
+describe('refuses', () => {
+  const good: JudgeInput = {
+    problem: 'binary',
+    labels: [0, 1, 0, 1],
+    candidate: [0.1, 0.9, 0.2, 0.8],
+    slices: {},
+    rules: RULES,
+  };
+
+  it.each<[string, Partial<JudgeInput>, string, string]>([
+    ['fewer scores than rows', { candidate: [0.1] }, 'Perennial.ScoringFailed', 'one score a row: 4, got 1'],
+    [
+      'a score that is no number',
+      { candidate: [0.1, Number.NaN, 0, 0] },
+      'Perennial.ScoringFailed',
+      'got NaN for row 2',
+    ],
+    ['a score that is no probability', { candidate: [0, 0, 0, 7] }, 'Perennial.ScoringFailed', 'got 7 for row 4'],
+    [
+      'what is wrong with the champion',
+      { champion: { version: 3, scores: [] } },
+      'Perennial.ScoringFailed',
+      'the champion (version 3) must give one score a row',
+    ],
+    ['a single class', { labels: [0, 0, 0, 0] }, 'Perennial.DataRejected', 'got 0 of 1 and 4 of 0'],
+    ['labels beyond 0 and 1', { labels: [0, 1, 2, 1] }, 'Perennial.DataRejected', 'got 2 for row 3'],
+    ['an empty holdout', { problem: 'regression', labels: [], candidate: [] }, 'Perennial.DataRejected', 'got 0'],
+    ['an unknown metric', { rules: { ...RULES, metric: 'f1' } }, 'Perennial.InvalidDocument', 'auc, logLoss, brier'],
+  ])('%s', (_, change, name, message) => {
+    const attempt = () => judge({ ...good, ...change });
+
+    expect(attempt).toThrow(message);
+    expect(attempt).toThrow(expect.objectContaining({ name }));
+  });
+});
+
+it('gives the verdict that its interval stands for', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 1e6 }), fc.double({ min: 0, max: 0.2, noNaN: true }), (seed, margin) => {
+      const input = binary({ candidate: 0.5, champion: 0.4 }, 300, seed);
+      const { verdict, interval, difference } = judge({ ...input, rules: { ...RULES, margin } });
+      const [low, high] = interval;
+
+      expect(low <= difference && difference <= high).toBe(true);
+      expect(verdict === 'BETTER').toBe(low > 0);
+      expect(verdict === 'NOT_WORSE').toBe(low <= 0 && low > -margin);
+      expect(verdict === 'WORSE').toBe(low <= -margin && high < 0);
+    }),
+    { numRuns: 50 },
+  );
+});
