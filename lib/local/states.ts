@@ -134,9 +134,9 @@ export class StepFunctions implements Service {
 
   private host(machine: StateMachine): Host {
     const { context, objects } = this;
-    const caller: Caller = { kind: 'role', roleArn: machine.roleArn };
+    const caller = (): Caller => context.assumeRole(machine.roleArn, 'states.amazonaws.com', machine.arn, machine.name);
     const ended = (arn: string, signal: AbortSignal) => this.ended(arn, signal);
-    const integrations = new Integrations(context, machine.roleArn, ended);
+    const integrations = new Integrations(context, caller, ended);
     const asFailure = (error: unknown) => {
       throw integrationFailure(error);
     };
@@ -147,12 +147,12 @@ export class StepFunctions implements Service {
       random: () => context.random(),
       task: (call) => integrations.run(call).catch(asFailure),
       token: () => this.tokens.issue(machine.arn),
-      read: (call) => readItems(objects, caller, call),
-      write: (call) => writeResults(objects, caller, call).catch(asFailure),
+      read: (call) => readItems(objects, caller(), call).catch(asFailure),
+      write: (call) => writeResults(objects, caller(), call).catch(asFailure),
       distribute: () => {
         const need = { action: 'states:StartExecution', resource: machine.arn };
         try {
-          context.authorize(caller, need);
+          context.authorize(caller(), need);
         } catch (error) {
           asFailure(error);
         }

@@ -1,88 +1,110 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ScaledClock } from '../../lib/local/clock';
-import { readCall, sendError } from '../../lib/local/protocols';
-import { ApiError, type BusEvent, type Caller, type Context, type Need, type Service } from '../../lib/local/service';
+import { type Clock, ScaledClock } from '../../lib/local/clock';
+import {
+  ApiError,
+  type BusEvent,
+  type Caller,
+  type Context,
+  type Need,
+  type Service,
+  type Shape,
+} from '../../lib/local/service';
 
-/** What a service sees of the engine, with a record of what it did there. */
+export const PLACE = { account: '111122223333', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
+export const ROLE = 'arn:aws:iam::111122223333:role/Role';
+
+/** A context for one service by itself: calls go to the answers given, permissions are granted unless denied. */
 export class FakeContext implements Context {
-  readonly place = { account: '111122223333', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
-  readonly clock = new ScaledClock();
-  readonly stateDir = mkdtempSync(join(tmpdir(), 'perennial-test-'));
+  readonly place = PLACE;
+  readonly stateDir: string;
   readonly events: BusEvent[] = [];
+  readonly metrics: { namespace: string; name: string; value: number; dimensions: object }[] = [];
+  readonly lines: string[] = [];
+  readonly calls: { service: string; operation: string; input: Shape; caller: Caller }[] = [];
   readonly asked: Need[] = [];
-  readonly calls: { service: string; operation: string; input: unknown; caller: Caller }[] = [];
-  /** Actions that nobody may take. */
   readonly denied = new Set<string>();
-  readonly work: Promise<void>[] = [];
-  readonly services = new Map<string, Service>();
-  private server: Server | undefined;
-  private port = 0;
+  readonly delivery = { copies: 1, shuffle: false };
+  readonly answers: Record<string, (input: Shape, caller: Caller) => unknown> = {};
+  readonly assets: Record<string, string> = {};
+  readonly services: Record<string, Service> = {};
+  private readonly stopping = new AbortController();
+  readonly signal = this.stopping.signal;
+  private readonly working = new Set<Promise<void>>();
 
-  url = () => `http://127.0.0.1:${this.port}`;
+  constructor(
+    readonly clock: Clock = new ScaledClock(0),
+    stateDir?: string,
+  ) {
+    this.stateDir = stateDir ?? mkdtempSync(join(tmpdir(), 'fake-'));
+  }
 
-  async call(service: string, operation: string, input: unknown, caller: Caller): Promise<unknown> {
+  url = () => 'http://127.0.0.1:1';
+
+  async call(service: string, operation: string, input: Shape, caller: Caller): Promise<Shape> {
     this.calls.push({ service, operation, input, caller });
-    const found = this.services.get(service)?.operations[operation];
-    if (!found) return {};
-    for (const need of found.needs(input, caller)) this.authorize(caller, need);
-    return await found.run(input, caller);
+    const own = this.services[service]?.operations[operation];
+    if (own !== undefined) {
+      for (const need of own.needs(input, caller)) this.authorize(caller, need);
+      return await own.run(input, caller);
+    }
+    const answer = this.answers[`${service}:${operation}`];
+    if (answer === undefined) throw new ApiError('NotImplemented', `${service}:${operation} is not faked`, 501);
+    return await answer(input, caller);
   }
 
   authorize(_caller: Caller, need: Need): void {
     this.asked.push(need);
-    if (this.denied.has(need.action)) {
-      throw new ApiError('AccessDeniedException', `not authorized to perform: ${need.action}`, 403);
-    }
+    if (this.denied.has(need.action))
+      throw new ApiError('AccessDeniedException', `not authorized to perform ${need.action}`, 403);
   }
 
-  assumeRole = (roleArn: string): Caller => ({ kind: 'role', roleArn });
-  credentials = () => ({});
-  emit = (event: BusEvent) => void this.events.push(event);
-  metric = () => {};
-  background = (_label: string, work: () => Promise<void>) => void this.work.push(work());
-  log = () => {};
-  asset = () => undefined;
-  random = () => 0.5;
-  delivery = { copies: 1, shuffle: false };
-  readonly stopping = new AbortController();
-  readonly signal = this.stopping.signal;
-
-  /** Answers requests for one service, as the gateway would. */
-  async serve(service: Service): Promise<void> {
-    this.services.set(service.name, service);
-    this.server = createServer(async (request, response) => {
-      const caller: Caller = { kind: 'root' };
-      try {
-        const call = service.handle ? undefined : await readCall(request, response);
-        if (call) call.reply(await this.call(service.name, call.operation, call.input, caller));
-        else await service.handle?.(request, response, new URL(request.url ?? '/', this.url()), caller);
-      } catch (error) {
-        const known = error instanceof ApiError ? error : new ApiError('InternalFailure', String(error), 500);
-        sendError(request, response, known, service.name);
-      }
-    });
-    await new Promise<void>((done) => this.server?.listen(0, '127.0.0.1', done));
-    this.port = (this.server.address() as AddressInfo).port;
+  assumeRole(roleArn: string, _principal: string, _source?: string, session = 'local'): Caller {
+    return { kind: 'role', roleArn, session };
   }
 
-  /** The options of any SDK client. */
-  get client() {
+  credentials(roleArn: string): Record<string, string> {
     return {
-      endpoint: this.url(),
-      region: this.place.region,
-      credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-      forcePathStyle: true,
-      maxAttempts: 1,
+      AWS_ACCESS_KEY_ID: roleArn,
+      AWS_SECRET_ACCESS_KEY: 'local',
+      AWS_REGION: PLACE.region,
+      AWS_ENDPOINT_URL: this.url(),
     };
   }
 
-  async close(): Promise<void> {
-    this.server?.closeAllConnections();
-    await new Promise((done) => (this.server ? this.server.close(done) : done(undefined)));
-    rmSync(this.stateDir, { recursive: true, force: true });
+  emit(event: BusEvent): void {
+    this.events.push(event);
+  }
+
+  metric(namespace: string, name: string, value: number, dimensions: Readonly<Record<string, string>>): void {
+    this.metrics.push({ namespace, name, value, dimensions });
+  }
+
+  background(_label: string, work: () => Promise<void>): void {
+    const running = work()
+      .catch((error) => this.log('background', String(error)))
+      .finally(() => this.working.delete(running));
+    this.working.add(running);
+  }
+
+  async idle(): Promise<void> {
+    while (this.working.size > 0) await Promise.all(this.working);
+  }
+
+  end(): void {
+    this.stopping.abort();
+  }
+
+  log(_service: string, message: string): void {
+    this.lines.push(message);
+  }
+
+  asset(bucket: string, key: string): string | undefined {
+    return this.assets[`${bucket}/${key}`];
+  }
+
+  random(): number {
+    return 0.5;
   }
 }

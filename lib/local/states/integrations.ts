@@ -42,7 +42,8 @@ const KNOWN_FIELDS: Readonly<Record<string, readonly string[]>> = {
 export class Integrations {
   constructor(
     private readonly context: Context,
-    private readonly roleArn: string,
+    /** The caller that the state machine's role makes. */
+    private readonly own: () => Caller,
     /** Waits until an execution has ended; gives what DescribeExecution says of it. */
     private readonly ended: (executionArn: string, signal: AbortSignal) => Promise<Shape>,
   ) {}
@@ -74,9 +75,8 @@ export class Integrations {
   }
 
   private caller(call: TaskCall): Caller {
-    const own: Caller = { kind: 'role', roleArn: this.roleArn };
-    if (call.roleArn === undefined) return own;
-    this.context.authorize(own, { action: 'sts:AssumeRole', resource: call.roleArn });
+    if (call.roleArn === undefined) return this.own();
+    this.context.authorize(this.own(), { action: 'sts:AssumeRole', resource: call.roleArn });
     return { kind: 'role', roleArn: call.roleArn };
   }
 

@@ -1,0 +1,91 @@
+import type { Caller, Context, Shape } from '../service';
+import type { Outcome } from './environment';
+import type { LambdaFunction } from './function';
+
+/** How a function's asynchronous invocations are retried and reported; its `AWS::Lambda::EventInvokeConfig`. */
+export interface AsyncConfig {
+  readonly retries: number;
+  readonly onSuccess?: string;
+  readonly onFailure?: string;
+}
+
+/** Minutes before the first and the second retry. */
+const RETRY_MINUTES = [1, 2];
+
+export function readAsyncConfig(properties: Shape): AsyncConfig {
+  const { OnSuccess, OnFailure } = properties.DestinationConfig ?? {};
+  return {
+    retries: Number(properties.MaximumRetryAttempts ?? 2),
+    ...(OnSuccess?.Destination && { onSuccess: OnSuccess.Destination }),
+    ...(OnFailure?.Destination && { onFailure: OnFailure.Destination }),
+  };
+}
+
+/** Runs an asynchronous invocation to its end: retries it, then reports to the destinations and the dead-letter queue. */
+export async function invokeLater(
+  context: Context,
+  made: LambdaFunction,
+  config: AsyncConfig,
+  payload: string,
+  caller: () => Caller,
+  invoke: () => Promise<Outcome>,
+): Promise<void> {
+  let outcome = await invoke();
+  let attempts = 1;
+  while (outcome.error !== undefined && attempts <= config.retries) {
+    await context.clock.sleep((RETRY_MINUTES[attempts - 1] ?? 2) * 60_000, context.signal);
+    if (context.signal.aborted) return;
+    outcome = await invoke();
+    attempts += 1;
+  }
+  const failed = outcome.error !== undefined;
+  const destination = failed ? config.onFailure : config.onSuccess;
+  if (destination !== undefined) {
+    const record = {
+      version: '1.0',
+      timestamp: new Date(context.clock.now()).toISOString(),
+      requestContext: {
+        requestId: outcome.requestId,
+        functionArn: `${made.arn}:$LATEST`,
+        condition: failed ? 'RetriesExhausted' : 'Success',
+        approximateInvokeCount: attempts,
+      },
+      requestPayload: JSON.parse(payload),
+      responseContext: {
+        statusCode: 200,
+        executedVersion: '$LATEST',
+        ...(failed && { functionError: outcome.error }),
+      },
+      responsePayload: JSON.parse(outcome.payload || 'null'),
+    };
+    await deliver(context, destination, JSON.stringify(record), record, caller());
+  }
+  if (failed && made.deadLetterArn !== undefined) await deliver(context, made.deadLetterArn, payload, {}, caller());
+}
+
+async function deliver(context: Context, arn: string, text: string, record: Shape, caller: Caller): Promise<void> {
+  const [, , service, , account, ...rest] = arn.split(':');
+  switch (service) {
+    case 'sqs': {
+      const QueueUrl = `${context.url()}/${account}/${rest[0]}`;
+      return await context.call('sqs', 'SendMessage', { QueueUrl, MessageBody: text }, caller);
+    }
+    case 'sns':
+      return await context.call('sns', 'Publish', { TopicArn: arn, Message: text }, caller);
+    case 'lambda':
+      return await context.call(
+        'lambda',
+        'Invoke',
+        { FunctionName: arn, InvocationType: 'Event', Payload: text },
+        caller,
+      );
+    case 'events': {
+      const failed = record.responseContext?.functionError !== undefined;
+      const DetailType = `Lambda Function Invocation Result - ${failed ? 'Failure' : 'Success'}`;
+      const entry = { Source: 'lambda', DetailType, Detail: text, EventBusName: arn };
+      return await context.call('events', 'PutEvents', { Entries: [entry] }, caller);
+    }
+    default:
+      throw new Error(`the local engine delivers to sqs, sns, lambda and events, not to ${arn}`);
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * What a Lambda function's child process runs: it loads the handler and asks the Runtime API for work.
+ *
+ * A text, because the engine writes it beside its state and starts it from there: so it works
+ * from sources, from a bundle and from an installed package alike.
+ */
+export const BOOTSTRAP = String.raw`
+import { existsSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const { AWS_LAMBDA_RUNTIME_API: api, LAMBDA_TASK_ROOT: root, _HANDLER: wanted, ...env } = process.env;
+const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+
+function call(method, path, body) {
+  return new Promise((done, failed) => {
+    const sent = request('http://' + api + '/2018-06-01/runtime' + path, { method, agent }, (answer) => {
+      const chunks = [];
+      answer.on('data', (chunk) => chunks.push(chunk));
+      answer.on('end', () => done({ headers: answer.headers, body: Buffer.concat(chunks).toString() }));
+      answer.on('error', failed);
+    });
+    sent.on('error', failed);
+    sent.end(body);
+  });
+}
+
+function report(error, type) {
+  const known = error instanceof Error;
+  return JSON.stringify({
+    errorType: type ?? (known ? error.name : typeof error),
+    errorMessage: known ? error.message : String(error),
+    trace: known ? String(error.stack).split('\n') : [],
+  });
+}
+
+function named(name, message) {
+  return Object.assign(new Error(message), { name });
+}
+
+async function load() {
+  const dot = wanted.indexOf('.', wanted.lastIndexOf('/') + 1);
+  const file = ['.mjs', '.js', '.cjs'].map((end) => join(root, wanted.slice(0, dot) + end)).find((it) => existsSync(it));
+  if (file === undefined) throw named('Runtime.ImportModuleError', "Error: Cannot find module '" + wanted.slice(0, dot) + "'");
+  const loaded = await import(pathToFileURL(file).href);
+  const pick = (from) => wanted.slice(dot + 1).split('.').reduce((value, key) => value?.[key], from);
+  const handler = pick(loaded) ?? pick(loaded.default);
+  if (typeof handler !== 'function') throw named('Runtime.HandlerNotFound', wanted + ' is undefined or not exported');
+  return handler;
+}
+
+let current;
+async function crash(error, type) {
+  console.error(error);
+  await call('POST', current === undefined ? '/init/error' : '/invocation/' + current + '/error', report(error, type));
+  process.exit(128);
+}
+process.on('uncaughtException', (error) => crash(error));
+process.on('unhandledRejection', (error) => crash(error, 'Runtime.UnhandledPromiseRejection'));
+
+function contextOf(headers) {
+  const deadline = Number(headers['lambda-runtime-deadline-ms']);
+  return {
+    awsRequestId: current,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    callbackWaitsForEmptyEventLoop: true,
+    getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
+  };
+}
+
+let handler;
+try {
+  handler = await load();
+} catch (error) {
+  console.error(error);
+  await call('POST', '/init/error', report(error));
+  process.exit(1);
+}
+for (;;) {
+  const next = await call('GET', '/invocation/next').catch(() => process.exit(0));
+  current = next.headers['lambda-runtime-aws-request-id'];
+  let outcome;
+  try {
+    const result = await handler(JSON.parse(next.body), contextOf(next.headers));
+    outcome = ['/response', JSON.stringify(result ?? null)];
+  } catch (error) {
+    console.error(error);
+    outcome = ['/error', report(error)];
+  }
+  const done = current;
+  current = undefined;
+  await call('POST', '/invocation/' + done + outcome[0], outcome[1]).catch(() => process.exit(0));
+}
+`;
