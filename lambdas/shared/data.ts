@@ -11,6 +11,8 @@ export interface Data {
   list(): Promise<ListedFile[]>;
   /** A document; undefined if there is none. */
   read(key: string): Promise<unknown>;
+  /** Writes a document over one that an earlier try may have written. */
+  write(key: string, document: unknown): Promise<void>;
   /** Writes a document that is never overwritten. */
   writeNew(key: string, document: unknown): Promise<void>;
 }
@@ -19,6 +21,7 @@ export function s3Data(store: S3Store): Data {
   return {
     list: async () => (await Promise.all(DATA_PREFIXES.map((prefix) => store.listVersions(prefix)))).flat(),
     read: (key) => store.findJson(key),
+    write: (key, document) => store.putJson(key, document),
     async writeNew(key, document) {
       try {
         await store.s3.send(

@@ -11,7 +11,7 @@ export interface ControllerRules {
   /** Runs a day (UTC), not counting those that somebody asks for by hand. */
   readonly maxRunsPerDay: number;
   /** After so many runs in a row without a better model, drift and schedule start none until new data comes. */
-  readonly breaker: number;
+  readonly breakAfter: number;
   /** Hours after which a run that has not reported its end no longer holds up the next. */
   readonly leaseHours: number;
   /** Train on the newest so many files; all, if absent. */
@@ -21,7 +21,7 @@ export interface ControllerRules {
 export const CONTROLLER_DEFAULTS: ControllerRules = {
   cooldownMinutes: 60,
   maxRunsPerDay: 24,
-  breaker: 3,
+  breakAfter: 3,
   leaseHours: 48,
 };
 
@@ -90,8 +90,12 @@ export function parseMessage(body: string, pipeline: string): Message {
       return trigger('drift', windowId, windowEnd ?? time, { version, reportKey, summary });
     }
     case Events.RUN_REQUESTED: {
-      const { requestedBy, snapshotKey } = detail as RunRequestedDetail;
-      return trigger('manual', id, time, { requestedBy, ...(snapshotKey !== undefined && { snapshotKey }) });
+      const { requestedBy, note, snapshotKey } = detail as RunRequestedDetail;
+      return trigger('manual', id, time, {
+        requestedBy,
+        ...(note !== undefined && { note }),
+        ...(snapshotKey !== undefined && { snapshotKey }),
+      });
     }
     case Events.SCHEDULE: // Scheduler's own id changes with every attempt
       return trigger('schedule', `schedule-${time}`, time, {});
@@ -291,9 +295,9 @@ function refusal(trigger: Evidence, lease: Lease, now: Date, rules: ControllerRu
     return `${count(rules.maxRunsPerDay, 'run')} were started today, which is the limit; new data waits for the first trigger after midnight (UTC)`;
   }
   if (reason === 'data') return undefined;
-  if (lease.unpromoted >= rules.breaker) {
+  if (lease.unpromoted >= rules.breakAfter) {
     return (
-      `${count(lease.unpromoted, 'run')} in a row brought no better model (allowed ${rules.breaker}): training again ` +
+      `${count(lease.unpromoted, 'run')} in a row brought no better model (allowed ${rules.breakAfter}): training again ` +
       'is not the cure; look at the data, then upload new data or start a run by hand'
     );
   }

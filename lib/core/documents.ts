@@ -1,3 +1,4 @@
+import type { AssessRules, Finding } from './assess';
 import type { Contract } from './contract';
 import type { Judgement, Verdict } from './judge';
 import type { Reason } from './names';
@@ -169,6 +170,37 @@ export interface Baseline {
   readonly judgement: Judgement;
 }
 
+/** How `lambdas/monitor.ts` watches. */
+export interface MonitorRules {
+  /** Days before a window's end in which captured predictions are looked for. */
+  readonly lookBackDays: number;
+  readonly assess: AssessRules;
+}
+
+/** What the monitor found in one window (`monitor/<window>.json`). */
+export interface MonitorReport {
+  readonly windowId: string;
+  /** ISO. */
+  readonly windowEnd: string;
+  readonly pipeline: string;
+  readonly version: number;
+  readonly runId: string;
+  /** The upload of true outcomes that is judged; absent for a window of captured predictions alone. */
+  readonly truth?: { readonly key: string; readonly versionId: string };
+  readonly verdict: 'OK' | 'DRIFT' | 'INSUFFICIENT' | 'BAD_DATA';
+  /** One sentence. */
+  readonly summary: string;
+  /** Rows that were compared with the baseline. */
+  readonly rows: number;
+  /** Captured predictions that were read. */
+  readonly captured: number;
+  /** Captured lines that could not be understood, by reason, most frequent first. */
+  readonly unreadable: ReadonlyArray<{ readonly reason: string; readonly rows: number }>;
+  /** Rows of the truth that break the contract, by reason, most frequent first. */
+  readonly quarantine: ReadonlyArray<{ readonly reason: string; readonly rows: number }>;
+  readonly findings: readonly Finding[];
+}
+
 /** How a run ended. */
 export const OUTCOMES = ['PROMOTED', 'AWAITING_APPROVAL', 'REJECTED', 'FAILED'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
@@ -241,6 +273,9 @@ export interface FinishDeploymentRequest {
 export interface RunRequestedDetail {
   readonly pipeline: string;
   readonly requestedBy: string;
+  /** Why, in the words of who asks. */
+  readonly note?: string;
+  /** Train on this {@link Snapshot} instead of the data as it is. */
   readonly snapshotKey?: string;
 }
 /** Detail of {@link Events.DRIFT_DETECTED}. */

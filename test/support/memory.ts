@@ -61,6 +61,10 @@ export class MemoryData implements Data {
     return structuredClone(this.documents.get(key));
   }
 
+  async write(key: string, document: unknown): Promise<void> {
+    this.documents.set(key, JSON.parse(JSON.stringify(document)));
+  }
+
   async writeNew(key: string, document: unknown): Promise<void> {
     if (!this.documents.has(key)) this.documents.set(key, JSON.parse(JSON.stringify(document)));
   }
