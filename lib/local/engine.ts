@@ -42,6 +42,8 @@ export interface EngineOptions extends ServiceOptions {
   readonly seed?: number;
   /** Delivers every event and message so often, and in random order. @default once, in order */
   readonly delivery?: Delivery;
+  /** False if schedules are to fire only by {@link Engine.fire}. @default true */
+  readonly schedules?: boolean;
   /** Told of everything that happens, as it happens. */
   readonly log?: (entry: LogEntry) => void;
   /** Other emulators for services that the engine does not have: their address by signing name, e.g. `kinesis`. */
@@ -203,6 +205,11 @@ export class Engine {
     }
   }
 
+  /** Fires a schedule now, by its name, whatever the time. */
+  fire(schedule: string): void {
+    this.services.scheduler?.fire(schedule);
+  }
+
   /** What the roles were granted and have not used in this run. */
   unusedPermissions(): UnusedPermission[] {
     return this.iam.unused();
@@ -304,6 +311,9 @@ export class Engine {
       random: mulberry32(options.seed ?? 1),
       delivery: { copies, shuffle },
       signal: this.stopping.signal,
+      outputs: this.outputs,
+      unusedPermissions: () => this.unusedPermissions(),
+      schedules: options.schedules ?? true,
     };
   }
 }

@@ -153,6 +153,10 @@ export interface Context {
   readonly delivery: Delivery;
   /** Ends when the engine stops. */
   readonly signal: AbortSignal;
+  /** The stacks' outputs: `outputs[stack][key]`. */
+  readonly outputs?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** What the roles were granted and have not used so far. */
+  readonly unusedPermissions?: () => readonly object[];
   /** False if schedules fire only by hand ({@link Engine.fire}), not by the clock. */
   readonly schedules?: boolean;
 }
@@ -180,6 +184,19 @@ export interface MetricSink {
     dimensions: Readonly<Record<string, string>>,
     unit?: string,
   ): void;
+}
+
+/** How services that feed on queues wait for messages; they receive and delete them by calls. */
+export interface Queues {
+  /** Resolves once a message can be received, or when the signal aborts. Marks the queue as one that keeps the engine busy. */
+  waitForMessages(queueArn: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Keeps received messages hidden, also beyond their visibility timeout: a consumer works
+   * in real time, which a scaled clock may overtake.
+   *
+   * @returns ends it
+   */
+  hold(queueArn: string, receiptHandles: readonly string[]): () => void;
 }
 
 /** How services that move data (SageMaker, Step Functions' readers) reach objects without HTTP. */

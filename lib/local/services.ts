@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { CloudFormation } from './cloudformation';
+import { Inspection } from './inspection';
 import type { Context, EventSink, MetricSink, Service, Shape } from './service';
 import { Sts } from './sts';
 
@@ -27,6 +29,8 @@ const CLASSES: readonly (readonly [file: string, name: string])[] = [
   ['lambda', 'Lambda'],
   ['sagemaker', 'SageMaker'],
   ['states', 'StepFunctions'],
+  ['cloudformation', 'CloudFormation'],
+  ['inspection', 'Inspection'],
 ];
 
 const classes = new Map<string, Shape>();
@@ -42,13 +46,23 @@ export async function findServices(): Promise<void> {
 export function makeServices(
   context: Context,
   options: ServiceOptions,
-): Services & { events?: EventSink & Service; cloudwatch?: MetricSink & Service } {
-  const made: Record<string, Shape> = { sts: new Sts(context) };
+): Services & {
+  events?: EventSink & Service;
+  cloudwatch?: MetricSink & Service;
+  scheduler?: Service & { fire(name: string): void };
+} {
+  const made: Record<string, Shape> = {
+    sts: new Sts(context),
+    cloudformation: new CloudFormation(context),
+    inspection: new Inspection(context),
+  };
   for (const [file] of CLASSES) {
     const Class = classes.get(file);
     if (Class === undefined) continue;
     made[file] =
-      file === 'sagemaker' || file === 'states' ? new Class(context, made.s3, options) : new Class(context, options);
+      file === 'sagemaker' || file === 'states'
+        ? new Class(context, made.s3, options)
+        : new Class(context, options, made.sqs); // Lambda polls queues
   }
   return made;
 }
@@ -71,6 +85,9 @@ export const HANDLED_TYPES: ReadonlySet<string> = new Set([
   'AWS::Lambda::Function',
   'AWS::Lambda::Permission',
   'AWS::Lambda::EventSourceMapping',
+  'AWS::Lambda::EventInvokeConfig',
+  'AWS::Lambda::Version',
+  'AWS::Lambda::Alias',
   'AWS::StepFunctions::StateMachine',
   'AWS::SageMaker::ModelPackageGroup',
   'AWS::IAM::Role',
