@@ -34,15 +34,15 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { S3 } from '../../lib/local/s3';
 import { digestOf } from '../../lib/local/s3/checksums';
 import { compareKeys } from '../../lib/local/s3/listing';
-import { FakeContext } from '../support/fake-context';
+import { ServedContext } from '../support/served-context';
 
 const Bucket = 'data';
-let context: FakeContext;
+let context: ServedContext;
 let s3: S3;
 let client: S3Client;
 
 beforeEach(async () => {
-  context = new FakeContext();
+  context = new ServedContext();
   s3 = new S3(context);
   s3.load([bucketResource()]);
   await context.serve(s3);

@@ -1,0 +1,436 @@
+import {
+  ApiError,
+  type Caller,
+  type Context,
+  type Operation,
+  type Queues,
+  type Resource,
+  type Service,
+  type Shape,
+} from './service';
+import { type Message, md5, md5OfAttributes, newId, Queue } from './sqs/queue';
+
+/** SQS: queues in memory; their messages end with the engine. */
+export class Sqs implements Service, Queues {
+  readonly name = 'sqs';
+  readonly operations: Readonly<Record<string, Operation>>;
+  private readonly queues = new Map<string, Queue>();
+  /** The background work that stands for a consumed queue's messages, so that the engine is not idle before them. */
+  private readonly busy = new Map<Queue, () => void>();
+
+  constructor(private readonly context: Context) {
+    this.operations = {
+      CreateQueue: this.operation('CreateQueue', (input) => this.createQueue(input)),
+      DeleteQueue: this.operation('DeleteQueue', (input) => this.deleteQueue(input)),
+      GetQueueUrl: this.operation('GetQueueUrl', (input) => ({ QueueUrl: this.url(this.queue(input).name) })),
+      ListQueues: this.operation('ListQueues', (input) => this.listQueues(input)),
+      GetQueueAttributes: this.operation('GetQueueAttributes', (input) => this.getAttributes(input)),
+      SetQueueAttributes: this.operation('SetQueueAttributes', (input) => this.setAttributes(input)),
+      PurgeQueue: this.operation('PurgeQueue', (input) => this.purge(this.queue(input))),
+      SendMessage: this.operation('SendMessage', (input, caller) => this.send(this.queue(input), input, caller)),
+      SendMessageBatch: this.batch('SendMessage', (queue, entry, caller) => this.send(queue, entry, caller)),
+      ReceiveMessage: this.operation('ReceiveMessage', (input) => this.receive(input)),
+      DeleteMessage: this.operation('DeleteMessage', (input) => this.delete(this.queue(input), input)),
+      DeleteMessageBatch: this.batch('DeleteMessage', (queue, entry) => this.delete(queue, entry)),
+      ChangeMessageVisibility: this.operation('ChangeMessageVisibility', (input) =>
+        this.changeVisibility(this.queue(input), input),
+      ),
+      ChangeMessageVisibilityBatch: this.batch('ChangeMessageVisibility', (queue, entry) =>
+        this.changeVisibility(queue, entry),
+      ),
+    };
+  }
+
+  load(resources: readonly Resource[]): void {
+    for (const { type, arn, properties } of resources) {
+      if (type !== 'AWS::SQS::Queue') continue;
+      const name = nameOf(arn);
+      this.queues.set(name, new Queue(name, arn, properties, this.context.clock.now()));
+    }
+  }
+
+  async waitForMessages(queueArn: string, signal: AbortSignal): Promise<void> {
+    const queue = this.queue({ QueueName: nameOf(queueArn) });
+    if (!queue.consumed) {
+      queue.consumed = true;
+      this.note(queue);
+    }
+    await this.untilVisible(queue, Number.POSITIVE_INFINITY, signal);
+  }
+
+  hold(queueArn: string, receiptHandles: readonly string[]): () => void {
+    const queue = this.queue({ QueueName: nameOf(queueArn) });
+    const held = receiptHandles.map((handle) => queue.withHandle(handle)).filter((message) => message !== undefined);
+    for (const message of held) message.held = true;
+    return () => {
+      for (const message of held) message.held = false;
+      queue.wake();
+    };
+  }
+
+  pending(queueArn: string): number {
+    return this.queues.get(nameOf(queueArn))?.messages.length ?? 0;
+  }
+
+  private operation(action: string, run: Operation['run']): Operation {
+    return { needs: (input) => [this.need(action, input)], run };
+  }
+
+  private batch(action: string, one: (queue: Queue, entry: Shape, caller: Caller) => Shape): Operation {
+    return this.operation(action, ({ Entries = [], ...input }, caller) => {
+      const queue = this.queue(input);
+      checkEntries(Entries);
+      const Successful: Shape[] = [];
+      const Failed: Shape[] = [];
+      for (const entry of Entries) {
+        try {
+          Successful.push({ Id: entry.Id, ...one(queue, entry, caller) });
+        } catch (error) {
+          if (!(error instanceof ApiError)) throw error;
+          Failed.push({ Id: entry.Id, Code: error.code, Message: error.message, SenderFault: true });
+        }
+      }
+      return { Successful, Failed };
+    });
+  }
+
+  private need(action: string, input: Shape) {
+    const resource = action === 'ListQueues' ? '*' : this.arn(nameIn(input));
+    return { action: `sqs:${action}`, resource };
+  }
+
+  private arn(name: string): string {
+    const { partition, region, account } = this.context.place;
+    return `arn:${partition}:sqs:${region}:${account}:${name}`;
+  }
+
+  private url(name: string): string {
+    return `${this.context.url()}/${this.context.place.account}/${name}`;
+  }
+
+  private queue(input: Shape): Queue {
+    const name = nameIn(input);
+    const queue = this.queues.get(name);
+    if (queue) return queue;
+    const have = [...this.queues.keys()].join(', ') || 'none';
+    throw new ApiError('QueueDoesNotExist', `The specified queue does not exist: '${name}' (there are: ${have}).`);
+  }
+
+  private createQueue({ QueueName, Attributes = {} }: Shape): Shape {
+    if (!/^[\w-]{1,80}$/.test(String(QueueName).replace(/\.fifo$/, ''))) {
+      throw new ApiError(
+        'InvalidParameterValue',
+        `a queue's name must have 1 to 80 letters, digits, hyphens and underscores, got '${QueueName}'`,
+      );
+    }
+    if (!this.queues.has(QueueName)) {
+      this.queues.set(QueueName, new Queue(QueueName, this.arn(QueueName), Attributes, this.context.clock.now()));
+    }
+    return { QueueUrl: this.url(QueueName) };
+  }
+
+  private deleteQueue(input: Shape): Shape {
+    const queue = this.queue(input);
+    this.purge(queue);
+    this.queues.delete(queue.name);
+    return {};
+  }
+
+  private listQueues({ QueueNamePrefix = '' }: Shape): Shape {
+    const names = [...this.queues.keys()].filter((name) => name.startsWith(QueueNamePrefix)).sort();
+    return { QueueUrls: names.map((name) => this.url(name)) };
+  }
+
+  private getAttributes(input: Shape): Shape {
+    const queue = this.queue(input);
+    const now = this.context.clock.now();
+    const visible = queue.visible(now).length;
+    const delayed = queue.messages.filter(({ visibleAt, receiveCount }) => visibleAt > now && receiveCount === 0);
+    const { visibilityTimeout, delay, retention, receiveWait, maximumSize } = queue.settings;
+    const { RedrivePolicy, KmsMasterKeyId, Policy } = queue.attributes;
+    const all: Record<string, string | undefined> = {
+      QueueArn: queue.arn,
+      ApproximateNumberOfMessages: String(visible),
+      ApproximateNumberOfMessagesNotVisible: String(queue.messages.length - visible - delayed.length),
+      ApproximateNumberOfMessagesDelayed: String(delayed.length),
+      CreatedTimestamp: String(Math.floor(queue.created / 1000)),
+      LastModifiedTimestamp: String(Math.floor(queue.created / 1000)),
+      VisibilityTimeout: String(visibilityTimeout),
+      DelaySeconds: String(delay),
+      MessageRetentionPeriod: String(retention),
+      ReceiveMessageWaitTimeSeconds: String(receiveWait),
+      MaximumMessageSize: String(maximumSize),
+      RedrivePolicy:
+        RedrivePolicy && (typeof RedrivePolicy === 'string' ? RedrivePolicy : JSON.stringify(RedrivePolicy)),
+      KmsMasterKeyId,
+      Policy,
+      FifoQueue: queue.fifo ? 'true' : undefined,
+    };
+    const wanted: string[] = input.AttributeNames ?? [];
+    const shown = Object.entries(all).filter(
+      ([name, value]) => value !== undefined && (wanted.includes('All') || wanted.includes(name)),
+    );
+    return shown.length > 0 ? { Attributes: Object.fromEntries(shown) } : {};
+  }
+
+  private setAttributes(input: Shape): Shape {
+    const queue = this.queue(input);
+    queue.configure(input.Attributes ?? {});
+    queue.wake();
+    return {};
+  }
+
+  private purge(queue: Queue): Shape {
+    queue.messages = [];
+    this.note(queue);
+    return {};
+  }
+
+  private send(queue: Queue, input: Shape, caller: Caller): Shape {
+    const { MessageBody, MessageAttributes = {}, DelaySeconds, MessageGroupId, MessageSystemAttributes } = input;
+    if (typeof MessageBody !== 'string' || MessageBody === '') {
+      throw new ApiError('MissingParameter', 'The request must contain the parameter MessageBody.');
+    }
+    if (sizeOf(MessageBody, MessageAttributes) > queue.settings.maximumSize) {
+      throw new ApiError(
+        'InvalidParameterValue',
+        `One or more parameters are invalid. Reason: Message must be shorter than ${queue.settings.maximumSize} bytes.`,
+      );
+    }
+    const now = this.context.clock.now();
+    const replied = { MD5OfMessageBody: md5(MessageBody), MD5OfMessageAttributes: md5OfAttributes(MessageAttributes) };
+    const deduplicationId = queue.fifo ? this.checkFifo(queue, input) : undefined;
+    const before = deduplicationId === undefined ? undefined : queue.duplicate(deduplicationId, now);
+    if (before) return { ...replied, MessageId: before.id, SequenceNumber: before.sequence };
+
+    const id = newId();
+    const sequence = queue.fifo ? queue.nextSequence() : undefined;
+    if (deduplicationId && sequence) queue.remember(deduplicationId, now, id, sequence);
+    const trace = MessageSystemAttributes?.AWSTraceHeader?.StringValue;
+    const system = {
+      SenderId: caller.kind === 'role' ? caller.roleArn : this.context.place.account,
+      SentTimestamp: String(Math.floor(now)),
+      ...(trace && { AWSTraceHeader: trace }),
+      ...(MessageGroupId && { MessageGroupId }),
+      ...(deduplicationId && { MessageDeduplicationId: deduplicationId }),
+      ...(sequence && { SequenceNumber: sequence }),
+    };
+    const { copies, shuffle } = queue.fifo ? { copies: 1, shuffle: false } : this.context.delivery;
+    for (let copy = 0; copy < copies; copy++) {
+      const message: Message = {
+        id,
+        body: MessageBody,
+        attributes: MessageAttributes,
+        system,
+        sentAt: now,
+        ...(queue.fifo && { group: MessageGroupId }),
+        visibleAt: now + (DelaySeconds ?? queue.settings.delay) * 1000,
+        receiveCount: 0,
+      };
+      queue.add(message, shuffle ? Math.floor(this.context.random() * (queue.messages.length + 1)) : undefined);
+    }
+    this.note(queue);
+    return { ...replied, MessageId: id, ...(sequence && { SequenceNumber: sequence }) };
+  }
+
+  /** @returns the deduplication id */
+  private checkFifo(queue: Queue, { MessageBody, MessageGroupId, MessageDeduplicationId }: Shape): string {
+    if (!MessageGroupId) {
+      throw new ApiError('MissingParameter', 'The request must contain the parameter MessageGroupId.');
+    }
+    if (MessageDeduplicationId) return MessageDeduplicationId;
+    if (queue.settings.contentBasedDeduplication) return md5(MessageBody);
+    throw new ApiError(
+      'InvalidParameterValue',
+      'The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly',
+    );
+  }
+
+  private async receive(input: Shape): Promise<Shape> {
+    const queue = this.queue(input);
+    const { MaxNumberOfMessages = 1, VisibilityTimeout, WaitTimeSeconds } = input;
+    if (!Number.isInteger(MaxNumberOfMessages) || MaxNumberOfMessages < 1 || MaxNumberOfMessages > 10) {
+      throw new ApiError(
+        'InvalidParameterValue',
+        `Value ${MaxNumberOfMessages} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.`,
+      );
+    }
+    const deadline = this.context.clock.now() + (WaitTimeSeconds ?? queue.settings.receiveWait) * 1000;
+    const found: Message[] = [];
+    while (found.length === 0 && (await this.untilVisible(queue, deadline, this.context.signal))) {
+      found.push(...this.take(queue, MaxNumberOfMessages, VisibilityTimeout ?? queue.settings.visibilityTimeout));
+    }
+    return found.length === 0 ? {} : { Messages: found.map((message) => shown(message, input)) };
+  }
+
+  private take(queue: Queue, most: number, visibilityTimeout: number): Message[] {
+    const now = this.context.clock.now();
+    const visible = queue.visible(now);
+    if (this.context.delivery.shuffle && !queue.fifo) shuffle(visible, () => this.context.random());
+    const taken: Message[] = [];
+    for (const message of visible) {
+      if (message.receiveCount >= queue.settings.maxReceiveCount && this.redrive(queue, message)) continue;
+      if (taken.length < most) taken.push(queue.receive(message, now, visibilityTimeout));
+    }
+    this.note(queue);
+    return taken;
+  }
+
+  /** Moves a message that was received too often to the dead-letter queue. */
+  private redrive(queue: Queue, message: Message): boolean {
+    const deadLetters = this.queues.get(nameOf(queue.settings.deadLetterArn ?? ''));
+    if (!deadLetters) return false;
+    queue.remove(message);
+    deadLetters.add({
+      ...message,
+      system: { ...message.system, DeadLetterQueueSourceArn: queue.arn },
+      receiveCount: 0,
+      receiptHandle: undefined,
+      firstReceivedAt: undefined,
+      visibleAt: 0,
+    });
+    this.context.log(
+      'sqs',
+      `${queue.name}: message ${message.id} was received ${message.receiveCount} times: moved to ${deadLetters.name}`,
+      {
+        body: message.body.slice(0, 1000),
+      },
+    );
+    this.note(deadLetters);
+    return true;
+  }
+
+  private delete(queue: Queue, { ReceiptHandle }: Shape): Shape {
+    const message = queue.withHandle(checkedHandle(ReceiptHandle));
+    if (message) queue.remove(message); // an older handle, or a second delete, succeeds without effect
+    this.note(queue);
+    return {};
+  }
+
+  private changeVisibility(queue: Queue, { ReceiptHandle, VisibilityTimeout }: Shape): Shape {
+    const seconds = Number(VisibilityTimeout);
+    if (!Number.isInteger(seconds) || seconds < 0 || seconds > 43_200) {
+      throw new ApiError(
+        'InvalidParameterValue',
+        `Value ${VisibilityTimeout} for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200.`,
+      );
+    }
+    const message = queue.withHandle(checkedHandle(ReceiptHandle));
+    const now = this.context.clock.now();
+    if (!message || message.visibleAt <= now) {
+      throw new ApiError('MessageNotInflight', 'The specified message is not in flight.');
+    }
+    message.visibleAt = now + seconds * 1000;
+    queue.wake();
+    return {};
+  }
+
+  /** Waits for a message that can be received; false once the deadline has passed or the signal has come. */
+  private async untilVisible(queue: Queue, deadline: number, signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      const now = this.context.clock.now();
+      if (signal.aborted) return false;
+      if (queue.visible(now).length > 0) return true;
+      if (now >= deadline) return false;
+      const { waiter, forget } = queue.nextWake();
+      const end = () => waiter.abort();
+      signal.addEventListener('abort', end);
+      const next = Math.min(deadline, queue.nextVisible());
+      if (Number.isFinite(next)) await this.context.clock.sleep(next - now, waiter.signal);
+      else await new Promise((done) => waiter.signal.addEventListener('abort', done));
+      signal.removeEventListener('abort', end);
+      forget();
+    }
+  }
+
+  /** Tells the metrics and the engine what has become of a queue. */
+  private note(queue: Queue): void {
+    const { metric, clock, background } = this.context;
+    const visible = queue.visible(clock.now()).length;
+    metric('AWS/SQS', 'ApproximateNumberOfMessagesVisible', visible, { QueueName: queue.name }, 'Count');
+    const finish = this.busy.get(queue);
+    if (queue.messages.length === 0) {
+      this.busy.delete(queue);
+      finish?.();
+    } else if (queue.consumed && !finish) {
+      const emptied = new Promise<void>((done) => this.busy.set(queue, done));
+      background(`messages in ${queue.name}`, () => emptied);
+    }
+  }
+}
+
+function nameIn({ QueueUrl, QueueName }: Shape): string {
+  if (QueueName !== undefined) return String(QueueName);
+  if (QueueUrl === undefined)
+    throw new ApiError('MissingParameter', 'The request must contain the parameter QueueUrl.');
+  return String(QueueUrl).split('/').at(-1) ?? '';
+}
+
+function nameOf(arn: string): string {
+  return arn.split(':').at(-1) ?? '';
+}
+
+function checkedHandle(handle: unknown): string {
+  if (typeof handle === 'string' && handle !== '') return handle;
+  throw new ApiError('ReceiptHandleIsInvalid', `The input receipt handle "${handle}" is not a valid receipt handle.`);
+}
+
+function checkEntries(entries: readonly Shape[]): void {
+  if (entries.length === 0) {
+    throw new ApiError('EmptyBatchRequest', 'There should be at least one entry in the request.');
+  }
+  if (entries.length > 10) {
+    throw new ApiError(
+      'TooManyEntriesInBatchRequest',
+      `Maximum number of entries per request are 10. You have sent ${entries.length}.`,
+    );
+  }
+  if (new Set(entries.map(({ Id }) => Id)).size < entries.length) {
+    throw new ApiError('BatchEntryIdsNotDistinct', 'Two or more batch entries in the request have the same Id.');
+  }
+}
+
+function sizeOf(body: string, attributes: Readonly<Record<string, Shape>>): number {
+  let size = Buffer.byteLength(body);
+  for (const [name, { DataType = '', StringValue = '', BinaryValue = '' }] of Object.entries(attributes)) {
+    size += Buffer.byteLength(name) + DataType.length + Buffer.byteLength(StringValue) + BinaryValue.length;
+  }
+  return size;
+}
+
+function shown(message: Message, input: Shape): Shape {
+  const system: Record<string, string> = {
+    ...message.system,
+    ApproximateReceiveCount: String(message.receiveCount),
+    ApproximateFirstReceiveTimestamp: String(Math.floor(message.firstReceivedAt ?? 0)),
+  };
+  const wanted: string[] = [...(input.AttributeNames ?? []), ...(input.MessageSystemAttributeNames ?? [])];
+  const Attributes = pick(system, (name) => wanted.includes('All') || wanted.includes(name));
+  const named: string[] = input.MessageAttributeNames ?? [];
+  const MessageAttributes = pick(message.attributes, (name) =>
+    named.some((one) => one === 'All' || one === name || (one.endsWith('.*') && name.startsWith(one.slice(0, -2)))),
+  );
+  return {
+    MessageId: message.id,
+    ReceiptHandle: message.receiptHandle,
+    Body: message.body,
+    MD5OfBody: md5(message.body),
+    ...(Object.keys(Attributes).length > 0 && { Attributes }),
+    ...(Object.keys(MessageAttributes).length > 0 && {
+      MessageAttributes,
+      MD5OfMessageAttributes: md5OfAttributes(MessageAttributes),
+    }),
+  };
+}
+
+function pick<T>(record: Readonly<Record<string, T>>, wanted: (name: string) => boolean): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => wanted(name)));
+}
+
+/** In place. */
+function shuffle<T>(items: T[], random: () => number): void {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [items[i], items[j]] = [items[j], items[i]];
+  }
+}
