@@ -107,14 +107,14 @@ export class RetrainController extends Construct {
     const rules: ControllerRules = {
       cooldownMinutes: (props.cooldown ?? Duration.hours(1)).toMinutes({ integral: false }),
       maxRunsPerDay: props.maxRunsPerDay ?? 24,
-      breakAfter: props.breakAfter ?? 3,
+      breaker: props.breakAfter ?? 3,
       leaseHours: (props.leaseTime ?? Duration.days(7)).toHours({ integral: false }),
     };
     refuse(this, [
       outside(batchingWindow.toSeconds(), 0, 300) &&
         `batchingWindow must be 0 to 300 seconds, got ${batchingWindow.toHumanString()}`,
       outside(rules.maxRunsPerDay, 1, 1000) && `maxRunsPerDay must be 1 to 1000, got ${rules.maxRunsPerDay}`,
-      outside(rules.breakAfter, 1, 1000) && `breakAfter must be 1 to 1000, got ${rules.breakAfter}`,
+      outside(rules.breaker, 1, 1000) && `breakAfter must be 1 to 1000, got ${rules.breaker}`,
       outside(rules.leaseHours, 0.1, 24 * 365) &&
         `leaseTime must be 6 minutes to 1 year, got ${rules.leaseHours} hours`,
     ]);

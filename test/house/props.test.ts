@@ -30,6 +30,6 @@ test('every optional prop states its default, and no other does', () => {
 });
 
 test('every prop is set by a test', () => {
-  const set = (property: string) => new RegExp(`\\b${property}[:,]`).test(tests);
+  const set = (property: string) => new RegExp(`\\b${property}\\b(?=[:, ])`).test(tests);
   expect(props.filter(({ property }) => !set(property)).map(({ name }) => name)).toEqual([]);
 });

@@ -1,0 +1,71 @@
+import { App, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
+import { describe, expect, test } from 'vitest';
+import { ContinuousTraining, DataContract, Promotion, ScheduleTrigger, Trainer } from '../lib';
+import { definitionsOf, statesOf } from './support/definition';
+import { CONTRACT, templateOf, wholeLoop } from './support/stacks';
+
+describe('ContinuousTraining', () => {
+  test('keeps data, ledger and registry when the stack is deleted, unless told otherwise', () => {
+    for (const type of ['AWS::S3::Bucket', 'AWS::DynamoDB::Table', 'AWS::SageMaker::ModelPackageGroup']) {
+      templateOf(wholeLoop().stack).hasResource(type, { DeletionPolicy: 'Retain' });
+      templateOf(wholeLoop({ removalPolicy: RemovalPolicy.DESTROY }).stack).hasResource(type, {
+        DeletionPolicy: 'Delete',
+      });
+    }
+  });
+
+  test('tells the command line where everything is', () => {
+    const outputs = Object.keys(templateOf(wholeLoop().stack).toJSON().Outputs);
+    const names = [
+      'Pipeline',
+      'DataBucket',
+      'LedgerTable',
+      'TrainingMachine',
+      'DeploymentMachine',
+      'ModelPackageGroup',
+      'Endpoint',
+    ];
+    for (const name of names) expect(outputs.filter((key) => key.includes(name))).toHaveLength(1);
+  });
+
+  test('passes on what it is told', () => {
+    const { stack } = wholeLoop({
+      pipelineName: 'shop',
+      newestFiles: 3,
+      promotion: Promotion.BETTER,
+      autoApprove: false,
+      servingInstanceType: 'ml.m5.xlarge',
+      triggers: [new ScheduleTrigger(ScheduleExpression.rate(Duration.days(1)))],
+      monitorInterval: Duration.hours(6),
+    });
+    const template = templateOf(stack);
+    const states = Object.fromEntries(Object.values(definitionsOf(template)).flatMap(statesOf));
+    expect(states.Snapshot.Arguments.Payload.newestFiles).toBe(3);
+    expect(states.Judge.Arguments.Payload).toContain('"promote":["BETTER"]');
+    expect(states).not.toHaveProperty('Approve');
+    expect(states['Create endpoint configuration'].Arguments.ProductionVariants[0].InstanceType).toBe('ml.m5.xlarge');
+    expect(states['Create endpoint'].Arguments.EndpointName).toBe('shop');
+    for (const rate of ['rate(1 day)', 'rate(6 hours)']) {
+      template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: rate });
+    }
+  });
+
+  test('is the same template every time it is synthesized', () => {
+    expect(templateOf(wholeLoop().stack).toJSON()).toEqual(templateOf(wholeLoop().stack).toJSON());
+  });
+
+  test('uses the image of the region, and refuses a region without one', () => {
+    const inRegion = (region: string) => {
+      const stack = new Stack(new App(), 'Stack', { env: { region, account: '123456789012' } });
+      new ContinuousTraining(stack, 'Loop', {
+        contract: DataContract.fromObject(CONTRACT),
+        trainer: Trainer.xgboost(),
+      });
+      return JSON.stringify(Template.fromStack(stack).toJSON());
+    };
+    expect(inRegion('eu-west-1')).toContain('141502667606.dkr.ecr.eu-west-1.');
+    expect(() => inRegion('mars-north-1')).toThrow(/region, got mars-north-1, allowed af-south-1/);
+  });
+});

@@ -1,0 +1,85 @@
+import { Duration } from 'aws-cdk-lib';
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import { ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
+import { DefinitionBody, Pass, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import { describe, expect, test } from 'vitest';
+import { DatasetBucket, RetrainController, type RetrainControllerProps, RunLedger, ScheduleTrigger } from '../lib';
+import { emptyStack } from './support/stacks';
+
+function control(props: Partial<RetrainControllerProps> = {}) {
+  const stack = emptyStack();
+  new RetrainController(stack, 'Controller', {
+    data: new DatasetBucket(stack, 'Dataset').bucket,
+    ledger: new RunLedger(stack, 'Ledger'),
+    pipelineName: 'loop',
+    machine: new StateMachine(stack, 'Machine', {
+      definitionBody: DefinitionBody.fromChainable(new Pass(stack, 'Pass')),
+    }),
+    ...props,
+  });
+  return Template.fromStack(stack);
+}
+
+/** The rules that the function is given. */
+function rulesOf(template: Template) {
+  const [handler] = Object.values(template.findResources('AWS::Lambda::Function'));
+  return JSON.parse(handler?.Properties.Environment.Variables.SETTINGS);
+}
+
+describe('RetrainController', () => {
+  test('collects a minute, cools an hour, and gives up on drift after three runs that did not help', () => {
+    const template = control();
+    expect(rulesOf(template)).toMatchObject({ cooldownMinutes: 60, maxRunsPerDay: 24, breaker: 3, leaseHours: 168 });
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      MaximumBatchingWindowInSeconds: 60,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+    });
+  });
+
+  test('decides by the rules it is given', () => {
+    const template = control({
+      batchingWindow: Duration.seconds(10),
+      cooldown: Duration.minutes(90),
+      maxRunsPerDay: 2,
+      breakAfter: 5,
+      leaseTime: Duration.hours(12),
+    });
+    expect(rulesOf(template)).toMatchObject({ cooldownMinutes: 90, maxRunsPerDay: 2, breaker: 5, leaseHours: 12 });
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { MaximumBatchingWindowInSeconds: 10 });
+  });
+
+  test('is triggered by new data, drift and requests, and told of every end', () => {
+    const template = control();
+    template.resourceCountIs('AWS::Events::Rule', 4);
+    template.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: { source: ['aws.s3'], detail: { object: { key: [{ prefix: 'incoming/' }] } } },
+    });
+    template.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: { 'detail-type': ['Perennial Drift Detected'], detail: { pipeline: ['loop'] } },
+    });
+  });
+
+  test('is triggered by what it is given instead', () => {
+    const template = control({ triggers: [new ScheduleTrigger(ScheduleExpression.rate(Duration.days(7)))] });
+    template.resourceCountIs('AWS::Events::Rule', 1);
+    template.hasResourceProperties('AWS::Scheduler::Schedule', {
+      ScheduleExpression: 'rate(7 days)',
+      Target: { Input: Match.stringLikeRegexp('aws.scheduler.scheduled-time') },
+    });
+  });
+
+  test('keeps what could not be handled, and says so', () => {
+    const template = control();
+    template.hasResourceProperties('AWS::SQS::Queue', { RedrivePolicy: { maxReceiveCount: 5 } });
+    template.resourceCountIs('AWS::CloudWatch::Alarm', 2);
+  });
+
+  test.each<[Partial<RetrainControllerProps>, string]>([
+    [{ batchingWindow: Duration.minutes(6) }, 'batchingWindow must be 0 to 300 seconds, got 6 minutes'],
+    [{ maxRunsPerDay: 0 }, 'maxRunsPerDay must be 1 to 1000, got 0'],
+    [{ breakAfter: 0 }, 'breakAfter must be 1 to 1000, got 0'],
+    [{ leaseTime: Duration.seconds(1) }, 'leaseTime must be 6 minutes to 1 year'],
+  ])('refuses %o', (props, message) => {
+    expect(() => control(props)).toThrow(message);
+  });
+});
