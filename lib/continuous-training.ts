@@ -132,6 +132,7 @@ export class ContinuousTraining extends Construct {
       ledger,
       pipelineName,
       machine: this.training.machine,
+      newestFiles: props.newestFiles,
       triggers: props.triggers,
     });
     this.deployment = new ModelDeployment(this, 'Deployment', {

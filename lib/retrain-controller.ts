@@ -7,7 +7,7 @@ import type * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import type { ControllerRules } from './core/controller';
+import { CONTROLLER_DEFAULTS, type ControllerRules } from './core/controller';
 import { EnvName, Events, Prefix } from './core/names';
 import { grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
@@ -32,6 +32,13 @@ export interface RetrainControllerProps {
   readonly machine: sfn.IStateMachine;
 
   /**
+   * Train on the newest so many files.
+   *
+   * @default - all files
+   */
+  readonly newestFiles?: number;
+
+  /**
    * What starts a run.
    *
    * @default - new data, drift, and requests by hand
@@ -53,7 +60,7 @@ export interface RetrainControllerProps {
   readonly cooldown?: Duration;
 
   /**
-   * The most runs a day (UTC), whatever starts them.
+   * The most runs a day (UTC), not counting those that somebody asks for.
    *
    * @default 24
    */
@@ -70,7 +77,7 @@ export interface RetrainControllerProps {
   /**
    * How long a run may hold the lease before another may begin; longer than any run.
    *
-   * @default Duration.days(7)
+   * @default Duration.days(2)
    */
   readonly leaseTime?: Duration;
 }
@@ -105,16 +112,17 @@ export class RetrainController extends Construct {
     const { data, ledger, machine, pipelineName } = props;
     const batchingWindow = props.batchingWindow ?? Duration.minutes(1);
     const rules: ControllerRules = {
-      cooldownMinutes: (props.cooldown ?? Duration.hours(1)).toMinutes({ integral: false }),
-      maxRunsPerDay: props.maxRunsPerDay ?? 24,
-      breaker: props.breakAfter ?? 3,
-      leaseHours: (props.leaseTime ?? Duration.days(7)).toHours({ integral: false }),
+      cooldownMinutes: props.cooldown?.toMinutes({ integral: false }) ?? CONTROLLER_DEFAULTS.cooldownMinutes,
+      maxRunsPerDay: props.maxRunsPerDay ?? CONTROLLER_DEFAULTS.maxRunsPerDay,
+      breakAfter: props.breakAfter ?? CONTROLLER_DEFAULTS.breakAfter,
+      leaseHours: props.leaseTime?.toHours({ integral: false }) ?? CONTROLLER_DEFAULTS.leaseHours,
+      ...(props.newestFiles !== undefined && { newestFiles: props.newestFiles }),
     };
     refuse(this, [
       outside(batchingWindow.toSeconds(), 0, 300) &&
         `batchingWindow must be 0 to 300 seconds, got ${batchingWindow.toHumanString()}`,
       outside(rules.maxRunsPerDay, 1, 1000) && `maxRunsPerDay must be 1 to 1000, got ${rules.maxRunsPerDay}`,
-      outside(rules.breaker, 1, 1000) && `breakAfter must be 1 to 1000, got ${rules.breaker}`,
+      outside(rules.breakAfter, 1, 1000) && `breakAfter must be 1 to 1000, got ${rules.breakAfter}`,
       outside(rules.leaseHours, 0.1, 24 * 365) &&
         `leaseTime must be 6 minutes to 1 year, got ${rules.leaseHours} hours`,
     ]);

@@ -29,7 +29,7 @@ function rulesOf(template: Template) {
 describe('RetrainController', () => {
   test('collects a minute, cools an hour, and gives up on drift after three runs that did not help', () => {
     const template = control();
-    expect(rulesOf(template)).toMatchObject({ cooldownMinutes: 60, maxRunsPerDay: 24, breaker: 3, leaseHours: 168 });
+    expect(rulesOf(template)).toMatchObject({ cooldownMinutes: 60, maxRunsPerDay: 24, breakAfter: 3, leaseHours: 48 });
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       MaximumBatchingWindowInSeconds: 60,
       FunctionResponseTypes: ['ReportBatchItemFailures'],
@@ -42,9 +42,16 @@ describe('RetrainController', () => {
       cooldown: Duration.minutes(90),
       maxRunsPerDay: 2,
       breakAfter: 5,
+      newestFiles: 2,
       leaseTime: Duration.hours(12),
     });
-    expect(rulesOf(template)).toMatchObject({ cooldownMinutes: 90, maxRunsPerDay: 2, breaker: 5, leaseHours: 12 });
+    expect(rulesOf(template)).toMatchObject({
+      cooldownMinutes: 90,
+      maxRunsPerDay: 2,
+      breakAfter: 5,
+      leaseHours: 12,
+      newestFiles: 2,
+    });
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { MaximumBatchingWindowInSeconds: 10 });
   });
 
