@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
@@ -24,6 +24,26 @@ export interface PythonOptions {
   readonly candidates?: readonly string[];
   /** Further arguments of `pip install`, e.g. another index. */
   readonly pipArguments?: readonly string[];
+}
+
+/** The repositories of images that the engine can stand in for. */
+const IMAGES = ['sagemaker-xgboost'];
+
+/** The requirements file of what an image brings along; undefined for an image that the engine does not know. */
+export function imageRequirements(image: string): string | undefined {
+  const repository = image.replace(/^.*\//, '').replace(/[:@].*$/, '');
+  return IMAGES.includes(repository) ? packageFile(`images/${repository}.txt`) : undefined;
+}
+
+/** A file of the engine that is not TypeScript: in `lib/local` in the sources, in `dist/local` once published. */
+export function packageFile(file: string): string {
+  for (let folder = __dirname; ; folder = dirname(folder)) {
+    for (const place of ['.', 'lib/local', 'dist/local']) {
+      const path = join(folder, place, file);
+      if (existsSync(path)) return path;
+    }
+    if (folder === dirname(folder)) throw new Error(`${file} is missing from the package: install it again`);
+  }
 }
 
 /** A Python environment cannot be had; the message says what to do. */

@@ -1,0 +1,72 @@
+import { constants } from 'node:fs';
+import { copyFile, link, mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Caller } from '../service';
+import { type Host, s3Uri } from './host';
+import { filesBelow } from './tar';
+
+/**
+ * Brings the objects below a prefix into a folder, under the rest of their keys.
+ *
+ * @param linked hard links, where possible: quick, but only for readers
+ * @returns how many files
+ */
+export async function download(
+  host: Host,
+  role: Caller,
+  uri: string,
+  folder: string,
+  linked: boolean,
+): Promise<number> {
+  const { bucket, key: prefix } = s3Uri(uri);
+  const objects = (await host.objects.list(bucket, prefix, role)).filter(({ key }) => !key.endsWith('/'));
+  const start = prefix.lastIndexOf('/') + 1;
+  for (const { key } of objects) {
+    const target = join(folder, key.slice(start));
+    const source = await host.objects.file(bucket, key, role);
+    await mkdir(dirname(target), { recursive: true });
+    await place(source, target, linked);
+  }
+  return objects.length;
+}
+
+async function place(source: string, target: string, linked: boolean): Promise<void> {
+  if (linked) {
+    try {
+      return await link(source, target);
+    } catch (error) {
+      if (!['EXDEV', 'EPERM', 'EMLINK', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+  await copyFile(source, target, constants.COPYFILE_FICLONE);
+}
+
+/**
+ * Stores a folder's files below a prefix.
+ *
+ * @param seen the files' times of the last call, updated; what has not changed since is left out
+ */
+export async function uploadFolder(
+  host: Host,
+  role: Caller,
+  folder: string,
+  uri: string,
+  seen: Map<string, number> = new Map(),
+): Promise<void> {
+  const { bucket, key: prefix } = s3Uri(uri);
+  for (const path of await filesBelow(folder)) {
+    if (path.split('/').some((part) => part.startsWith('.'))) continue; // half-written
+    const file = join(folder, path);
+    const { mtimeMs } = await stat(file);
+    if (seen.get(path) === mtimeMs) continue;
+    await host.objects.put(bucket, `${prefix}${path}`, { file }, role);
+    seen.set(path, mtimeMs);
+  }
+}
+
+/** The files of a folder with their times. */
+export async function timesBelow(folder: string): Promise<Map<string, number>> {
+  const times = new Map<string, number>();
+  for (const path of await filesBelow(folder)) times.set(path, (await stat(join(folder, path))).mtimeMs);
+  return times;
+}

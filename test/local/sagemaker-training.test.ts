@@ -1,0 +1,333 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pack } from '../../lib/local/sagemaker/tar';
+import { ROLE } from '../support/fake-context';
+import { BUCKET, Lab, trainingRequest } from '../support/sagemaker';
+
+const lab = new Lab();
+afterAll(() => lab.stop());
+
+let scripts = 0;
+/** Puts a training script into S3, packed as SageMaker wants it. */
+async function script(text: string): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'script-'));
+  writeFileSync(join(folder, 'train.py'), text);
+  const archive = join(mkdtempSync(join(tmpdir(), 'code-')), 'code.tar.gz');
+  await pack(folder, archive);
+  return lab.put(`code/${scripts++}.tar.gz`, readFileSync(archive));
+}
+
+const channel = (name: string, key: string) => ({
+  ChannelName: name,
+  DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: `s3://${BUCKET}/${key}` } },
+});
+
+function contents(archive: string): string[] {
+  return execFileSync('tar', ['-tzf', archive], { encoding: 'utf8' }).trim().split('\n').filter(Boolean);
+}
+
+describe('a training job', () => {
+  beforeAll(async () => {
+    await lab.put('data/train/a.csv', '1,2\n');
+    await lab.put('data/train/deep/b.csv', '3,4\n');
+  });
+
+  it('runs the script under the container contract and uploads the model', async () => {
+    const code = await script(`
+import json, os, sys
+print('argv', json.dumps(sys.argv[1:]))
+print('env', json.dumps({k: v for k, v in os.environ.items() if k.startswith(('SM_', 'TRAINING_', 'AWS_', 'MY_'))}))
+config = os.environ['SM_INPUT_CONFIG_DIR']
+print('files', json.dumps({name: json.load(open(f'{config}/{name}.json')) for name in ('hyperparameters', 'inputdataconfig', 'resourceconfig')}))
+print('data', open(os.environ['SM_CHANNEL_TRAIN'] + '/deep/b.csv').read().strip())
+print('validation:auc=0.61'); print('validation:auc=0.70')
+os.makedirs(os.environ['SM_MODEL_DIR'] + '/code', exist_ok=True)
+open(os.environ['SM_MODEL_DIR'] + '/model.txt', 'w').write('weights')
+open(os.environ['SM_MODEL_DIR'] + '/code/inference.py', 'w').write('')
+open(os.environ['SM_OUTPUT_DATA_DIR'] + '/plot.txt', 'w').write('plot')
+`);
+    const request = trainingRequest('contract', code, {
+      HyperParameters: { eta: '0.1', name: '"quoted"', flag: 'true', many: '[1, "a"]', n: '3' },
+      Environment: { MY_VALUE: 'x' },
+      InputDataConfig: [channel('train', 'data/train/')],
+    });
+    request.AlgorithmSpecification.MetricDefinitions = [{ Name: 'validation:auc', Regex: 'validation:auc=([0-9.]+)' }];
+
+    const { TrainingJobArn } = await lab.call('CreateTrainingJob', request);
+    const job = await lab.finished('contract');
+
+    expect(job).toMatchObject({
+      TrainingJobStatus: 'Completed',
+      SecondaryStatus: 'Completed',
+      TrainingJobArn,
+      ModelArtifacts: { S3ModelArtifacts: `s3://${BUCKET}/models/contract/output/model.tar.gz` },
+      FinalMetricDataList: [{ MetricName: 'validation:auc', Value: 0.7 }],
+      BillableTimeInSeconds: 1,
+    });
+    expect(job.FailureReason).toBeUndefined();
+    expect(job.SecondaryStatusTransitions.map(({ Status }: { Status: string }) => Status)).toEqual([
+      ...['Starting', 'Downloading', 'Training', 'Uploading', 'Completed'],
+    ]);
+    const told = (name: string) =>
+      lab.context.lines.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1) ?? '';
+    expect(JSON.parse(told('argv'))).toEqual([
+      ...['--eta', '0.1', '--flag', 'True', '--many', "[1, 'a']", '-n', '3', '--name', 'quoted'],
+    ]);
+    const root = process.platform === 'linux' ? '/opt/ml' : expect.any(String);
+    expect(JSON.parse(told('env'))).toMatchObject({
+      SM_MODEL_DIR: process.platform === 'linux' ? '/opt/ml/model' : root,
+      SM_NUM_GPUS: expect.stringMatching(/^\d+$/),
+      SM_HP_ETA: '0.1',
+      SM_HPS: '{"eta": 0.1, "name": "quoted", "flag": true, "many": [1, "a"], "n": 3}',
+      SM_CHANNELS: '["train"]',
+      TRAINING_JOB_NAME: 'contract',
+      TRAINING_JOB_ARN: TrainingJobArn,
+      AWS_ACCESS_KEY_ID: ROLE,
+      MY_VALUE: 'x',
+    });
+    expect(JSON.parse(told('files'))).toMatchObject({
+      hyperparameters: { eta: '0.1', sagemaker_program: 'train.py' },
+      inputdataconfig: { train: { TrainingInputMode: 'File', S3DistributionType: 'FullyReplicated' } },
+      resourceconfig: { current_host: 'algo-1', hosts: ['algo-1'], current_instance_type: 'ml.m5.large' },
+    });
+    expect(told('data')).toBe('3,4');
+    expect(contents(await lab.file('models/contract/output/model.tar.gz'))).toEqual(['code/inference.py', 'model.txt']);
+    expect(contents(await lab.file('models/contract/output/output.tar.gz'))).toEqual(['plot.txt']);
+    const events = lab.context.events.filter((event) => event.resources?.[0] === TrainingJobArn);
+    expect(events.map(({ detail }) => detail.SecondaryStatus)).toEqual([
+      ...['Starting', 'Downloading', 'Training', 'Uploading', 'Completed'],
+    ]);
+    expect(typeof events[4].detail.TrainingEndTime).toBe('number');
+  });
+
+  it('gives the same bytes for the same model, whenever it is trained', async () => {
+    const code = await script(`
+import os
+open(os.environ['SM_MODEL_DIR'] + '/${'n'.repeat(120)}.txt', 'w').write('weights')
+`);
+    await lab.call('CreateTrainingJob', trainingRequest('same-1', code));
+    await lab.call('CreateTrainingJob', trainingRequest('same-2', code));
+    await lab.context.idle();
+
+    const [one, two] = await Promise.all(
+      ['same-1', 'same-2'].map(async (job) => readFileSync(await lab.file(`models/${job}/output/model.tar.gz`))),
+    );
+
+    expect(one.equals(two)).toBe(true);
+    expect(contents(await lab.file('models/same-1/output/model.tar.gz'))).toEqual([`${'n'.repeat(120)}.txt`]);
+  });
+
+  it('fails with the text of the failure file and the exit code', async () => {
+    const code = await script(`
+import os, sys
+open(os.path.dirname(os.environ['SM_OUTPUT_DATA_DIR']) + '/failure', 'w').write('too few rows' + '.' * 2000)
+sys.exit(3)
+`);
+
+    await lab.call('CreateTrainingJob', trainingRequest('fails', code));
+    const job = await lab.finished('fails');
+
+    expect(job.TrainingJobStatus).toBe('Failed');
+    expect(job.FailureReason).toMatch(/^AlgorithmError: too few rows\.+, exit code: 3$/);
+    expect(job.FailureReason).toHaveLength('AlgorithmError: '.length + 1024 + ', exit code: 3'.length);
+    expect(job.ModelArtifacts.S3ModelArtifacts).toBeUndefined();
+    expect(await lab.keys('models/fails/')).toEqual([]);
+  });
+
+  it('fails with the last lines of the log where the script wrote no failure file', async () => {
+    await lab.call('CreateTrainingJob', trainingRequest('throws', await script('raise ValueError("what a pity")')));
+
+    expect((await lab.finished('throws')).FailureReason).toMatch(
+      /AlgorithmError: .*ValueError: what a pity.*exit code: 1/s,
+    );
+  });
+
+  it('completes without a model, as on AWS, with an empty archive', async () => {
+    await lab.call('CreateTrainingJob', trainingRequest('no-model', await script('pass')));
+
+    expect((await lab.finished('no-model')).TrainingJobStatus).toBe('Completed');
+    expect(contents(await lab.file('models/no-model/output/model.tar.gz'))).toEqual([]);
+  });
+
+  it('lets the script not change the objects that it reads', async () => {
+    const code = await script(`
+import os
+try:
+    open(os.environ['SM_CHANNEL_TRAIN'] + '/a.csv', 'w').write('changed')
+except OSError:
+    pass
+`);
+
+    await lab.call(
+      'CreateTrainingJob',
+      trainingRequest('vandal', code, { InputDataConfig: [channel('train', 'data/train/')] }),
+    );
+    await lab.finished('vandal');
+
+    expect(readFileSync(await lab.file('data/train/a.csv'), 'utf8')).toBe('1,2\n');
+  });
+
+  it('fails where its role may not read a channel, or the channel is empty', async () => {
+    const request = (name: string, prefix: string) =>
+      trainingRequest(name, 's3://bucket/none.tar.gz', { InputDataConfig: [channel('train', prefix)] });
+    lab.context.denied.add('s3:GetObject');
+    await lab.call('CreateTrainingJob', request('denied', 'data/train/'));
+    const denied = await lab.finished('denied');
+    lab.context.denied.clear();
+
+    await lab.call('CreateTrainingJob', request('empty', 'nothing/'));
+    const empty = await lab.finished('empty');
+
+    expect(denied.FailureReason).toMatch(/^ClientError: Data download failed: AccessDenied/);
+    expect(empty.FailureReason).toMatch(/^ClientError: Data download failed:NoSuchKey: No objects found under S3 URL/);
+  });
+
+  it('stops: SIGTERM first, and what it has then is uploaded', async () => {
+    const code = await script(`
+import os, signal, sys, time
+def end(*_):
+    open(os.environ['SM_MODEL_DIR'] + '/half.txt', 'w').write('half')
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print('working')
+time.sleep(60)
+`);
+    await lab.call('CreateTrainingJob', trainingRequest('stopped', code));
+    await until(() => lab.context.lines.includes('working'));
+
+    await lab.call('StopTrainingJob', { TrainingJobName: 'stopped' });
+    const stopping = await lab.call('DescribeTrainingJob', { TrainingJobName: 'stopped' });
+    const job = await lab.finished('stopped');
+
+    expect(stopping.TrainingJobStatus).toBe('Stopping');
+    expect(job).toMatchObject({ TrainingJobStatus: 'Stopped', SecondaryStatus: 'Stopped' });
+    expect(contents(await lab.file('models/stopped/output/model.tar.gz'))).toEqual(['half.txt']);
+    await expect(lab.call('StopTrainingJob', { TrainingJobName: 'stopped' })).rejects.toThrow(/in status Stopped/);
+  });
+
+  it('kills a script that runs too long and does not heed SIGTERM', async () => {
+    const code = await script('import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)');
+
+    await lab.call(
+      'CreateTrainingJob',
+      trainingRequest('hangs', code, { StoppingCondition: { MaxRuntimeInSeconds: 1 } }),
+    );
+    const job = await lab.finished('hangs');
+
+    expect(job).toMatchObject({ TrainingJobStatus: 'Stopped', SecondaryStatus: 'MaxRuntimeExceeded' });
+  });
+
+  it('brings checkpoints from S3 and back', async () => {
+    const code = await script(`
+import os
+folder = os.path.dirname(os.environ['SM_MODEL_DIR']) + '/checkpoints'
+print('found', sorted(os.listdir(folder)))
+open(f'{folder}/round-{len(os.listdir(folder))}', 'w').write('x')
+`);
+    const changes = { CheckpointConfig: { S3Uri: `s3://${BUCKET}/checkpoints` } };
+
+    await lab.call('CreateTrainingJob', trainingRequest('first-try', code, changes));
+    await lab.finished('first-try');
+    await lab.call('CreateTrainingJob', trainingRequest('second-try', code, changes));
+    await lab.finished('second-try');
+
+    expect(await lab.keys('checkpoints/')).toEqual(['checkpoints/round-0', 'checkpoints/round-1']);
+    expect(lab.context.lines).toContain("found ['round-0']");
+  });
+
+  it('says that an image without a script cannot run here', async () => {
+    const request = trainingRequest('algorithm', 's3://bucket/none.tar.gz');
+    await lab.call('CreateTrainingJob', { ...request, HyperParameters: { eta: '1' } });
+
+    expect((await lab.finished('algorithm')).FailureReason).toMatch(/cannot run on this machine; only script mode can/);
+  });
+
+  it('leaves no process behind when the engine dies', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'orphan-'));
+    writeFileSync(join(folder, 'x.py'), 'import time; print("up", flush=True); time.sleep(60)');
+    for (const [name, content] of [
+      ['hyperparameters', { sagemaker_program: 'x.py' }],
+      ['inputdataconfig', {}],
+      ['resourceconfig', { current_host: 'a', hosts: ['a'], current_instance_type: 't', network_interface_name: 'lo' }],
+    ] as const) {
+      execFileSync('mkdir', ['-p', join(folder, 'input/config'), join(folder, 'code')]);
+      writeFileSync(join(folder, 'input/config', `${name}.json`), JSON.stringify(content));
+    }
+    execFileSync('mv', [join(folder, 'x.py'), join(folder, 'code')]);
+    const child = spawn('python3', ['lib/local/container.py', folder], { stdio: ['pipe', 'pipe', 'inherit'] });
+    await new Promise<void>((up) => child.stdout.on('data', (text) => String(text).includes('up') && up()));
+
+    const ended = new Promise((done) => child.on('close', done)); // closes once nobody holds its output
+    child.stdin.destroy();
+
+    expect(await ended).toBe(137);
+  });
+});
+
+describe('CreateTrainingJob', () => {
+  it.each([
+    [
+      'an illegal name',
+      { TrainingJobName: 'a_b' },
+      /Value 'a_b' at 'trainingJobName' failed.*regular expression pattern/,
+    ],
+    ['a missing role', { RoleArn: undefined }, /Value null at 'roleArn'.*must not be null/],
+    ['an unknown member', { Colour: 'red' }, /Unknown member 'Colour' in the request/],
+    [
+      'a long hyperparameter',
+      { HyperParameters: { x: 'y'.repeat(2501) } },
+      /hyperParameters.x.*length less than or equal to 2500/,
+    ],
+    ['a hyperparameter that is no string', { HyperParameters: { x: 3 } }, /hyperParameters.x.*must be a string/],
+    [
+      'no time to run',
+      { StoppingCondition: { MaxRuntimeInSeconds: 0 } },
+      /maxRuntimeInSeconds.*greater than or equal to 1/,
+    ],
+    ['spot without a longest wait', { EnableManagedSpotTraining: true }, /MaxWaitTimeInSeconds must be specified/],
+    [
+      'a longest wait without spot',
+      { StoppingCondition: { MaxRuntimeInSeconds: 9, MaxWaitTimeInSeconds: 10 } },
+      /can only be specified when EnableManagedSpot/,
+    ],
+    [
+      'a wait shorter than the runtime',
+      { EnableManagedSpotTraining: true, StoppingCondition: { MaxRuntimeInSeconds: 9, MaxWaitTimeInSeconds: 8 } },
+      /greater than or equal to MaxRuntimeInSeconds, got 8 and 9/,
+    ],
+    [
+      'a volume key with local storage',
+      { ResourceConfig: { InstanceType: 'ml.g5.xlarge', InstanceCount: 1, VolumeSizeInGB: 1, VolumeKmsKeyId: 'k' } },
+      /VolumeKmsKeyId is not supported for ml.g5.xlarge/,
+    ],
+  ])('refuses %s', async (_, changes, message) => {
+    const request = { ...trainingRequest('refused', 's3://bucket/code.tar.gz'), ...changes };
+
+    await expect(lab.call('CreateTrainingJob', request)).rejects.toThrow(message);
+  });
+
+  it('refuses a name twice', async () => {
+    const request = trainingRequest('twice', 's3://bucket/code.tar.gz');
+    await lab.call('CreateTrainingJob', request);
+
+    await expect(lab.call('CreateTrainingJob', request)).rejects.toMatchObject({ code: 'ResourceInUse' });
+  });
+
+  it('asks for the job, its tags, and to pass the role', () => {
+    const request = { ...trainingRequest('Needs', 's3://b/k'), Tags: [{ Key: 'a', Value: 'b' }] };
+    const arn = 'arn:aws:sagemaker:eu-west-1:111122223333:training-job/needs';
+
+    expect(lab.sagemaker.operations.CreateTrainingJob.needs(request, { kind: 'root' })).toEqual([
+      { action: 'sagemaker:CreateTrainingJob', resource: arn },
+      { action: 'sagemaker:AddTags', resource: arn },
+      { action: 'iam:PassRole', resource: ROLE, conditions: { 'iam:PassedToService': 'sagemaker.amazonaws.com' } },
+    ]);
+  });
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((done) => setTimeout(done, 10));
+}
