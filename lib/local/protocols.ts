@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { XMLBuilder } from 'fast-xml-parser';
+import { decodeCbor, encodeCbor } from './cbor';
 import { ApiError, type Shape } from './service';
 
 /** A request of a protocol that names its operation; REST protocols are the services' own. */
@@ -15,8 +16,14 @@ export async function readCall(request: IncomingMessage, response: ServerRespons
   const target = request.headers['x-amz-target'];
   if (typeof target === 'string') {
     const operation = target.slice(target.lastIndexOf('.') + 1);
-    const input = parseJson((await readBody(request)).toString());
+    const input = parse(await readBody(request), 'JSON', (body) => JSON.parse(body.toString()));
     return { operation, input, reply: (output) => send(response, 200, type, toJson(output ?? {})) };
+  }
+  if (isCbor(request)) {
+    const operation = request.url?.slice(request.url.lastIndexOf('/') + 1) ?? '';
+    const input = parse(await readBody(request), 'CBOR', (body) => decodeCbor(body));
+    response.setHeader('smithy-protocol', CBOR);
+    return { operation, input, reply: (output) => send(response, 200, type, encodeCbor(output ?? {})) };
   }
   if (request.method === 'POST' && type.startsWith('application/x-www-form-urlencoded')) {
     const { Action: operation = '', Version: _, ...input } = fromForm((await readBody(request)).toString());
@@ -34,6 +41,9 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
   } else if (request.headers['x-amz-target'] !== undefined) {
     if (service === 'sqs') response.setHeader('x-amzn-query-error', `${code};${status < 500 ? 'Sender' : 'Receiver'}`);
     send(response, status, type, toJson({ __type: code, message, Message: message, ...details }));
+  } else if (isCbor(request)) {
+    response.setHeader('smithy-protocol', CBOR);
+    send(response, status, type, encodeCbor({ __type: code, message, Message: message, ...details }));
   } else if (service === 's3') {
     send(
       response,
@@ -48,6 +58,13 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
     response.setHeader('x-amzn-errortype', code);
     send(response, status, 'application/json', toJson({ __type: code, message, Message: message, ...details }));
   }
+}
+
+/** Smithy's RPC protocol, by which the Python SDK and the CLI speak to CloudWatch. */
+const CBOR = 'rpc-v2-cbor';
+
+function isCbor(request: IncomingMessage): boolean {
+  return request.headers['smithy-protocol'] === CBOR;
 }
 
 /** A value as AWS's JSON protocols write it: times in seconds since the epoch, bytes in base64. */
@@ -69,12 +86,12 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function parseJson(text: string): Shape {
-  if (text === '') return {};
+function parse(body: Buffer, format: string, decode: (body: Buffer) => Shape): Shape {
+  if (body.length === 0) return {};
   try {
-    return JSON.parse(text);
+    return decode(body);
   } catch (error) {
-    throw new ApiError('SerializationException', `the request's body is not JSON: ${(error as Error).message}`);
+    throw new ApiError('SerializationException', `the request's body is not ${format}: ${(error as Error).message}`);
   }
 }
 
@@ -155,6 +172,6 @@ function requestId(response: ServerResponse): string {
   return String(response.getHeader('x-amzn-requestid') ?? '');
 }
 
-function send(response: ServerResponse, status: number, type: string, body: string): void {
+function send(response: ServerResponse, status: number, type: string, body: string | Buffer): void {
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body);
 }
