@@ -63,7 +63,9 @@ function compareShares(
     effect,
     threshold,
     p,
-    ...(before.kind === 'number' && now.kind === 'number' && rows > now.missing ? { meanShift: meanShift(before, now) } : {}),
+    ...(before.kind === 'number' && now.kind === 'number' && rows > now.missing
+      ? { meanShift: meanShift(before, now) }
+      : {}),
     rows,
     pAtThreshold: (m) => chiSquareTail(threshold / (1 / rowsBefore + 1 / m), degrees),
   };

@@ -144,6 +144,33 @@ describe('a window', () => {
     expect(assess(windowOf(small, 5000, 2), small).summary).toContain('baseline has too few rows');
   });
 
+  it('with too few rows raises no alarm, however strong the evidence before it', () => {
+    const { evidence } = assess(windowOf(baseline, 5000, 2, { shift: 0.1 }), baseline).state;
+    const primed = Object.fromEntries(Object.keys(evidence).map((key) => [key, 1e12]));
+    const assessment = assess(windowOf(baseline, 100, 2, { shift: 2 }), baseline, { windows: 1, evidence: primed });
+
+    expect(assessment.findings[0].adjusted).toBeLessThan(1e-9);
+    expect(assessment.findings[0].effect).toBeGreaterThan(1);
+    expect(assessment.verdict).toBe('INSUFFICIENT');
+  });
+
+  it('takes off what chance alone adds to the effect', () => {
+    const effects = Array.from(
+      { length: 50 },
+      (_, i) => assess(windowOf(baseline, 300, i + 2), baseline).findings[0].effect,
+    );
+
+    expect(effects.reduce((sum, effect) => sum + effect) / effects.length).toBeLessThan(0.015);
+  });
+
+  it('cannot prove a drop against a metric that is itself uncertain', () => {
+    const small = baselineOf(400);
+    const performance = assess(windowOf(small, 50_000, 2), small).findings.at(-1);
+
+    expect(performance).toMatchObject({ family: 'performance', enough: false });
+    expect(performance?.rowsNeeded).toBeUndefined();
+  });
+
   it('must be counted like the baseline', () => {
     const features = { delay: countNumbers([0], [1]) };
 
