@@ -5,7 +5,7 @@ import { compilePattern, matchesPattern } from './event-pattern';
 import { type AsyncConfig, invokeLater, readAsyncConfig } from './lambda/asynchronous';
 import { BOOTSTRAP } from './lambda/bootstrap';
 import type { EnvironmentOptions, Outcome } from './lambda/environment';
-import { EventSource, type Queues } from './lambda/event-source';
+import { EventSource } from './lambda/event-source';
 import { type LambdaFunction, readFunction } from './lambda/function';
 import { loggedMetrics } from './lambda/metrics-format';
 import { Pool } from './lambda/pool';
@@ -15,6 +15,7 @@ import {
   type Caller,
   type Context,
   type Operation,
+  type Queues,
   type Resource,
   type Service,
   type Shape,

@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Lambda } from '../../lib/local/lambda';
-import type { Resource, Shape } from '../../lib/local/service';
+import type { Queues, Resource, Shape } from '../../lib/local/service';
 import { FakeContext, ROLE } from '../support/fake-context';
 
 const QUEUE = 'arn:aws:sqs:eu-west-1:111122223333:work';
 
 /** A queue in memory: what is received is gone, what is deleted is remembered. */
-class FakeQueue {
+class FakeQueue implements Queues {
   readonly deleted: string[] = [];
+  readonly held = new Set<string>();
   private readonly messages: Shape[] = [];
   private readonly waiting: (() => void)[] = [];
   private sent = 0;
@@ -32,6 +33,13 @@ class FakeQueue {
 
   receive(input: Shape): Shape {
     return { Messages: this.messages.splice(0, input.MaxNumberOfMessages) };
+  }
+
+  hold(_arn: string, receiptHandles: readonly string[]): () => void {
+    for (const handle of receiptHandles) this.held.add(handle);
+    return () => {
+      for (const handle of receiptHandles) this.held.delete(handle);
+    };
   }
 
   async waitForMessages(_arn: string, signal: AbortSignal): Promise<void> {
@@ -123,10 +131,13 @@ test('a batch that the function handled is deleted, as the function’s role', a
   });
 });
 
-test('a batch that failed is left in the queue', async () => {
-  feed(handler(`throw new Error('no');`), {});
+test('a batch that failed is left in the queue, hidden only while the function ran', async () => {
+  feed(handler(`await new Promise((done) => setTimeout(done, 200)); throw new Error('no');`), {});
   queue.send('a');
+  await new Promise((done) => setTimeout(done, 100));
+  expect([...queue.held]).toEqual(['r-m1']);
   await settled();
+  expect(queue.held.size).toBe(0);
   expect(batches()).toEqual([['a']]);
   expect(queue.deleted).toEqual([]);
 });

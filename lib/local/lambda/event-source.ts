@@ -1,11 +1,5 @@
-import type { Caller, Context, Resource, Shape } from '../service';
+import type { Caller, Context, Queues, Resource, Shape } from '../service';
 import type { Outcome } from './environment';
-
-/** SQS, as far as the engine shares it between services. */
-export interface Queues {
-  /** Resolves once the queue may have a visible message, or when the signal aborts. */
-  waitForMessages(queueArn: string, signal: AbortSignal): Promise<void>;
-}
 
 export interface EventSourceOptions {
   readonly context: Context;
@@ -104,9 +98,15 @@ export class EventSource {
       return true;
     }
     if (records.length === 0) return false;
-    const failed = await this.handle(records);
-    const done = records.filter(({ messageId }) => !failed.has(messageId));
-    await Promise.all(done.map(({ receiptHandle }) => this.remove(receiptHandle)));
+    const handles = records.map(({ receiptHandle }) => receiptHandle);
+    const release = this.options.queues.hold(this.queueArn, handles);
+    try {
+      const failed = await this.handle(records);
+      const done = records.filter(({ messageId }) => !failed.has(messageId));
+      await Promise.all(done.map(({ receiptHandle }) => this.remove(receiptHandle)));
+    } finally {
+      release();
+    }
     return true;
   }
 
