@@ -92,7 +92,10 @@ describe('ModelDeployment', () => {
     });
     deploy().template.hasResourceProperties('AWS::IAM::Policy', pulls({ 'Fn::Join': Match.anyValue() }));
     const imageRepositoryArn = 'arn:aws:ecr:us-east-1:123456789012:repository/models';
-    deploy({ imageRepositoryArn: imageRepositoryArn }).template.hasResourceProperties('AWS::IAM::Policy', pulls(imageRepositoryArn));
+    deploy({ imageRepositoryArn: imageRepositoryArn }).template.hasResourceProperties(
+      'AWS::IAM::Policy',
+      pulls(imageRepositoryArn),
+    );
   });
 
   test('empties SageMaker before the roles go', () => {

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 
 /** One month of flights in the United States, from the Bureau of Transportation Statistics. */
@@ -19,8 +18,7 @@ export async function cutMonths(folder: string): Promise<Month[]> {
   const months = MONTHS.map((name) => ({ name, file: join(folder, `${name}.parquet`) }));
   const missing = months.filter(({ file }) => !existsSync(file));
   if (missing.length === 0) return months;
-  const packageJson = createRequire(import.meta.url).resolve('vega-datasets/package.json');
-  const source = join(dirname(packageJson), 'data', 'flights-3m.parquet');
+  const source = join('node_modules', 'vega-datasets', 'data', 'flights-3m.parquet');
   const connection = await (await DuckDBInstance.create()).connect();
   for (const { name, file } of missing) {
     // the data has no key: the flight's number within its month becomes one
@@ -40,7 +38,7 @@ export async function requestsOf(month: Month, count: number): Promise<string[]>
   const connection = await (await DuckDBInstance.create()).connect();
   const reader = await connection.runAndReadAll(
     `SELECT concat_ws(',', flight, hour(date), isodow(date), distance, origin, destination) AS row
-     FROM '${month.file}' ORDER BY hash(flight) LIMIT ${count}`,
+     FROM '${month.file}' ORDER BY md5(flight::VARCHAR) LIMIT ${count}`,
   );
   return reader.getRows().map(([row]) => String(row));
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 const readme = readFileSync('README.md', 'utf8');
-const quotes = [...readme.matchAll(/```ts file=(\S+)#(\S+)\n(.*?)```/gs)];
+const quotes = [...readme.matchAll(/```(?:ts|js) file=(\S+)#(\S+)\n(.*?)```/gs)];
 
 test('the README quotes examples', () => {
   expect(quotes.length).toBeGreaterThan(0);

@@ -1,0 +1,118 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-sagemaker-runtime';
+import { App, Stack } from 'aws-cdk-lib';
+import { type Facts, readFacts } from '../../bin/commands/ledger';
+import { ContinuousTraining, type ContinuousTrainingProps, DataContract, Trainer } from '../../lib';
+import { Engine, type EngineOptions } from '../../lib/local';
+
+// biome-ignore lint/suspicious/noExplicitAny: CloudFormation's shapes
+export type Template = any;
+
+export interface LoopOptions extends Partial<ContinuousTrainingProps> {
+  /** Changes the synthesized template before it runs. */
+  readonly edit?: (template: Template) => void;
+  readonly delivery?: EngineOptions['delivery'];
+  /** Further members of the contract. */
+  readonly contractOf?: object;
+}
+
+export const CONTRACT = JSON.parse(readFileSync('examples/flights/contract.json', 'utf8'));
+
+/** The whole loop, from the synthesized template, in the engine. */
+export class Loop {
+  readonly s3: S3Client;
+  readonly runtime: SageMakerRuntimeClient;
+  readonly bucket: string;
+
+  private constructor(
+    readonly engine: Engine,
+    private readonly folder: string,
+  ) {
+    this.s3 = new S3Client(engine.clientConfig);
+    this.runtime = new SageMakerRuntimeClient(engine.clientConfig);
+    this.bucket = this.output('DataBucket');
+  }
+
+  static async start({ edit, delivery, contractOf, ...props }: LoopOptions = {}): Promise<Loop> {
+    const folder = mkdtempSync(join(tmpdir(), 'perennial-loop-'));
+    const assembly = join(folder, 'cdk.out');
+    const app = new App({ outdir: assembly });
+    new ContinuousTraining(new Stack(app, 'Loop'), 'Flights', {
+      pipelineName: 'flights',
+      contract: DataContract.fromObject({ ...CONTRACT, ...contractOf }),
+      trainer: Trainer.xgboost({ hyperparameters: { num_round: '10', max_depth: '4' } }),
+      ...props,
+    });
+    app.synth();
+    if (edit !== undefined) {
+      const path = join(assembly, 'Loop.template.json');
+      const template = JSON.parse(readFileSync(path, 'utf8'));
+      edit(template);
+      writeFileSync(path, JSON.stringify(template));
+    }
+    const engine = await Engine.start({
+      assembly,
+      stateDir: join(folder, 'state'),
+      timeScale: 0.001,
+      schedules: false,
+      ...(delivery && { delivery }),
+    });
+    return new Loop(engine, folder);
+  }
+
+  async stop(): Promise<void> {
+    this.s3.destroy();
+    this.runtime.destroy();
+    await this.engine.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Uploads without waiting for what comes of it. */
+  async put(key: string, body: string | Buffer): Promise<void> {
+    await this.s3.send(new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body }));
+  }
+
+  /** Uploads, and waits until all that comes of it has ended. */
+  async upload(key: string, body: string | Buffer): Promise<Facts> {
+    await this.put(key, body);
+    return this.rest();
+  }
+
+  /** Waits until nothing moves any more, and reads the ledger. */
+  async rest(): Promise<Facts> {
+    await this.engine.idle(120_000);
+    return this.facts();
+  }
+
+  async facts(): Promise<Facts> {
+    const client = new DynamoDBClient(this.engine.clientConfig);
+    return readFacts(client, this.output('LedgerTable'), 'flights');
+  }
+
+  /** Asks the endpoint; one score a row. */
+  async ask(rows: string[]): Promise<number[]> {
+    const { Body } = await this.runtime.send(
+      new InvokeEndpointCommand({ EndpointName: 'flights', ContentType: 'text/csv', Body: rows.join('\n') }),
+    );
+    return new TextDecoder().decode(Body).trim().split('\n').map(Number);
+  }
+
+  async read(key: string): Promise<string> {
+    const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
+    return (await Body?.transformToString()) ?? '';
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    const { Contents } = await this.s3.send(new ListObjectsV2Command({ Bucket: this.bucket, Prefix: prefix }));
+    return (Contents ?? []).map(({ Key }) => Key as string);
+  }
+
+  output(name: string): string {
+    const found = Object.entries(this.engine.outputs.Loop ?? {}).find(([key]) => key.includes(name));
+    return String(found?.[1]);
+  }
+}
