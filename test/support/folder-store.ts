@@ -23,6 +23,10 @@ export class FolderStore {
     return readFile(this.path(key), 'utf8');
   }
 
+  bytes(key: string): Promise<Buffer> {
+    return readFile(this.path(key));
+  }
+
   async put(key: string, body: string | Uint8Array): Promise<void> {
     await mkdir(dirname(this.path(key)), { recursive: true });
     await writeFile(this.path(key), body);

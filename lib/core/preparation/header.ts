@@ -21,7 +21,7 @@ export function headerMistakes(contract: Contract, names: readonly string[]): st
   }
   return [
     ...missing.map((name) => {
-      const renamed = nearest(name, extra);
+      const renamed = nearest(name, extra) ?? (missing.length === 1 && extra.length === 1 ? extra[0] : undefined);
       return `column '${name}' is missing${renamed === undefined ? '' : `: is '${renamed}' meant?`}`;
     }),
     ...(extra.length > 0
