@@ -95,8 +95,8 @@ export class Gateway {
     caller: Caller,
   ): Promise<void> {
     const service = this.options.services.get(name);
-    if (service === undefined) throw notImplemented(name, undefined, [...this.options.services.keys()]);
     const call = name === 's3' ? undefined : await readCall(request, response);
+    if (service === undefined) throw notImplemented(name, call?.operation, [...this.options.services.keys()]);
     if (call !== undefined) {
       call.reply(await this.options.call(name, call.operation, call.input, caller));
     } else if (!(await service.handle?.(request, response, url, caller))) {

@@ -27,7 +27,11 @@ export async function readCall(request: IncomingMessage, response: ServerRespons
   }
   if (request.method === 'POST' && type.startsWith('application/x-www-form-urlencoded')) {
     const { Action: operation = '', Version: _, ...input } = fromForm((await readBody(request)).toString());
-    return { operation, input, reply: (output) => send(response, 200, 'text/xml', queryReply(operation, output)) };
+    return {
+      operation,
+      input,
+      reply: (output) => send(response, 200, 'text/xml', queryReply(operation, output, requestId(response))),
+    };
   }
   return undefined;
 }
@@ -147,11 +151,11 @@ export function xml(root: Shape): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n${builder.build(root)}`;
 }
 
-function queryReply(operation: string, output: Shape): string {
+function queryReply(operation: string, output: Shape, RequestId: string): string {
   return xml({
     [`${operation}Response`]: {
       [`${operation}Result`]: inXml(output ?? {}),
-      ResponseMetadata: { RequestId: '00000000-0000-4000-8000-000000000000' },
+      ResponseMetadata: { RequestId },
     },
   });
 }

@@ -140,6 +140,7 @@ describe('query services', () => {
       new PublishCommand({ TopicArn: 'arn', Message: 'a <b> & "c"', MessageAttributes }),
     );
     expect(reply.MessageId).toBe('m');
+    expect(reply.$metadata.requestId).toMatch(/^[0-9a-f-]{36}$/);
     expect(asked.at(-1)?.input).toEqual({ TopicArn: 'arn', Message: 'a <b> & "c"', MessageAttributes });
   });
 
@@ -221,7 +222,7 @@ describe('what the engine does not do', () => {
     [
       'a service',
       () => raw('/', 'glue', { method: 'POST', headers: json, body: '{}' }),
-      'the local engine does not do glue (its services: lambda, events,',
+      'the local engine does not do glue:DoIt (its services: lambda, events,',
     ],
     ['a path', () => raw('/missing', 'lambda'), 'lambda:GET /missing'],
     [
