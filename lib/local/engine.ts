@@ -16,7 +16,7 @@ import {
   type Service,
   type Shape,
 } from './service';
-import { findServices, HANDLED_TYPES, makeServices, type ServiceOptions } from './services';
+import { findServices, HANDLED_TYPES, makeServices, type ServiceOptions, type Services } from './services';
 
 /** How to start an {@link Engine}. */
 export interface EngineOptions extends ServiceOptions {
@@ -82,7 +82,7 @@ export class Engine {
   /** Everything that happened, oldest first. */
   readonly log: LogEntry[] = [];
   /** The parts by themselves, for tests that look inside. */
-  readonly services: ReturnType<typeof makeServices>;
+  readonly services: Services;
   private readonly byName: Map<string, Service>;
   private readonly iam: Iam;
   private readonly working = new Map<number, string>();
@@ -207,7 +207,7 @@ export class Engine {
 
   /** Fires a schedule now, by its name, whatever the time. */
   fire(schedule: string): void {
-    this.services.scheduler?.fire(schedule);
+    this.services.scheduler.fire(schedule);
   }
 
   /** What the roles were granted and have not used in this run. */
@@ -303,7 +303,7 @@ export class Engine {
         AWS_ACCESS_KEY_ID: accessKeyOf(roleArn),
         AWS_SESSION_TOKEN: sessionToken(session),
       }),
-      emit: (event) => this.services.events?.accept(event),
+      emit: (event) => this.services.events.accept(event),
       metric: (...value) => this.services.cloudwatch?.record(...value),
       background: (label, work) => this.background(label, work),
       log: (service, message, detail) => this.record(service, message, detail),

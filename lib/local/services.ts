@@ -1,70 +1,60 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CloudFormation } from './cloudformation';
+import { EventBridge } from './events';
 import { Inspection } from './inspection';
-import type { Context, EventSink, MetricSink, Service, Shape } from './service';
+import { Lambda } from './lambda';
+import { S3 } from './s3';
+import { SageMaker } from './sagemaker';
+import type { SageMakerOptions } from './sagemaker/host';
+import { Scheduler } from './scheduler';
+import type { Context, MetricSink, Service, Shape } from './service';
+import { Sqs } from './sqs';
+import { StepFunctions } from './states';
 import { Sts } from './sts';
 
 /** Options that are passed on to single services. */
-export interface ServiceOptions {
-  /** How to run Python for jobs and endpoints; passed to SageMaker. */
-  readonly python?: Shape;
-  /** A `node_modules` folder in which functions find what their bundles leave out; passed to Lambda. */
+export interface ServiceOptions extends SageMakerOptions {
+  /** A `node_modules` folder in which functions find what their bundles leave out. */
   readonly nodeModules?: string;
 }
 
-export interface Services {
-  readonly [name: string]: Service | undefined;
-}
-
-/** The classes by file; a file that does not exist yet is left out. */
-const CLASSES: readonly (readonly [file: string, name: string])[] = [
-  ['s3', 'S3'],
+const LATE: readonly (readonly [file: string, name: string])[] = [
   ['dynamodb', 'DynamoDb'],
-  ['sqs', 'Sqs'],
   ['sns', 'Sns'],
   ['cloudwatch', 'CloudWatch'],
-  ['events', 'EventBridge'],
-  ['scheduler', 'Scheduler'],
-  ['lambda', 'Lambda'],
-  ['sagemaker', 'SageMaker'],
-  ['states', 'StepFunctions'],
-  ['cloudformation', 'CloudFormation'],
-  ['inspection', 'Inspection'],
 ];
-
 const classes = new Map<string, Shape>();
 
 export async function findServices(): Promise<void> {
-  for (const [file, name] of CLASSES) {
+  for (const [file, name] of LATE) {
     if (classes.has(file) || !existsSync(join(__dirname, `${file}.ts`))) continue;
     const module = await import(/* @vite-ignore */ `./${file}.ts`);
     if (module[name] !== undefined) classes.set(file, module[name]);
   }
 }
 
-export function makeServices(
-  context: Context,
-  options: ServiceOptions,
-): Services & {
-  events?: EventSink & Service;
-  cloudwatch?: MetricSink & Service;
-  scheduler?: Service & { fire(name: string): void };
-} {
-  const made: Record<string, Shape> = {
+/** The engine's services, in the order in which they read the template. */
+export type Services = ReturnType<typeof makeServices>;
+
+export function makeServices(context: Context, options: ServiceOptions) {
+  const late: Record<string, Service> = {};
+  for (const [file, Class] of classes) late[file] = new Class(context, options);
+  const s3 = new S3(context);
+  const sqs = new Sqs(context);
+  return {
     sts: new Sts(context),
     cloudformation: new CloudFormation(context),
     inspection: new Inspection(context),
+    s3,
+    ...(late as { dynamodb?: Service; sns?: Service; cloudwatch?: Service & MetricSink }),
+    sqs,
+    events: new EventBridge(context),
+    scheduler: new Scheduler(context),
+    lambda: new Lambda(context, options, sqs),
+    sagemaker: new SageMaker(context, s3, options),
+    states: new StepFunctions(context, s3),
   };
-  for (const [file] of CLASSES) {
-    const Class = classes.get(file);
-    if (Class === undefined) continue;
-    made[file] =
-      file === 'sagemaker' || file === 'states'
-        ? new Class(context, made.s3, options)
-        : new Class(context, options, made.sqs); // Lambda polls queues
-  }
-  return made;
 }
 
 /** The types that some service reads. */
