@@ -141,6 +141,9 @@ export function endpointConfigName(prefix: string, version: number, settings: un
 /** The one variant of every endpoint; constant, because a scaling target blocks its renaming. */
 export const VARIANT_NAME = 'main';
 
+/** The inference id of questions that are no customer's: what is captured of them does not count. */
+export const SMOKE_TEST_ID = 'perennial-smoke-test';
+
 /** The version number at the end of a model package's ARN. */
 export function packageVersion(modelPackageArn: string): number {
   return Number(modelPackageArn.slice(modelPackageArn.lastIndexOf('/') + 1));

@@ -1,10 +1,9 @@
 import { ErrorName, PerennialError } from './errors';
 
-/** Reads what a model answered in `text/csv`: one score a line; what is no number is NaN. */
+/** Reads what a model answered in `text/csv`: one score a line; what is no number is NaN. Batches may be parted by empty lines. */
 export function parseScores(text: string): Float64Array {
-  const lines = text.split('\n');
-  if (lines[lines.length - 1].trim() === '') lines.pop();
-  return Float64Array.from(lines, (line) => (line.trim() === '' ? Number.NaN : Number(line)));
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return Float64Array.from(lines, Number);
 }
 
 /** How far a served score may be from the score of the same row in the batch transform. */

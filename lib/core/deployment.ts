@@ -1,0 +1,190 @@
+import { held } from './controller';
+import type { DeploymentInput, DeploymentPlan, PlanDeploymentRequest } from './documents';
+import { ErrorName, PerennialError } from './errors';
+import type { DeploymentLease } from './ledger';
+import { deploymentId, Events, endpointConfigName, modelName, packageVersion } from './names';
+
+/** Hours after which a deployment that has not reported its end no longer holds up the next; longer than its machine may run. */
+export const DEPLOYMENT_LEASE_HOURS = 25;
+
+/** So many versions' models and configurations are kept, for going back. */
+export const KEPT_VERSIONS = 2;
+
+/** A version as the registry describes it. */
+export interface DescribedPackage {
+  /** Approved, Rejected or PendingManualApproval. */
+  readonly approval?: string;
+  /** The run that made it, from its metadata. */
+  readonly runId?: string;
+}
+
+/** An endpoint as SageMaker describes it. */
+export interface DescribedEndpoint {
+  readonly status: string;
+  readonly configName?: string;
+  /** Whether an update is under way that the status does not show yet. */
+  readonly pending: boolean;
+  /** Whether its configuration still exists. */
+  readonly configExists: boolean;
+}
+
+/**
+ * Decides what a deployment has to do.
+ *
+ * @param modelPackage undefined if it does not exist
+ * @param endpoint undefined if there is none
+ */
+export function planDeployment(
+  request: PlanDeploymentRequest,
+  modelPackage: DescribedPackage | undefined,
+  endpoint: DescribedEndpoint | undefined,
+): DeploymentPlan {
+  const { modelPackageArn, endpointName, serving } = request;
+  const refuse = (message: string) => new PerennialError(ErrorName.NOT_DEPLOYABLE, message);
+  if (modelPackage === undefined) {
+    throw refuse(`the model package must exist, got ${modelPackageArn}: it has been deleted; approve another version`);
+  }
+  if (modelPackage.approval !== 'Approved') {
+    throw refuse(`${modelPackageArn} must be Approved, got ${modelPackage.approval}; approve it to deploy it`);
+  }
+  if (modelPackage.runId === undefined) {
+    throw refuse(
+      `${modelPackageArn} must name its run in its metadata as runId, got none; only what a run registered can be deployed`,
+    );
+  }
+  const version = packageVersion(modelPackageArn);
+  const configName = endpointConfigName(endpointName, version, serving);
+  const action = actionOn(endpoint, configName);
+  // a configuration that is gone, or that never served, is nothing to go back to
+  const goBack = endpoint?.configExists && action !== 'recreate' && endpoint.configName !== configName;
+  return {
+    version,
+    runId: modelPackage.runId,
+    modelName: modelName(endpointName, version),
+    endpointConfigName: configName,
+    ...(goBack && { previousConfigName: endpoint.configName }),
+    action,
+  };
+}
+
+function actionOn(endpoint: DescribedEndpoint | undefined, wanted: string): DeploymentPlan['action'] {
+  if (endpoint === undefined) return 'create';
+  if (endpoint.pending) return 'wait';
+  switch (endpoint.status) {
+    case 'InService':
+      return endpoint.configName === wanted ? 'none' : 'update';
+    case 'OutOfService':
+    case 'UpdateRollbackFailed':
+      return 'update';
+    case 'Failed':
+      return 'recreate';
+    default: // Creating, Updating, SystemUpdating, RollingBack, Deleting
+      return 'wait';
+  }
+}
+
+/** What a message of the deployments' queue says. */
+export type DeploymentMessage =
+  | { readonly kind: 'approved'; readonly input: DeploymentInput }
+  | {
+      readonly kind: 'ended';
+      readonly deploymentId: string;
+      readonly at: string;
+      /** Only from Step Functions, which says it of every end. */
+      readonly execution?: { readonly status: string; readonly startedAt: string; readonly input?: DeploymentInput };
+    }
+  | { readonly kind: 'reconcile' }
+  | { readonly kind: 'other'; readonly because: string };
+
+/** Reads the body of a message: an EventBridge event, or what Scheduler sends. */
+export function parseDeploymentMessage(body: string, modelPackageGroup: string): DeploymentMessage {
+  const { source, 'detail-type': type, time, detail = {} } = JSON.parse(body);
+  if (source === 'aws.sagemaker') {
+    const { ModelPackageArn, ModelPackageGroupName, ModelApprovalStatus, UpdatedModelPackageFields } = detail;
+    if (ModelPackageGroupName !== modelPackageGroup)
+      return { kind: 'other', because: `of the group ${ModelPackageGroupName}` };
+    if (ModelApprovalStatus !== 'Approved') return { kind: 'other', because: `the version is ${ModelApprovalStatus}` };
+    // updates of anything else are sent again with the status Approved: acting on them would deploy for ever
+    if (UpdatedModelPackageFields !== undefined && !UpdatedModelPackageFields.includes('ModelApprovalStatus')) {
+      return { kind: 'other', because: `no approval, but an update of ${UpdatedModelPackageFields.join(', ')}` };
+    }
+    return {
+      kind: 'approved',
+      input: { modelPackageArn: ModelPackageArn, approvedAt: new Date(time).toISOString() },
+    };
+  }
+  if (source === 'aws.states') {
+    const { name, status, startDate, stopDate, input } = detail;
+    return {
+      kind: 'ended',
+      deploymentId: name,
+      at: new Date(stopDate ?? time).toISOString(),
+      execution: {
+        status,
+        startedAt: new Date(startDate ?? time).toISOString(),
+        ...(typeof input === 'string' && { input: JSON.parse(input) }),
+      },
+    };
+  }
+  if (source === Events.SOURCE && type === Events.DEPLOYMENT_ENDED) {
+    return { kind: 'ended', deploymentId: detail.deploymentId, at: new Date(time).toISOString() };
+  }
+  if (source === Events.SOURCE && type === Events.SCHEDULE) return { kind: 'reconcile' };
+  return { kind: 'other', because: `nothing to do with deployments: ${type} of ${source}` };
+}
+
+/**
+ * Takes up approvals: the newest is deployed, now or after the deployment under way; older ones are superseded.
+ *
+ * @param approvals of versions that are still approved
+ */
+export function takeUp(lease: DeploymentLease, approvals: readonly DeploymentInput[], now: Date): DeploymentLease {
+  const { wanted, ...rest } = lease;
+  const newest = approvals
+    .filter((approval) => lease.last === undefined || isNewer(approval, lease.last))
+    .reduce<DeploymentInput | undefined>((best, one) => (best && !isNewer(one, best) ? best : one), undefined);
+  if (newest === undefined) return rest;
+  if (held(lease, now)) return { ...rest, wanted: newest };
+  return {
+    ...rest,
+    holder: idOf(newest),
+    expiresAt: new Date(now.getTime() + DEPLOYMENT_LEASE_HOURS * 3_600_000).toISOString(),
+    last: newest,
+    unstarted: true,
+  };
+}
+
+/** The lease after a deployment has ended: free, if the deployment held it. */
+export function releaseDeployment(lease: DeploymentLease, ended: string): DeploymentLease {
+  if (lease.holder !== ended) return lease;
+  const { holder: _holder, expiresAt: _expiresAt, ...free } = lease;
+  return free;
+}
+
+/** The name of the execution that deploys an approved version. */
+export function idOf({ modelPackageArn, approvedAt }: DeploymentInput): string {
+  return deploymentId(packageVersion(modelPackageArn), approvedAt);
+}
+
+/** Later, or of two at the same time the higher version. */
+function isNewer(a: DeploymentInput, b: DeploymentInput): boolean {
+  const later = Date.parse(a.approvedAt) - Date.parse(b.approvedAt);
+  return later > 0 || (later === 0 && packageVersion(a.modelPackageArn) > packageVersion(b.modelPackageArn));
+}
+
+/**
+ * Which of an endpoint's models or configurations nobody needs any more.
+ *
+ * @param names all of the endpoint's, as `modelName` and `endpointConfigName` make them
+ * @param inUse configurations in service, or to go back to: their versions stay
+ */
+export function outOfUse(endpointName: string, names: readonly string[], inUse: readonly string[]): string[] {
+  const versionOf = (name: string) => {
+    const [, version] = new RegExp(`^${endpointName}-v(\\d+)(-[0-9a-f]{8})?$`).exec(name) ?? [];
+    return version === undefined ? undefined : Number(version);
+  };
+  const versions = [...names, ...inUse].map(versionOf).filter((version) => version !== undefined);
+  const newest = [...new Set(versions)].sort((a, b) => b - a).slice(0, KEPT_VERSIONS);
+  const kept = new Set([...newest, ...inUse.map(versionOf)]);
+  return names.filter((name) => versionOf(name) !== undefined && !kept.has(versionOf(name)));
+}
