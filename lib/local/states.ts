@@ -41,7 +41,10 @@ export class StepFunctions implements Service {
     private readonly context: Context,
     private readonly objects: Objects,
   ) {
-    this.evaluator = new Evaluator(() => context.random());
+    this.evaluator = new Evaluator(
+      () => context.random(),
+      () => context.clock.now(),
+    );
     this.operations = this.makeOperations();
   }
 

@@ -49,7 +49,10 @@ describe.each(readdirSync(folder))('%s', (file) => {
 
 async function run(wanted: Case) {
   const { states, input, tasks = [], endlessWaits = false } = wanted;
-  const evaluator = new Evaluator(() => 0.5);
+  const evaluator = new Evaluator(
+    () => 0.5,
+    () => Date.parse('2001-02-03T04:05:06Z'),
+  );
   const definition: Machine = { QueryLanguage: 'JSONata', StartAt: Object.keys(states)[0] ?? '', States: states };
   expect(problems(definition, evaluator)).toEqual([]);
   const results = [...tasks];

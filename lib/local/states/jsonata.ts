@@ -11,7 +11,10 @@ const HASHES = ['MD5', 'SHA-1', 'SHA-256', 'SHA-384', 'SHA-512'];
 export class Evaluator {
   private readonly compiled = new Map<string, jsonata.Expression>();
 
-  constructor(private readonly random: () => number) {}
+  constructor(
+    private readonly random: () => number,
+    private readonly now: () => number,
+  ) {}
 
   /** Evaluates every `{% … %}` in a value. */
   async evaluate(template: unknown, bindings: Record<string, unknown>, field: string): Promise<unknown> {
@@ -41,7 +44,7 @@ export class Evaluator {
     const known = this.compiled.get(source);
     if (known !== undefined) return known;
     const made = jsonata(source);
-    register(made, this.random);
+    register(made, this.random, this.now);
     this.compiled.set(source, made);
     return made;
   }
@@ -90,7 +93,16 @@ function plain(value: unknown): unknown {
   return members;
 }
 
-function register(target: jsonata.Expression, random: () => number): void {
+/** Writes a time as `$now` does. */
+const WRITTEN = jsonata('$exists(picture) ? $fromMillis(time, picture, zone) : $fromMillis(time)');
+
+function register(target: jsonata.Expression, random: () => number, now: () => number): void {
+  target.registerFunction('millis', () => now(), '<:n>');
+  target.registerFunction(
+    'now',
+    (picture?: string, zone?: string) => WRITTEN.evaluate({ time: now(), picture, zone }),
+    '<s?s?:s>',
+  );
   target.registerFunction('parse', (text: string) => JSON.parse(text), '<s-:j>');
   target.registerFunction('uuid', () => randomUUID(), '<:s>');
   target.registerFunction('random', (seed?: number) => (seed === undefined ? random() : seeded(seed)), '<n?:n>');
