@@ -1,0 +1,355 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { S3Client } from '@aws-sdk/client-s3';
+import { ASSESS_DEFAULTS, assess, type MonitoredWindow, NOTHING_SEEN, type WatchState } from '../lib/core/assess';
+import { type CapturedRow, parseCapturedLine } from '../lib/core/capture';
+import type { Contract } from '../lib/core/contract';
+import type { Baseline, DriftDetail, MonitorReport, MonitorRules } from '../lib/core/documents';
+import { PerennialError } from '../lib/core/errors';
+import { type DeploymentEnded, LedgerKey, type RefusedFile, type WindowJudged } from '../lib/core/ledger';
+import { EnvName, Events, MetricName, Prefix, runKeys, shortHash, VARIANT_NAME } from '../lib/core/names';
+import { countLike } from '../lib/core/profile';
+import { inService } from './champion';
+import { defaultBus, type Send } from './shared/bus';
+import { env } from './shared/env';
+import { current, dynamoLedger, type Ledger } from './shared/ledger-port';
+import { metric } from './shared/metric';
+import { S3Store } from './shared/s3-store';
+import { readTruth, type Truth } from './shared/truth';
+
+/** An upload to `truth/`, or the time for a scheduled look. */
+export interface MonitorEvent {
+  readonly 'detail-type': string;
+  /** ISO. */
+  readonly time: string;
+  readonly detail?: { readonly object?: { readonly key: string; readonly 'version-id'?: string } };
+}
+
+export interface MonitorPorts {
+  readonly pipeline: string;
+  readonly endpointName: string;
+  readonly rules: MonitorRules;
+  readonly ledger: Ledger;
+  readonly store: Pick<S3Store, 'getJson' | 'getText' | 'putJson' | 'list'>;
+  readonly send: Send;
+  /** The outcomes that an upload tells of the wanted keys. */
+  truth(key: string, versionId: string | undefined, contract: Contract, wanted: ReadonlySet<string>): Promise<Truth>;
+  metric(name: string, value: number): void;
+  now(): Date;
+}
+
+let onAws: MonitorPorts | undefined;
+
+/** Runs {@link monitor} on the data bucket and the ledger. */
+export async function handler(event: MonitorEvent): Promise<{ readonly summary: string }> {
+  onAws ??= portsOnAws();
+  const { summary } = await monitor(onAws, event);
+  return { summary };
+}
+
+function portsOnAws(): MonitorPorts {
+  const store = new S3Store(new S3Client(), env(EnvName.DATA_BUCKET));
+  return {
+    pipeline: env(EnvName.PIPELINE),
+    endpointName: env(EnvName.ENDPOINT_NAME),
+    rules: { lookBackDays: 45, assess: ASSESS_DEFAULTS, ...JSON.parse(env(EnvName.SETTINGS)) },
+    ledger: dynamoLedger(),
+    store,
+    send: defaultBus(),
+    async truth(key, versionId, contract, wanted) {
+      const folder = await mkdtemp(join(tmpdir(), 'truth-'));
+      try {
+        const file = join(folder, 'file');
+        await store.download(key, file, versionId);
+        return await readTruth(file, contract, wanted, key);
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    },
+    metric: (name, value) => metric(name, value, name === MetricName.WINDOWS_JUDGED ? 'Count' : 'None'),
+    now: () => new Date(),
+  };
+}
+
+/** A stretch of what a model version was asked, and how it is named. */
+interface Window {
+  readonly id: string;
+  readonly end: string;
+  readonly truth?: { readonly key: string; readonly versionId: string };
+}
+
+/**
+ * The running evidence about a model version. Uploads of truth and captured predictions are watched apart,
+ * because the same rows may come in both.
+ */
+interface Watch {
+  readonly truth: WatchState;
+  readonly captured: WatchState;
+  /** ISO; captured predictions up to here have been judged. */
+  readonly until?: string;
+  /** The last windows that went into the evidence, so that none goes in twice. */
+  readonly judged: ReadonlyArray<Omit<WindowJudged, 'pk'>>;
+}
+
+const UNWATCHED: Watch = { truth: NOTHING_SEEN, captured: NOTHING_SEEN, judged: [] };
+
+/** A retry comes within hours; by then no more windows than these have followed. */
+const MOST_JUDGED = 50;
+
+/** Judges one window: an upload of truth, or what was captured since the last look. Repeatable after any line. */
+export async function monitor(
+  ports: MonitorPorts,
+  event: MonitorEvent,
+): Promise<{ readonly summary: string; readonly verdict?: WindowJudged['verdict'] }> {
+  const window = windowOf(event);
+  if (window === undefined) return { summary: 'a folder marker holds no truth' };
+  const model = await inService(ports.ledger);
+  if (model?.runId === undefined) return { summary: 'no model is in service, so there is nothing to watch' };
+
+  const known = await ports.ledger.find<WindowJudged>(LedgerKey.monitor(window.end, window.id));
+  const fact = known ?? (await judgeWindow(ports, window, model, model.runId));
+  if (fact === undefined) return { summary: 'nothing was captured since the last look' };
+
+  if (known === undefined) await ports.ledger.append<WindowJudged>(fact);
+  if (fact.verdict === 'DRIFT') {
+    const detail: DriftDetail = {
+      pipeline: ports.pipeline,
+      windowId: fact.windowId,
+      windowEnd: window.end,
+      version: fact.version,
+      reportKey: fact.reportKey,
+      summary: fact.summary,
+    };
+    await ports.send(Events.DRIFT_DETECTED, detail); // once more after a retry: the controller knows the window
+  }
+  return { summary: fact.summary, verdict: fact.verdict };
+}
+
+function windowOf({ 'detail-type': type, time, detail }: MonitorEvent): Window | undefined {
+  const end = new Date(time).toISOString();
+  if (type === Events.SCHEDULE) return { id: shortHash(`captured ${end}`), end };
+  const { key = '', 'version-id': versionId = 'null' } = detail?.object ?? {};
+  if (key.endsWith('/')) return undefined;
+  return { id: shortHash(`${key} ${versionId}`), end, truth: { key, versionId } };
+}
+
+async function judgeWindow(
+  ports: MonitorPorts,
+  window: Window,
+  model: DeploymentEnded,
+  runId: string,
+): Promise<Omit<WindowJudged, 'pk'> | undefined> {
+  const { ledger, store, rules } = ports;
+  const sk = LedgerKey.watch(model.version);
+  const baseline = await store.getJson<Baseline>(runKeys(runId).baseline);
+
+  for (;;) {
+    const { value: watch, revision } = await current(ledger, sk, UNWATCHED);
+    const done = watch.judged.find(({ windowId }) => windowId === window.id);
+    if (done !== undefined) return done;
+
+    const { captured, rows, truth, refused, seen } = await observe(ports, window, model, baseline, watch);
+    if (window.truth === undefined && rows.length === 0) {
+      ports.metric(MetricName.WINDOWS_JUDGED, 1);
+      return undefined;
+    }
+    const stream = window.truth === undefined ? 'captured' : 'truth';
+    const assessment = refused === undefined ? assess(seen, baseline, watch[stream], rules.assess) : undefined;
+    const verdict = assessment?.verdict ?? 'BAD_DATA';
+    const summary =
+      refused ?? unjoined(window, baseline.contract, truth, captured.rows.length, rows) ?? assessment?.summary ?? '';
+    const reportKey = `${Prefix.MONITOR}${window.id}.json`;
+    const report: MonitorReport = {
+      windowId: window.id,
+      windowEnd: window.end,
+      pipeline: ports.pipeline,
+      version: model.version,
+      runId,
+      truth: window.truth,
+      verdict,
+      summary,
+      rows: rows.length,
+      captured: captured.rows.length,
+      unreadable: captured.unreadable,
+      quarantine: truth?.reasons ?? [],
+      findings: assessment?.findings ?? [],
+    };
+    await store.putJson(reportKey, report);
+    if (refused !== undefined && window.truth !== undefined) await block(ports, window.id, window.truth, refused);
+
+    const fact: Omit<WindowJudged, 'pk'> = {
+      sk: LedgerKey.monitor(window.end, window.id),
+      at: ports.now().toISOString(),
+      windowId: window.id,
+      version: model.version,
+      verdict,
+      rows: rows.length,
+      summary,
+      reportKey,
+    };
+    // too few captured predictions: the next look takes them in again, with those that come until then
+    const again = stream === 'captured' && verdict === 'INSUFFICIENT';
+    const next: Watch = {
+      ...watch,
+      ...(assessment !== undefined && !again && { [stream]: assessment.state }),
+      ...(stream === 'captured' && !again && { until: window.end }),
+      judged: [fact, ...watch.judged].slice(0, MOST_JUDGED),
+    };
+    if (await ledger.swap(sk, revision, next)) {
+      ports.metric(MetricName.WINDOWS_JUDGED, 1);
+      ports.metric(MetricName.DRIFT_EFFECT, assessment?.effect ?? 0);
+      return fact;
+    }
+  }
+}
+
+/** Looks at what was asked and answered, and at the truth about it. */
+async function observe(
+  ports: MonitorPorts,
+  window: Window,
+  model: DeploymentEnded,
+  baseline: Baseline,
+  watch: Watch,
+): Promise<{
+  readonly captured: Captured;
+  /** Those of the window. */
+  readonly rows: readonly CapturedRow[];
+  readonly truth?: Truth;
+  /** Why the truth cannot be used. */
+  readonly refused?: string;
+  readonly seen: MonitoredWindow;
+}> {
+  const { contract } = baseline;
+  const oldest = Date.parse(window.end) - ports.rules.lookBackDays * 86_400_000;
+  const deployed = Math.floor(Date.parse(model.at) / 1000) * 1000; // times of capture may be whole seconds
+  const since = window.truth === undefined && watch.until !== undefined ? Date.parse(watch.until) + 1 : 0;
+  const captured = await readCapture(ports, contract, Math.max(oldest, deployed, since), Date.parse(window.end));
+  if (window.truth === undefined) return { captured, rows: captured.rows, seen: profiled(baseline, captured.rows) };
+
+  const byKey = new Map(captured.rows.map((row) => [row.key ?? '', row])); // of several answers, the last
+  if (contract.key === undefined) return { captured, rows: [], seen: profiled(baseline, []) };
+  const { key, versionId } = window.truth;
+  let truth: Truth;
+  try {
+    const version = versionId === 'null' ? undefined : versionId;
+    truth = await ports.truth(key, version, contract, new Set(byKey.keys()));
+  } catch (error) {
+    if (!(error instanceof PerennialError)) throw error;
+    return { captured, rows: [], refused: error.message, seen: profiled(baseline, []) };
+  }
+  if (truth.bad > contract.maxBadShare * truth.rows) {
+    const reasons = truth.reasons.slice(0, 3).map(({ reason, rows }) => `${reason} (${rows} rows)`);
+    const refused =
+      `${key}: ${truth.bad} of ${truth.rows} rows break the contract (allowed ${contract.maxBadShare * 100} %): ` +
+      `${reasons.join('; ')}; neither drift nor a model is judged by it, correct it and upload it again`;
+    return { captured, rows: [], truth, refused, seen: profiled(baseline, []) };
+  }
+  const joined = [...truth.labels].flatMap(([name, label]) => {
+    const row = byKey.get(name);
+    return row === undefined ? [] : [{ row, label }];
+  });
+  const rows = joined.map(({ row }) => row);
+  const performance = { labels: joined.map(({ label }) => label), scores: rows.map(({ score }) => score) };
+  return { captured, rows, truth, seen: { ...profiled(baseline, rows), ...(rows.length > 0 && { performance }) } };
+}
+
+function profiled({ contract, profile, scores }: Baseline, rows: readonly CapturedRow[]): MonitoredWindow {
+  if (rows.length === 0) return { rows: 0, features: {} };
+  const features = contract.features.map(({ name }, i) => {
+    const values = rows.map((row) => row.features[i]);
+    return [name, countLike(profile.features[name], values)] as const;
+  });
+  return {
+    rows: rows.length,
+    features: Object.fromEntries(features),
+    scores: countLike(
+      scores,
+      rows.map(({ score }) => score),
+    ),
+  };
+}
+
+/** Why an upload of truth says nothing about the model; undefined if it does, or is none. */
+function unjoined(
+  { truth: upload }: Window,
+  contract: Contract,
+  truth: Truth | undefined,
+  captured: number,
+  rows: readonly CapturedRow[],
+): string | undefined {
+  if (upload === undefined || rows.length > 0) return undefined;
+  if (contract.key === undefined) {
+    return `${upload.key} cannot be joined with predictions, because the contract names no key; it counts as training data alone`;
+  }
+  return (
+    `none of the ${truth?.rows ?? 0} rows of ${upload.key} was predicted by the model in service: ` +
+    `its ${captured} captured predictions have other values of '${contract.key}'; it counts as training data alone`
+  );
+}
+
+/** Keeps a file out of training. */
+async function block(
+  { ledger, now }: MonitorPorts,
+  windowId: string,
+  { key, versionId }: { readonly key: string; readonly versionId: string },
+  because: string,
+): Promise<void> {
+  const sk = LedgerKey.refused(key, versionId);
+  await ledger.append<RefusedFile>({
+    sk,
+    at: now().toISOString(),
+    key,
+    versionId,
+    runId: `monitor-${windowId}`,
+    because,
+  });
+}
+
+interface Captured {
+  /** In the order of their times. */
+  readonly rows: readonly CapturedRow[];
+  readonly unreadable: MonitorReport['unreadable'];
+}
+
+/** Reads what was captured from one moment to another. */
+async function readCapture(
+  { store, endpointName }: MonitorPorts,
+  contract: Contract,
+  from: number,
+  to: number,
+): Promise<Captured> {
+  const rows: CapturedRow[] = [];
+  const reasons = new Map<string, number>();
+  for (const key of await capturedFiles(store, endpointName, from, to)) {
+    for (const line of (await store.getText(key)).split('\n')) {
+      if (line === '') continue;
+      const parsed = parseCapturedLine(line, contract);
+      if ('unreadable' in parsed) reasons.set(parsed.unreadable, (reasons.get(parsed.unreadable) ?? 0) + 1);
+      else if ('rows' in parsed) {
+        for (const row of parsed.rows) if (row.at >= from && row.at <= to) rows.push(row);
+      }
+    }
+  }
+  return {
+    rows: rows.sort((a, b) => a.at - b.at),
+    unreadable: [...reasons].map(([reason, count]) => ({ reason, rows: count })).sort((a, b) => b.rows - a.rows),
+  };
+}
+
+/** The files of the days in question; SageMaker puts them below yyyy/mm/dd/hh, of the time of writing. */
+async function capturedFiles(
+  store: MonitorPorts['store'],
+  endpointName: string,
+  from: number,
+  to: number,
+): Promise<string[]> {
+  const root = `${Prefix.CAPTURE}${endpointName}/${VARIANT_NAME}/`;
+  const files: string[] = [];
+  const day = 86_400_000;
+  for (let time = Math.floor(from / day) * day; time <= to + day; time += day) {
+    const folder = new Date(time).toISOString().slice(0, 10).replaceAll('-', '/');
+    files.push(...(await store.list(`${root}${folder}/`)).map(({ key }) => key));
+  }
+  return files.filter((key) => key.endsWith('.jsonl'));
+}
