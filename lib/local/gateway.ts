@@ -120,7 +120,9 @@ export class Gateway {
 
   private callerOf({ accessKeyId, token }: Signature): Caller {
     if (!accessKeyId.startsWith(KEY_PREFIX)) return { kind: 'root' };
-    for (const role of this.options.roles()) this.callers.set(accessKeyOf(role), role);
+    if (!this.callers.has(accessKeyId)) {
+      for (const role of this.options.roles()) this.callers.set(accessKeyOf(role), role);
+    }
     const roleArn = this.callers.get(accessKeyId);
     if (roleArn === undefined) {
       throw new ApiError('UnrecognizedClientException', `no role of this app has the access key ${accessKeyId}`, 403);

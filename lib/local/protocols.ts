@@ -53,15 +53,26 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
       response,
       status,
       'application/xml',
-      xml({ Error: { Code: code.replace(/^AccessDeniedException$/, 'AccessDenied'), Message: message, ...details } }),
+      xml({ Error: { Code: inXmlTerms(code, service), Message: message, ...details } }),
     );
   } else if (type.startsWith('application/x-www-form-urlencoded')) {
-    const content = { Type: status < 500 ? 'Sender' : 'Receiver', Code: code, Message: message, ...details };
+    const content = {
+      Type: status < 500 ? 'Sender' : 'Receiver',
+      Code: inXmlTerms(code, service),
+      Message: message,
+      ...details,
+    };
     send(response, status, 'text/xml', xml({ ErrorResponse: { Error: content, RequestId: requestId(response) } }));
   } else {
     response.setHeader('x-amzn-errortype', code);
     send(response, status, 'application/json', toJson({ __type: code, message, Message: message, ...details }));
   }
+}
+
+/** The services that answer in XML have names of their own for a refusal. */
+function inXmlTerms(code: string, service: string): string {
+  if (code !== 'AccessDeniedException') return code;
+  return service === 'sns' ? 'AuthorizationError' : 'AccessDenied';
 }
 
 /** Smithy's RPC protocol, by which the Python SDK and the CLI speak to CloudWatch. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CloudFormation } from './cloudformation';
+import { DynamoDb } from './dynamodb';
 import { EventBridge } from './events';
 import { Inspection } from './inspection';
 import { Lambda } from './lambda';
@@ -20,7 +21,6 @@ export interface ServiceOptions extends SageMakerOptions {
 }
 
 const LATE: readonly (readonly [file: string, name: string])[] = [
-  ['dynamodb', 'DynamoDb'],
   ['sns', 'Sns'],
   ['cloudwatch', 'CloudWatch'],
 ];
@@ -47,7 +47,8 @@ export function makeServices(context: Context, options: ServiceOptions) {
     cloudformation: new CloudFormation(context),
     inspection: new Inspection(context),
     s3,
-    ...(late as { dynamodb?: Service; sns?: Service; cloudwatch?: Service & MetricSink }),
+    dynamodb: new DynamoDb(context),
+    ...(late as { sns?: Service; cloudwatch?: Service & MetricSink }),
     sqs,
     events: new EventBridge(context),
     scheduler: new Scheduler(context),

@@ -111,6 +111,28 @@ describe('an app that runs', () => {
     expect(seen).toHaveLength(engine.log.length);
   });
 
+  test('is started by a schedule when a test fires it', async () => {
+    const Schedule = {
+      Type: 'AWS::Scheduler::Schedule',
+      Properties: {
+        Name: 'nightly',
+        ScheduleExpression: 'cron(0 3 * * ? *)',
+        FlexibleTimeWindow: { Mode: 'OFF' },
+        Target: {
+          Arn: { Ref: 'Machine' },
+          RoleArn: { 'Fn::GetAtt': ['ScheduleRole', 'Arn'] },
+          Input: '{"detail":{"object":{"key":"by schedule"}}}',
+        },
+      },
+    };
+    const { Statement } = PIPELINE.RuleRole.Properties.Policies?.[0]?.PolicyDocument ?? {};
+    const ScheduleRole = role('schedule', 'scheduler', ...(Statement ?? []));
+    const engine = await start({ ...PIPELINE, ScheduleRole, Schedule }, { timeScale: 0, schedules: false });
+    engine.fire('nightly');
+    await engine.idle();
+    expect(await executions(engine)).toMatchObject([{ status: 'SUCCEEDED', output: '"by schedule"' }]);
+  });
+
   test('fails as on AWS where a permission is missing', async () => {
     const engine = await start({ ...PIPELINE, RuleRole: role('rule', 'events') }, { timeScale: 0 });
     await upload(engine);
@@ -159,6 +181,39 @@ describe('permissions', () => {
       ),
     });
     expect(engine.unusedPermissions()).toMatchObject([{ statement: 'In', action: 's3:PutObject' }]);
+  });
+});
+
+describe('the token service', () => {
+  /** The text of an element in the answer to a query. */
+  async function ask(engine: Engine, query: Record<string, string>, element: string, key = 'any', token = '') {
+    const reply = await fetch(engine.url, {
+      method: 'POST',
+      headers: {
+        authorization: `AWS4-HMAC-SHA256 Credential=${key}/20260101/us-east-1/sts/aws4_request, Signature=0`,
+        'x-amz-security-token': token,
+      },
+      body: new URLSearchParams({ Version: '2011-06-15', ...query }),
+    });
+    const text = await reply.text();
+    return text.match(new RegExp(`<${element}>([^<]*)<`))?.[1] ?? text;
+  }
+
+  test('tells who one is', async () => {
+    const engine = await start({ Data: DATA });
+    expect(await ask(engine, { Action: 'GetCallerIdentity' }, 'Arn')).toBe('arn:aws:iam::000000000000:root');
+  });
+
+  test('gives the keys of a role, with which one is the role', async () => {
+    const engine = await start({ Reader: role('reader', 'lambda') });
+    const RoleArn = 'arn:aws:iam::000000000000:role/reader';
+    const query = { Action: 'AssumeRole', RoleArn, RoleSessionName: 'me' };
+    const key = await ask(engine, query, 'AccessKeyId');
+    const token = await ask(engine, query, 'SessionToken');
+    expect(await ask(engine, { Action: 'GetCallerIdentity' }, 'Arn', key, token)).toBe(
+      'arn:aws:sts::000000000000:assumed-role/reader/me',
+    );
+    expect(await ask(engine, query, 'Code', key, token)).toBe('AccessDenied');
   });
 });
 
