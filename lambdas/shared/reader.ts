@@ -50,7 +50,7 @@ export async function loadFile(database: Database, contract: Contract, file: Dat
   const path = join(database.folder, `${number}.${format.parquet ? 'parquet' : 'csv'}`);
   try {
     if (format.parquet) await loadParquet(database, contract, file, number, path);
-    else await loadCsv(database, contract, file, number, path, format.gzip);
+    else await loadCsv(database, contract, file, number, path);
   } finally {
     await rm(path, { force: true });
   }
@@ -62,23 +62,35 @@ async function loadCsv(
   file: DataFile,
   number: number,
   path: string,
-  gzip: boolean,
 ): Promise<void> {
+  const names = await stageCsv(file, path, (header) => refuseHeader(contract, file.name, header));
+  const source = csvSource(path, names.length);
+  const readings = contract.columns.map(({ name, type }) => readText(`t${names.indexOf(name)}`, type));
+  await insert(database, contract, number, source, 'line', 'problem', readings);
+}
+
+/**
+ * Writes a CSV file's records to disk as `CsvCleaner` makes them, unzipped.
+ *
+ * @returns the header's names
+ * @throws PerennialError DATA_UNREADABLE
+ */
+export async function stageCsv(file: DataFile, path: string, onHeader: (names: string[]) => void): Promise<string[]> {
+  const { gzip } = formatOf(file.name);
   let names: string[] = [];
   const cleaner = new CsvCleaner((header) => {
     names = header;
-    refuseHeader(contract, file.name, header);
+    onHeader(header);
   });
+  const checked = (bytes: AsyncIterable<Buffer>) =>
+    sniffed(bytes, file.name, (head) => (gzip === isGzip(head) ? undefined : describe(head)));
   async function* clean(bytes: AsyncIterable<Buffer>) {
     for await (const block of sniffed(bytes, file.name, describeText)) yield cleaner.push(block);
     yield cleaner.end();
   }
-  const checked = async function* (bytes: AsyncIterable<Buffer>) {
-    yield* sniffed(bytes, file.name, (head) => (gzip === isGzip(head) ? undefined : describe(head)));
-  };
   try {
-    const steps = gzip ? [createGunzip({ chunkSize: 2 ** 18 })] : [new PassThrough()];
-    await pipeline(await file.open(), checked, steps[0], clean, createWriteStream(path, { highWaterMark: 2 ** 20 }));
+    const unzip = gzip ? createGunzip({ chunkSize: 2 ** 18 }) : new PassThrough();
+    await pipeline(await file.open(), checked, unzip, clean, createWriteStream(path, { highWaterMark: 2 ** 20 }));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code?.startsWith('Z_')) {
       throw unreadable(file.name, `its gzip data is damaged or cut off (${(error as Error).message})`, error);
@@ -86,14 +98,40 @@ async function loadCsv(
     throw error;
   }
   if (names.length === 0) throw unreadable(file.name, 'it holds only empty lines');
+  return names;
+}
 
-  const columns = ['line', 'problem', ...names.map((_, i) => `t${i}`)];
-  const types = columns.map((name) => `${literal(name)}: ${name === 'line' ? "'BIGINT'" : "'VARCHAR'"}`);
-  const source =
+/** A staged CSV file as a table of SQL: `line`, `problem`, and the texts `t0` … in the header's order. */
+export function csvSource(path: string, columns: number): string {
+  const names = ['line', 'problem', ...Array.from({ length: columns }, (_, i) => `t${i}`)];
+  const types = names.map((name) => `${literal(name)}: ${name === 'line' ? "'BIGINT'" : "'VARCHAR'"}`);
+  return (
     `read_csv(${literal(path)}, auto_detect = false, header = false, delim = ',', quote = '"', escape = '"', ` +
-    `new_line = '\\n', nullstr = '', max_line_size = 4194304, columns = {${types.join(', ')}})`;
-  const readings = contract.columns.map(({ name, type }) => readText(`t${names.indexOf(name)}`, type));
-  await insert(database, contract, number, source, 'line', 'problem', readings);
+    `new_line = '\\n', nullstr = '', max_line_size = 4194304, columns = {${types.join(', ')}})`
+  );
+}
+
+/**
+ * Writes a Parquet file to disk.
+ *
+ * @returns its columns, with DuckDB's names of their types
+ * @throws PerennialError DATA_UNREADABLE
+ */
+export async function stageParquet(database: Database, file: DataFile, path: string): Promise<StoredColumn[]> {
+  const checked = (bytes: AsyncIterable<Buffer>) =>
+    sniffed(bytes, file.name, (head) => (isParquet(head) ? undefined : describe(head)));
+  await pipeline(await file.open(), checked, createWriteStream(path));
+  if (!(await endsAsParquet(path))) throw unreadable(file.name, 'its end is missing: the upload was cut off');
+  return readable(file.name, () =>
+    database.rows<StoredColumn>(
+      `SELECT column_name AS name, column_type AS type FROM (DESCRIBE SELECT * FROM read_parquet(${literal(path)}))`,
+    ),
+  );
+}
+
+export interface StoredColumn {
+  readonly name: string;
+  readonly type: string;
 }
 
 async function loadParquet(
@@ -103,26 +141,16 @@ async function loadParquet(
   number: number,
   path: string,
 ): Promise<void> {
-  const checked = async function* (bytes: AsyncIterable<Buffer>) {
-    yield* sniffed(bytes, file.name, (head) => (isParquet(head) ? undefined : describe(head)));
-  };
-  await pipeline(await file.open(), checked, createWriteStream(path));
-  if (!(await endsAsParquet(path))) throw unreadable(file.name, 'its end is missing: the upload was cut off');
-
-  const source = `read_parquet(${literal(path)}, file_row_number = true)`;
-  const stored = await readable(file.name, () =>
-    database.rows<{ column_name: string; column_type: string }>(
-      `DESCRIBE SELECT * FROM read_parquet(${literal(path)})`,
-    ),
-  );
+  const stored = await stageParquet(database, file, path);
   refuseHeader(
     contract,
     file.name,
-    stored.map(({ column_name }) => column_name),
+    stored.map(({ name }) => name),
   );
+  const source = `read_parquet(${literal(path)}, file_row_number = true)`;
   const mistakes: string[] = [];
   const readings = contract.columns.map(({ name, type }) => {
-    const found = stored.find(({ column_name }) => column_name === name)?.column_type ?? '';
+    const found = stored.find((column) => column.name === name)?.type ?? '';
     const reading = readTyped(quoted(name), found, type);
     if (reading === undefined) mistakes.push(`column '${name}' must hold ${type}s, got ${found}`);
     return reading ?? { text: 'NULL', value: 'NULL' };
@@ -215,7 +243,8 @@ async function readable<T>(name: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-function formatOf(name: string): { parquet: boolean; gzip: boolean } {
+/** What a file's name promises. */
+export function formatOf(name: string): { parquet: boolean; gzip: boolean } {
   const lower = name.toLowerCase();
   if (lower.endsWith('.parquet')) return { parquet: true, gzip: false };
   if (lower.endsWith('.csv')) return { parquet: false, gzip: false };
