@@ -1,0 +1,134 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Engine, LogEntry } from '../../lib/local';
+import { CommandError, type Surroundings } from './failure';
+import { bytes } from './format';
+import { printTable } from './tables';
+
+interface LocalOptions {
+  readonly assembly: string;
+  readonly port: number;
+  readonly state: string;
+  readonly speed: number;
+  readonly verbose?: boolean;
+}
+
+export function addLocal(program: Command, surroundings: Surroundings): void {
+  program
+    .command('local')
+    .description('run a synthesized app on this machine, until Ctrl-C: no AWS account, no Docker')
+    .option('--assembly <folder>', 'what `cdk synth` wrote', 'cdk.out')
+    .option('--port <number>', 'port on 127.0.0.1; 0 takes any free one', port, 4566)
+    .option('--state <folder>', "the engine's state; safe to delete afterwards", '.perennial/state')
+    .option('--speed <factor>', 'how much faster waits pass: with 60 a minute takes a second', speed, 1)
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ npx cdk synth --quiet && perennial local\n\nIn another terminal, with the two lines that it prints:\n  $ aws s3 cp january.parquet s3://<DataBucket>/incoming/\n  $ perennial runs',
+    )
+    .action(async (_, command: Command) => {
+      const options = command.optsWithGlobals<LocalOptions>();
+      const { Engine } = await import('../../lib/local'); // the other commands need not wait for it to load
+      let engine: Engine | undefined;
+      const progress = progressOf(() => engine, options.verbose === true, surroundings);
+      try {
+        engine = await Engine.start({
+          assembly: options.assembly,
+          port: options.port,
+          stateDir: options.state,
+          timeScale: 1 / options.speed,
+          log: progress,
+        });
+      } catch (error) {
+        throw options.verbose ? error : new CommandError((error as Error).message);
+      }
+      surroundings.out(greeting(engine));
+      await interrupted();
+      surroundings.out('\nstopping');
+      await engine.stop();
+    });
+}
+
+/** What a person needs to speak to the engine. */
+export function greeting(engine: Pick<Engine, 'environment' | 'outputs' | 'inert' | 'url' | 'stateDir'>): string {
+  const { AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = engine.environment;
+  const outputs = Object.entries(engine.outputs).flatMap(([stack, values]) =>
+    Object.entries(values).map(([key, value]) => [stack, key, value]),
+  );
+  const inert = engine.inert.map(({ path, type, why }) => [path, type, why]);
+  return [
+    `The app runs at ${engine.url}; its state is in ${engine.stateDir}. Ctrl-C ends it.`,
+    'For the AWS CLI, the SDKs and perennial, in another terminal:\n',
+    `  export AWS_ENDPOINT_URL=${AWS_ENDPOINT_URL}`,
+    `  export AWS_REGION=${AWS_REGION} AWS_ACCESS_KEY_ID=${AWS_ACCESS_KEY_ID} AWS_SECRET_ACCESS_KEY=${AWS_SECRET_ACCESS_KEY}\n`,
+    ...(outputs.length === 0 ? [] : [`${printTable(['STACK', 'OUTPUT', 'VALUE'], outputs)}\n`]),
+    ...(inert.length === 0 ? [] : [`${printTable(['DOES NOTHING HERE', 'TYPE', 'BECAUSE'], inert)}\n`]),
+  ].join('\n');
+}
+
+type BusEntry = { readonly event: BusEvent; readonly rules: readonly string[] };
+interface BusEvent {
+  readonly id: string;
+  readonly source: string;
+  readonly time: string;
+  readonly 'detail-type': string;
+  // biome-ignore lint/suspicious/noExplicitAny: each service's events have a form of their own
+  readonly detail: any;
+}
+
+/** Prints a line an event that means something to a person, and what failed; everything if asked to. */
+function progressOf(engine: () => Engine | undefined, verbose: boolean, { out }: Surroundings) {
+  const shown = new Set<string>();
+  return ({ at, service, message }: LogEntry) => {
+    const time = at.toISOString().slice(11, 19);
+    if (verbose || /\bfailed\b|could not be delivered|is lost/.test(message)) out(`${time} ${service}: ${message}`);
+    const events = (engine()?.services.events as unknown as { events?: BusEntry[] } | undefined)?.events ?? [];
+    for (const { event, rules } of events.slice(-20)) {
+      if (shown.has(event.id)) continue;
+      shown.add(event.id);
+      const line = describeEvent(event, rules.length > 0);
+      if (line !== undefined) out(`${event.time.slice(11, 19)} ${line}`);
+    }
+  };
+}
+
+/** One line about an event; undefined if it is of no interest. */
+export function describeEvent(
+  { source, 'detail-type': type, detail }: Pick<BusEvent, 'source' | 'detail-type' | 'detail'>,
+  matched: boolean,
+): string | undefined {
+  if (type === 'Object Created') {
+    return matched ? `uploaded ${detail.object.key} (${bytes(detail.object.size ?? 0)})` : undefined;
+  }
+  if (type === 'Step Functions Execution Status Change') {
+    return `run ${detail.name} ${detail.status}`;
+  }
+  if (source === 'aws.sagemaker') {
+    const [, name = ''] = Object.entries<string>(detail).find(([key]) => /^(?!.*Group).*(Name|Arn)$/.test(key)) ?? [];
+    const [, status = ''] = Object.entries<string>(detail).find(([key]) => /Status$/.test(key)) ?? [];
+    return `${type.replace(/^SageMaker | State Change$/g, '').toLowerCase()} ${name.replace(/^.*:[^/]*\//, '')} ${status}`;
+  }
+  if (source === 'perennial') {
+    const { runId, deploymentId, outcome, summary, requestedBy } = detail;
+    const facts = [runId ?? deploymentId, outcome, summary, requestedBy && `by ${requestedBy}`];
+    return [type.replace(/^Perennial /, '').toLowerCase(), ...facts.filter((fact) => fact !== undefined)].join(' ');
+  }
+  return matched ? `${type} (${source})` : undefined;
+}
+
+/** Ends with the first Ctrl-C or a request to terminate. */
+function interrupted(): Promise<void> {
+  return new Promise((done) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
+  });
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 65_535) throw new InvalidArgumentError('it must be a number from 0 to 65535.');
+  return value;
+}
+
+function speed(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('it must be a number above 0, e.g. 60.');
+  return value;
+}

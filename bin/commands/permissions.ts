@@ -1,0 +1,56 @@
+import type { Command } from 'commander';
+import type { UnusedPermission } from '../../lib/local/iam';
+import { CommandError, type Surroundings, UsageError } from './failure';
+import { several } from './format';
+import { show } from './pipeline';
+import { printTable } from './tables';
+
+export function addPermissions(program: Command, surroundings: Surroundings): void {
+  program
+    .command('permissions')
+    .description("list what the app's roles may do and have not done since the local engine started")
+    .option('--all', 'also actions that the engine never asks for, and so cannot know about')
+    .option('--json', 'write JSON')
+    .addHelpText('after', '\nExample:\n  $ AWS_ENDPOINT_URL=http://127.0.0.1:4566 perennial permissions')
+    .action(async (options: { readonly all?: boolean; readonly json?: boolean }) => {
+      const endpoint = surroundings.env.AWS_ENDPOINT_URL;
+      if (endpoint === undefined) {
+        throw new UsageError(
+          'only the local engine sees which permissions are used: set AWS_ENDPOINT_URL to its address',
+        );
+      }
+      const unused = (await fetchUnused(endpoint)).filter(({ judged }) => judged || options.all);
+      show(surroundings, options, unused, () => printUnused(unused));
+    });
+}
+
+/** Permissions that were granted and not used, one row a statement. */
+export function printUnused(unused: readonly UnusedPermission[]): string {
+  if (unused.length === 0) return 'every permission that was granted has been used';
+  const statements = new Map<string, { path: string; actions: string[]; resources: readonly string[] }>();
+  for (const { path, statement, action, resources } of unused) {
+    const key = JSON.stringify([path, statement]);
+    const row = statements.get(key) ?? { path, actions: [], resources };
+    row.actions.push(action);
+    statements.set(key, row);
+  }
+  const rows = [...statements.values()].map(({ path, actions, resources }) => [
+    path.replace(/\/Resource$/, ''),
+    actions.join('\n'),
+    resources.map((arn) => arn.replace(/^arn:[^:]*:/, '')).join('\n'),
+  ]);
+  return `${printTable(['ROLE', 'GRANTED, NEVER USED', 'ON'], rows)}\n\n${several(unused.length, 'permission')} never used so far`;
+}
+
+async function fetchUnused(endpoint: string): Promise<UnusedPermission[]> {
+  let response: Response;
+  try {
+    response = await fetch(new URL('/_perennial/permissions', endpoint));
+  } catch (error) {
+    throw (error as Error).cause ?? error; // fetch hides why it could not connect
+  }
+  if (!response.ok)
+    throw new CommandError(`${endpoint} is no local engine of Perennial's: it answered ${response.status}`);
+  const { unused } = (await response.json()) as { unused: UnusedPermission[] };
+  return unused;
+}

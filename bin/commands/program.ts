@@ -1,0 +1,57 @@
+import { Command, CommanderError } from 'commander';
+import { addDecide } from './decide';
+import { explain, type Surroundings, UsageError } from './failure';
+import { addLocal } from './local';
+import { addPermissions } from './permissions';
+import { addReport } from './report';
+import { addRun } from './run';
+import { addRuns } from './runs';
+import { addServed } from './served';
+import { addStart } from './start';
+
+/** Exit codes. */
+const DONE = 0;
+const FAILED = 1;
+const WRONG_USAGE = 2;
+
+/**
+ * Runs the command line.
+ *
+ * @param args without the program's name
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage
+ */
+export async function main(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const program = makeProgram(surroundings);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return DONE;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG_USAGE; // it has said why
+    const { verbose } = program.opts<{ readonly verbose?: boolean }>();
+    surroundings.err(`perennial: ${explain(error, surroundings.env.AWS_ENDPOINT_URL)}`);
+    if (verbose) surroundings.err((error as Error).stack ?? '');
+    return error instanceof UsageError ? WRONG_USAGE : FAILED;
+  }
+}
+
+function makeProgram(surroundings: Surroundings): Command {
+  const trimmed = (write: (text: string) => void) => (text: string) => write(text.replace(/\n$/, ''));
+  const program = new Command('perennial')
+    .description(
+      'Keeps a machine-learning model good in production.\n\nThe commands speak to AWS, or to the local engine whose address is in AWS_ENDPOINT_URL.',
+    )
+    .option('--stack <name>', "the app's stack (default: PERENNIAL_STACK, else the only stack in cdk.out)")
+    .option('--pipeline <name>', 'which pipeline of the stack, if it has several')
+    .option('--verbose', 'show where an error came from; with local, show everything that happens')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ npx cdk synth --quiet && perennial local        # run the app on this machine\n  $ perennial runs                                  # what was trained, and how it was judged\n  $ perennial approve 3 --comment "looks right"     # put a model version into service\n\nExit codes: 0 done, 1 failed, 2 wrong usage.',
+    )
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: trimmed(surroundings.out), writeErr: trimmed(surroundings.err) })
+    .showHelpAfterError('(see --help)')
+    .exitOverride();
+  const commands = [addLocal, addRuns, addRun, addStart, addDecide, addServed, addReport, addPermissions];
+  for (const add of commands) add(program, surroundings);
+  return program;
+}

@@ -1,0 +1,64 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { GetObjectCommand, NoSuchKey, S3Client } from '@aws-sdk/client-s3';
+import type { Command } from 'commander';
+import type { Finding } from '../../lib/core/assess';
+import type { WindowJudged } from '../../lib/core/ledger';
+import { renderReport } from '../report/report';
+import { type AppOptions, clientConfig, type PipelineApp } from './app';
+import { CommandError, type Surroundings } from './failure';
+import { openPipeline } from './pipeline';
+
+/** Windows whose findings are read for the plots; older ones are shown by their verdicts alone. */
+const MOST_WINDOWS = 200;
+
+export function addReport(program: Command, surroundings: Surroundings): void {
+  program
+    .command('report')
+    .description('write one HTML page about the pipeline: what serves and why, runs, drift, decisions')
+    .option('--out <file>', 'where to', 'report.html')
+    .addHelpText('after', '\nExample:\n  $ perennial report --out flights.html')
+    .action(async (_, command: Command) => {
+      const options = command.optsWithGlobals<AppOptions & { readonly out: string }>();
+      const { app, facts } = await openPipeline(options, surroundings);
+      const findings = await readFindings(app, facts.windows, surroundings);
+      const file = resolve(surroundings.cwd, options.out);
+      const html = await renderReport({ ...facts, findings, writtenAt: new Date().toISOString() });
+      try {
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, html);
+      } catch (error) {
+        throw new CommandError(`cannot write ${file}: ${(error as Error).message}`);
+      }
+      surroundings.out(`wrote ${file}`);
+    });
+}
+
+/** The findings of the newest windows, by window id, from the monitor's reports in the data bucket. */
+export async function readFindings(
+  app: Pick<PipelineApp, 'dataBucket'>,
+  windows: readonly WindowJudged[],
+  surroundings: Pick<Surroundings, 'env'>,
+): Promise<Record<string, readonly Finding[]>> {
+  const client = new S3Client(clientConfig(surroundings));
+  try {
+    const read = windows.slice(-MOST_WINDOWS).map(async ({ windowId, reportKey }) => {
+      const report = await readJson(client, app.dataBucket, reportKey);
+      return [windowId, report?.findings ?? report?.assessment?.findings ?? []] as const;
+    });
+    return Object.fromEntries(await Promise.all(read));
+  } finally {
+    client.destroy();
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a report that an older version wrote may lack anything
+async function readJson(client: S3Client, Bucket: string, Key: string): Promise<any> {
+  try {
+    const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
+    return JSON.parse((await Body?.transformToString()) ?? 'null');
+  } catch (error) {
+    if (error instanceof NoSuchKey) return undefined; // reports may be deleted; the ledger stays
+    throw error;
+  }
+}

@@ -1,0 +1,159 @@
+import { GetExecutionHistoryCommand, type HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
+import type { Command } from 'commander';
+import { clientConfig, type PipelineApp } from './app';
+import { CommandError, type Surroundings } from './failure';
+import { bytes, count, duration, minute, several, shortVersion } from './format';
+import { causeText, type Facts, REASONS_IN_WORDS, type Run, servedPeriods, versionOf } from './ledger';
+import { type CommonOptions, openPipeline, show } from './pipeline';
+import { difference, outcome, printTable, rowsOf, took, wrap } from './tables';
+
+/** One state of an execution, as often as it was entered. */
+export interface Step {
+  readonly state: string;
+  readonly enteredAt: Date;
+  /** Absent if it was never left: it runs, or it failed. */
+  readonly milliseconds?: number;
+}
+
+export function addRun(program: Command, surroundings: Surroundings): void {
+  program
+    .command('run <id>')
+    .description("show one run: its data, its steps, its verdict and what became of it; 'latest' is the newest")
+    .option('--json', 'write JSON')
+    .addHelpText('after', '\nExamples:\n  $ perennial run latest\n  $ perennial run data-3f2a91bc0d12')
+    .action(async (id: string, _, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>();
+      const { app, facts } = await openPipeline(options, surroundings);
+      const run = findRun(facts, id);
+      const steps = await readSteps(app, run.runId, surroundings);
+      show(surroundings, options, { ...run, steps }, () => printRun(facts, run, steps));
+    });
+}
+
+/** The run of this id, or whose id begins so. */
+export function findRun({ runs }: Facts, id: string): Run {
+  const found = id === 'latest' ? runs.slice(-1) : runs.filter(({ runId }) => runId === id);
+  const matches = found.length > 0 ? found : runs.filter(({ runId }) => runId.startsWith(id));
+  const newest = matches.at(-1);
+  if (newest === undefined) {
+    const known = runs.slice(-5).map(({ runId }) => runId);
+    throw new CommandError(`there is no run ${id}; the newest are: ${known.reverse().join(', ') || 'none yet'}`);
+  }
+  if (new Set(matches.map(({ runId }) => runId)).size > 1) {
+    throw new CommandError(`several runs begin with ${id}: ${matches.map(({ runId }) => runId).join(', ')}`);
+  }
+  return newest;
+}
+
+/** Everything known about a run, for the terminal. */
+export function printRun(facts: Facts, run: Run, steps: readonly Step[]): string {
+  return [
+    printTable(['RUN', run.runId], summary(facts, run)),
+    ...(steps.length === 0 ? [] : [printSteps(steps)]),
+    ...(run.prepared === undefined || run.prepared.quarantine.length === 0
+      ? []
+      : [
+          printTable(
+            ['ROWS SET ASIDE', 'BECAUSE'],
+            run.prepared.quarantine.map(({ rows, reason }) => [count(rows), reason]),
+            [0],
+          ),
+        ]),
+  ].join('\n\n');
+}
+
+function summary(facts: Facts, run: Run): string[][] {
+  const { started, prepared, judged, ended } = run;
+  const rows: Array<[string, string | undefined]> = [
+    ['outcome', outcome(run)],
+    ['error', ended?.error && wrap(`${ended.error.name}: ${causeText(ended.error.cause)}`, 100)],
+    ['started', `${minute(run.startedAt)} UTC`],
+    ['took', took(run)],
+    [
+      'because',
+      started && wrap(started.evidence.map(describeEvidence).join('; ') || REASONS_IN_WORDS[started.reason], 100),
+    ],
+    [
+      'data',
+      started && `${shortVersion(started.dataVersion)}: ${several(started.files, 'file')}, ${bytes(started.bytes)}`,
+    ],
+    [
+      'rows',
+      prepared &&
+        `${count(rowsOf(run))} (${count(prepared.rows.train)} to train, ${count(prepared.rows.validation)} to stop early, ${count(prepared.rows.holdout)} to judge), ${count(prepared.rows.quarantined)} set aside`,
+    ],
+    ['newest row', prepared?.cutoff],
+    ...run.attempts.map(({ job, instanceType, instanceCount, status, billableSeconds, failure }): [string, string] => [
+      'training',
+      wrap(
+        `${job} on ${instanceCount} × ${instanceType}: ${status}${billableSeconds === undefined ? '' : `, ${duration(billableSeconds * 1000)} billed`}${failure === undefined ? '' : `; ${failure}`}`,
+        100,
+      ),
+    ]),
+    ['verdict', judged && `${judged.verdict}, ${judged.metric} ${difference(judged)}`],
+    ['', judged && wrap(judged.because, 100)],
+    ['registered as', versionOf(run) === undefined ? undefined : `v${versionOf(run)}`],
+    ['served', servedWhen(facts, run)],
+  ];
+  return rows.filter((row): row is [string, string] => row[1] !== undefined);
+}
+
+function printSteps(steps: readonly Step[]): string {
+  return printTable(
+    ['STEP', 'ENTERED (UTC)', 'TOOK'],
+    steps.map(({ state, enteredAt, milliseconds }) => [
+      state,
+      enteredAt.toISOString().slice(11, 23),
+      milliseconds === undefined ? 'not left' : duration(milliseconds),
+    ]),
+    [2],
+  );
+}
+
+function servedWhen(facts: Facts, run: Run): string | undefined {
+  const periods = servedPeriods(facts).filter(({ deployment }) => deployment.runId === run.runId);
+  if (periods.length === 0) return undefined;
+  return periods.map(({ from, to }) => `${minute(from)} to ${to === undefined ? 'now' : minute(to)} UTC`).join(', ');
+}
+
+function describeEvidence({ reason, at, detail }: NonNullable<Run['started']>['evidence'][number]): string {
+  const facts = [detail.key, detail.summary, detail.requestedBy && `by ${detail.requestedBy}`, detail.note];
+  const known = facts.filter((fact) => fact !== undefined).join(', ');
+  return `${REASONS_IN_WORDS[reason]} at ${minute(at)}${known === '' ? '' : ` (${known})`}`;
+}
+
+/** The states of a run's execution; none if Step Functions does not know it any more. */
+async function readSteps(app: PipelineApp, runId: string, surroundings: Surroundings): Promise<Step[]> {
+  const client = new SFNClient(clientConfig(surroundings));
+  const executionArn = `${app.trainingMachine.replace(':stateMachine:', ':execution:')}:${runId}`;
+  const events: HistoryEvent[] = [];
+  try {
+    let nextToken: string | undefined;
+    do {
+      const page = await client.send(new GetExecutionHistoryCommand({ executionArn, maxResults: 1000, nextToken }));
+      events.push(...(page.events ?? []));
+      nextToken = page.nextToken;
+    } while (nextToken !== undefined);
+  } catch (error) {
+    if ((error as Error).name !== 'ExecutionDoesNotExist') throw error;
+  } finally {
+    client.destroy();
+  }
+  return stepsOf(events);
+}
+
+/** Pairs what was entered with what was left. Branches of a Parallel state run side by side, under names of their own. */
+export function stepsOf(events: readonly HistoryEvent[]): Step[] {
+  const steps: Array<{ state: string; enteredAt: Date; milliseconds?: number }> = [];
+  for (const { timestamp = new Date(0), stateEnteredEventDetails, stateExitedEventDetails } of events) {
+    if (stateEnteredEventDetails?.name !== undefined) {
+      steps.push({ state: stateEnteredEventDetails.name, enteredAt: timestamp });
+    } else if (stateExitedEventDetails?.name !== undefined) {
+      const step = steps.find(
+        ({ state, milliseconds }) => state === stateExitedEventDetails.name && milliseconds === undefined,
+      );
+      if (step !== undefined) step.milliseconds = timestamp.getTime() - step.enteredAt.getTime();
+    }
+  }
+  return steps;
+}

@@ -1,0 +1,75 @@
+import { userInfo } from 'node:os';
+import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import type { Command } from 'commander';
+import type { RunRequestedDetail } from '../../lib/core/documents';
+import { Events } from '../../lib/core/names';
+import { snapshotKey } from '../../lib/core/snapshot';
+import { type AppOptions, clientConfig, findApp } from './app';
+import { CommandError, type Surroundings } from './failure';
+import { openPipeline } from './pipeline';
+import { findRun } from './run';
+
+export function addStart(program: Command, surroundings: Surroundings): void {
+  program
+    .command('start')
+    .description('ask for a run on the data as it is now')
+    .option('--reason <text>', 'why, for the ledger')
+    .addHelpText('after', '\nExample:\n  $ perennial start --reason "the fix of the feature hour"')
+    .action(async (_, command: Command) => {
+      const options = command.optsWithGlobals<AppOptions & { readonly reason?: string }>();
+      const { pipeline } = await findApp(options, surroundings);
+      const id = await ask(surroundings, { pipeline, ...by(surroundings), ...note(options.reason) });
+      surroundings.out(
+        `asked for a run (event ${id}); the controller starts it as soon as none is under way: perennial runs`,
+      );
+    });
+
+  program
+    .command('replay <run>')
+    .description('run again on exactly the data of an earlier run')
+    .option('--reason <text>', 'why, for the ledger')
+    .addHelpText('after', '\nExample:\n  $ perennial replay data-3f2a91bc0d12')
+    .action(async (runId: string, _, command: Command) => {
+      const options = command.optsWithGlobals<AppOptions & { readonly reason?: string }>();
+      const { app, facts } = await openPipeline(options, surroundings);
+      const run = findRun(facts, runId);
+      if (run.started === undefined) {
+        throw new CommandError(`${run.runId} cannot be replayed: it ended before its data was frozen`);
+      }
+      const id = await ask(surroundings, {
+        pipeline: app.pipeline,
+        ...by(surroundings),
+        ...note(options.reason ?? `replay of ${run.runId}`),
+        snapshotKey: snapshotKey(run.started.dataVersion),
+      });
+      surroundings.out(
+        `asked for a run on the data ${run.started.dataVersion.slice(0, 12)} of ${run.runId} (event ${id}): perennial runs`,
+      );
+    });
+}
+
+/** Runs are asked for by event, as drift does: so the controller keeps them one at a time. */
+async function ask(surroundings: Surroundings, detail: RunRequestedDetail): Promise<string> {
+  const client = new EventBridgeClient(clientConfig(surroundings));
+  try {
+    const { Entries: [result] = [] } = await client.send(
+      new PutEventsCommand({
+        Entries: [{ Source: Events.SOURCE, DetailType: Events.RUN_REQUESTED, Detail: JSON.stringify(detail) }],
+      }),
+    );
+    if (result?.EventId === undefined) {
+      throw new CommandError(`EventBridge did not take the event: ${result?.ErrorCode}: ${result?.ErrorMessage}`);
+    }
+    return result.EventId;
+  } finally {
+    client.destroy();
+  }
+}
+
+function by({ env }: Surroundings): { requestedBy: string } {
+  return { requestedBy: env.USER ?? userInfo().username };
+}
+
+function note(text: string | undefined): { note?: string } {
+  return text === undefined ? {} : { note: text };
+}

@@ -1,0 +1,122 @@
+import Table from 'cli-table3';
+import type { RunJudged } from '../../lib/core/ledger';
+import { count, duration, interval, metric, minute, shortVersion, signed } from './format';
+import { type Facts, type Run, servedPeriods, versionOf, whyServed } from './ledger';
+
+/** A plain table: a line below the heads, none elsewhere. */
+export function printTable(
+  heads: readonly string[],
+  rows: ReadonlyArray<readonly string[]>,
+  numbers: readonly number[] = [],
+): string {
+  const none = Object.fromEntries(
+    [
+      'top',
+      'top-mid',
+      'top-left',
+      'top-right',
+      'bottom',
+      'bottom-mid',
+      'bottom-left',
+      'bottom-right',
+      'left',
+      'left-mid',
+      'right',
+      'right-mid',
+      'mid',
+      'mid-mid',
+    ].map((part) => [part, '']),
+  );
+  const table = new Table({
+    chars: { ...none, middle: '  ' },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
+    colAligns: heads.map((_, i) => (numbers.includes(i) ? 'right' : 'left')),
+  });
+  const width = (i: number) => Math.max(...[heads, ...rows].map((row) => longest(row[i] ?? '')));
+  table.push(
+    [...heads],
+    heads.map((_, i) => '─'.repeat(width(i))),
+    ...rows.map((row) => [...row]),
+  );
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
+function longest(cell: string): number {
+  return Math.max(...cell.split('\n').map((line) => line.length));
+}
+
+/** The runs, oldest first: why, on what, and how each was judged. */
+export function printRuns({ runs }: Facts): string {
+  if (runs.length === 0) return 'no run yet: upload data to incoming/, or ask for one with `perennial start`';
+  return printTable(
+    ['STARTED (UTC)', 'RUN', 'REASON', 'DATA', 'ROWS', 'VERDICT', 'CANDIDATE', 'DIFFERENCE', 'OUTCOME'],
+    runs.map((run) => [
+      minute(run.startedAt),
+      run.runId,
+      run.started?.reason ?? '–',
+      shortVersion(run.started?.dataVersion),
+      run.prepared === undefined ? '–' : count(rowsOf(run)),
+      run.judged?.verdict ?? '–',
+      run.judged === undefined ? '–' : `${run.judged.metric} ${metric(run.judged.candidate)}`,
+      run.judged === undefined ? '–' : difference(run.judged),
+      outcome(run),
+    ]),
+    [4],
+  );
+}
+
+/** Which model served when, oldest first. */
+export function printServed(facts: Facts): string {
+  const periods = servedPeriods(facts);
+  if (periods.length === 0) return 'no model has served yet';
+  return printTable(
+    ['FROM (UTC)', 'TO', 'MODEL', 'MADE BY', 'DATA', 'WHY'],
+    periods.map((period) => [
+      minute(period.from),
+      period.to === undefined ? 'now' : minute(period.to),
+      `v${period.version}`,
+      period.deployment.runId ?? '–',
+      shortVersion(period.run?.started?.dataVersion),
+      wrap(whyServed(period), 60),
+    ]),
+  );
+}
+
+/** Rows that a run trained and judged on. */
+export function rowsOf({ prepared }: Run): number {
+  return prepared === undefined ? 0 : prepared.rows.train + prepared.rows.validation + prepared.rows.holdout;
+}
+
+/** The improvement with its interval, and over which version; for a first model the metric's own interval. */
+export function difference(judged: RunJudged): string {
+  if (judged.champion === undefined) return `within ${interval(judged.interval, metric)}`;
+  const over = judged.championVersion === undefined ? '' : ` over v${judged.championVersion}`;
+  return `${signed(judged.difference)} ${interval(judged.interval)}${over}`;
+}
+
+/** How a run ended, with the version it registered. */
+export function outcome(run: Run): string {
+  const version = versionOf(run);
+  if (run.ended === undefined) return 'RUNNING';
+  return version === undefined ? run.ended.outcome : `${run.ended.outcome} v${version}`;
+}
+
+/** How long a run took; undefined while it runs. */
+export function took(run: Run): string | undefined {
+  return run.ended === undefined ? undefined : duration(Date.parse(run.ended.at) - Date.parse(run.startedAt));
+}
+
+/** Breaks a text into lines between words. */
+export function wrap(text: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join('\n');
+}

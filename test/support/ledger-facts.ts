@@ -1,0 +1,223 @@
+import type { Finding } from '../../lib/core/assess';
+import type { Fact } from '../../lib/core/ledger';
+import { LedgerKey } from '../../lib/core/ledger';
+
+export const PIPELINE = 'flights';
+
+const DATA = ['3f2a91bc0d12aa55', '77aa0c1d2e3f9b8c', 'c01dbeef12345678', 'deadbeef00112233'].map((head) =>
+  head.padEnd(64, '0'),
+);
+const arn = (version: number) => `arn:aws:sagemaker:us-east-1:000000000000:model-package/flights/${version}`;
+const at = (hour: number, minute: number, second = 0) =>
+  new Date(Date.UTC(2026, 10, 23, hour, minute, second)).toISOString();
+const item = (sk: string, when: string, rest: object): Fact => ({ pk: PIPELINE, sk, at: when, ...rest });
+
+/** A story: a first model, a better one after new data, drift, a run that is inconclusive, and one that fails. */
+export function ledgerItems(): Fact[] {
+  const runs = [
+    { id: 'data-3f2a91bc0d12', reason: 'data', data: DATA[0], start: at(8, 0), end: at(8, 4), version: 1 },
+    { id: 'data-77aa0c1d2e3f', reason: 'data', data: DATA[1], start: at(9, 30), end: at(9, 35, 20), version: 2 },
+    {
+      id: 'drift-c01dbeef1234-9a8b7c6d',
+      reason: 'drift',
+      data: DATA[2],
+      start: at(11, 0),
+      end: at(11, 5),
+      version: undefined,
+    },
+    {
+      id: 'data-deadbeef0011',
+      reason: 'data',
+      data: DATA[3],
+      start: at(12, 0),
+      end: at(12, 0, 40),
+      version: undefined,
+    },
+  ] as const;
+  const verdicts = [
+    {
+      verdict: 'FIRST',
+      candidate: 0.6987,
+      difference: 0.6987,
+      interval: [0.6951, 0.7023],
+      rows: 87_342,
+      because: 'the first model reaches an AUC of 0.6987, at least 0.6 was asked',
+    },
+    {
+      verdict: 'BETTER',
+      candidate: 0.6874,
+      champion: 0.6652,
+      championVersion: 1,
+      difference: 0.0222,
+      interval: [0.0187, 0.0257],
+      rows: 91_003,
+      because: 'the AUC of the candidate is higher than that of version 1 by 0.0187 to 0.0257',
+    },
+    {
+      verdict: 'INCONCLUSIVE',
+      candidate: 0.671,
+      champion: 0.6731,
+      championVersion: 2,
+      difference: -0.0021,
+      interval: [-0.0068, 0.0026],
+      rows: 95_871,
+      because: 'the AUC of the candidate may be lower than that of version 2 by more than 0.005; version 2 stays',
+    },
+  ] as const;
+  const facts = runs.flatMap((run, i): Fact[] => {
+    const key = (fact: 'START' | 'PREPARED' | 'VERDICT' | 'END' | `ATTEMPT#${string}`) =>
+      LedgerKey.run(run.start, run.id, fact);
+    const evidence = [
+      {
+        reason: run.reason,
+        eventId: `e${i}`,
+        at: run.start,
+        detail: run.reason === 'drift' ? { summary: 'hour has moved' } : { key: `incoming/2001-0${i + 1}.parquet` },
+      },
+    ];
+    const started = item(key('START'), run.start, {
+      runId: run.id,
+      reason: run.reason,
+      evidence,
+      dataVersion: run.data,
+      files: i + 1,
+      bytes: (i + 1) * 7_340_032,
+    });
+    const verdict = verdicts[i];
+    if (verdict === undefined) {
+      const error = {
+        name: 'Perennial.DataUnreadable',
+        cause: JSON.stringify({
+          errorMessage: 'incoming/2001-05.parquet cannot be read: it is empty. Upload it again, or delete it',
+        }),
+      };
+      return [started, item(key('END'), run.end, { runId: run.id, outcome: 'FAILED', error })];
+    }
+    return [
+      started,
+      item(key('PREPARED'), run.start, {
+        runId: run.id,
+        rows: { read: 440_000, quarantined: 312 * i, train: 314_000, validation: 35_000, holdout: verdict.rows },
+        quarantine: i === 0 ? [] : [{ reason: 'delay: must be a number, got <missing>', rows: 312 * i }],
+        cutoff: '2001-02-28T23:59:00Z',
+      }),
+      item(key(`ATTEMPT#${run.id}-a0`), run.end, {
+        runId: run.id,
+        job: `${run.id}-a0`,
+        instanceType: 'ml.g4dn.xlarge',
+        instanceCount: 1,
+        status: 'Completed',
+        billableSeconds: 84,
+      }),
+      item(key('VERDICT'), run.end, { runId: run.id, problem: 'binary', metric: 'auc', ...verdict }),
+      item(key('END'), run.end, {
+        runId: run.id,
+        ...(run.version === undefined
+          ? { outcome: 'REJECTED' }
+          : { outcome: 'PROMOTED', modelPackageArn: arn(run.version) }),
+      }),
+    ];
+  });
+  const deployments = [
+    { version: 1, start: at(8, 4, 10), end: at(8, 9), outcome: 'DEPLOYED', runId: runs[0].id },
+    { version: 2, start: at(9, 36), end: at(9, 41), outcome: 'DEPLOYED', runId: runs[1].id },
+  ].map(({ start, end, ...rest }) => {
+    const deploymentId = `deploy-v${rest.version}-0a1b2c3d`;
+    return item(LedgerKey.deployment(start, deploymentId), end, {
+      deploymentId,
+      startedAt: start,
+      modelPackageArn: arn(rest.version),
+      ...rest,
+    });
+  });
+  const windows = (['OK', 'INSUFFICIENT', 'DRIFT', 'OK'] as const).map((verdict, i) => {
+    const when = at(8 + i, 20 + 9 * i);
+    return item(LedgerKey.monitor(when, `w${i}`), when, {
+      windowId: `w${i}`,
+      version: i < 2 ? 1 : 2,
+      verdict,
+      rows: 20_000 + 1_000 * i,
+      reportKey: `monitor/w${i}.json`,
+      summary:
+        verdict === 'DRIFT'
+          ? 'hour has moved by 0.23 (0.1 matters); the AUC fell from 0.687 to 0.649'
+          : 'nothing that matters has moved',
+    });
+  });
+  const decisions = runs.map((run, i) =>
+    item(LedgerKey.decision(run.start, `e${i}`), run.start, {
+      eventId: `e${i}`,
+      reason: run.reason,
+      decided: 'STARTED',
+      runId: run.id,
+      because: '1 trigger, 3 files',
+    }),
+  );
+  return [
+    ...facts,
+    ...deployments,
+    ...windows,
+    ...decisions,
+    item(LedgerKey.decision(at(11, 30), 'e9'), at(11, 30), {
+      eventId: 'e9',
+      reason: 'drift',
+      decided: 'IGNORED',
+      because: 'the last run ended 25 min ago, and drift starts none within 60 min',
+    }),
+    item(LedgerKey.refused('incoming/2001-05.parquet', 'v1'), at(12, 0, 39), {
+      key: 'incoming/2001-05.parquet',
+      versionId: 'v1',
+      runId: runs[3].id,
+      because: 'it is empty. Upload it again, or delete it',
+    }),
+    item(LedgerKey.lease('training'), at(12, 0, 40), { pending: [], startedToday: 4, unpromoted: 1 }),
+  ];
+}
+
+/** What the monitor found in the story's windows. */
+export function ledgerFindings(): Record<string, Finding[]> {
+  const effects = [
+    { hour: 0.012, origin: 0.03, score: 0.02, drop: 0.004, auc: 0.6947 },
+    { hour: 0.05, origin: 0.061, score: 0.04, drop: 0.011, auc: 0.6877 },
+    { hour: 0.23, origin: 0.12, score: 0.16, drop: 0.038, auc: 0.6494 },
+    { hour: 0.06, origin: 0.02, score: 0.03, drop: 0.009, auc: 0.6784 },
+  ];
+  return Object.fromEntries(
+    effects.map(({ hour, origin, score, drop, auc }, i) => {
+      const finding = (
+        rest: Pick<Finding, 'family' | 'statistic' | 'value' | 'effect' | 'threshold'> & Partial<Finding>,
+      ): Finding => ({
+        p: 0.5,
+        adjusted: 0.5,
+        evidence: 0,
+        evidenceNeeded: 2880,
+        enough: true,
+        drifted: rest.effect >= rest.threshold && i === 2,
+        ...rest,
+      });
+      return [
+        `w${i}`,
+        [
+          finding({
+            family: 'inputs',
+            feature: 'hour',
+            statistic: 'chiSquare',
+            value: 900,
+            effect: hour,
+            threshold: 0.1,
+          }),
+          finding({
+            family: 'inputs',
+            feature: 'origin',
+            statistic: 'chiSquare',
+            value: 400,
+            effect: origin,
+            threshold: 0.1,
+          }),
+          finding({ family: 'predictions', statistic: 'chiSquare', value: 300, effect: score, threshold: 0.1 }),
+          finding({ family: 'performance', statistic: 'performanceDrop', value: auc, effect: drop, threshold: 0.02 }),
+        ],
+      ];
+    }),
+  );
+}
