@@ -1,10 +1,15 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Containers } from './sagemaker/container';
+import { EndpointConfigs } from './sagemaker/endpoint-configs';
+import { Endpoints } from './sagemaker/endpoints';
 import type { Host, SageMakerOptions } from './sagemaker/host';
+import { INVOCATIONS, invoke } from './sagemaker/invoke';
 import { Models } from './sagemaker/models';
 import { Registry } from './sagemaker/registry';
 import { tagOperations } from './sagemaker/tags';
 import { TrainingJobs } from './sagemaker/training';
-import type { Context, Objects, Operation, Resource, Service } from './service';
+import { TransformJobs } from './sagemaker/transform';
+import type { Caller, Context, Objects, Operation, Resource, Service } from './service';
 
 export type { SageMakerOptions } from './sagemaker/host';
 
@@ -12,20 +17,35 @@ export type { SageMakerOptions } from './sagemaker/host';
 export class SageMaker implements Service {
   readonly name = 'sagemaker';
   readonly operations: Readonly<Record<string, Operation>>;
+  private readonly host: Host;
   private readonly containers: Containers;
   private readonly registry: Registry;
+  private readonly endpoints: Endpoints;
 
   constructor(context: Context, objects: Objects, options: SageMakerOptions = {}) {
-    const host: Host = { context, objects, options, tags: new Map() };
-    this.containers = new Containers(host);
-    this.registry = new Registry(host);
-    const models = new Models(host, this.registry);
+    this.host = { context, objects, options, tags: new Map() };
+    this.containers = new Containers(this.host);
+    this.registry = new Registry(this.host);
+    const models = new Models(this.host, this.registry);
+    const configs = new EndpointConfigs(this.host, models);
+    this.endpoints = new Endpoints(this.host, this.containers, models, configs);
     this.operations = {
-      ...new TrainingJobs(host, this.containers).operations,
+      ...new TrainingJobs(this.host, this.containers).operations,
+      ...new TransformJobs(this.host, this.containers, models).operations,
       ...models.operations,
       ...this.registry.operations,
-      ...tagOperations(host),
+      ...configs.operations,
+      ...this.endpoints.operations,
+      ...tagOperations(this.host),
     };
+  }
+
+  /** Answers `InvokeEndpoint`, which is REST. */
+  async handle(request: IncomingMessage, response: ServerResponse, url: URL, caller: Caller): Promise<boolean> {
+    const [, name] = INVOCATIONS.exec(url.pathname) ?? [];
+    if (name === undefined || request.method !== 'POST') return false;
+    await invoke(this.host, this.endpoints, request, response, decodeURIComponent(name), caller);
+    return true;
   }
 
   load(resources: readonly Resource[]): void {
@@ -35,6 +55,7 @@ export class SageMaker implements Service {
   }
 
   async stop(): Promise<void> {
+    this.endpoints.stop();
     await this.containers.stop();
   }
 }

@@ -3,7 +3,6 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pack } from '../../lib/local/sagemaker/tar';
 import { ROLE } from '../support/fake-context';
 import { BUCKET, Lab, trainingRequest } from '../support/sagemaker';
 
@@ -11,13 +10,9 @@ const lab = new Lab();
 afterAll(() => lab.stop());
 
 let scripts = 0;
-/** Puts a training script into S3, packed as SageMaker wants it. */
-async function script(text: string): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'script-'));
-  writeFileSync(join(folder, 'train.py'), text);
-  const archive = join(mkdtempSync(join(tmpdir(), 'code-')), 'code.tar.gz');
-  await pack(folder, archive);
-  return lab.put(`code/${scripts++}.tar.gz`, readFileSync(archive));
+/** Puts a training script into S3. */
+function script(text: string): Promise<string> {
+  return lab.archive(`code/${scripts++}.tar.gz`, { 'train.py': text });
 }
 
 const channel = (name: string, key: string) => ({

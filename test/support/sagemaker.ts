@@ -1,14 +1,16 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ScaledClock } from '../../lib/local/clock';
 import { S3 } from '../../lib/local/s3';
 import { SageMaker, type SageMakerOptions } from '../../lib/local/sagemaker';
+import { pack } from '../../lib/local/sagemaker/tar';
 import type { Caller, Shape } from '../../lib/local/service';
 import { FakeContext, ROLE } from './fake-context';
 
 export const ROOT: Caller = { kind: 'root' };
 export const BUCKET = 'bucket';
+export const IMAGE = '683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0';
 
 /** SageMaker and S3 by themselves, with one bucket. */
 export class Lab {
@@ -42,6 +44,27 @@ export class Lab {
     return this.s3.file(BUCKET, key, ROOT);
   }
 
+  /** Packs files as SageMaker wants code and models, and puts them into S3. */
+  async archive(key: string, files: Readonly<Record<string, string>>): Promise<string> {
+    const folder = mkdtempSync(join(tmpdir(), 'archive-'));
+    for (const [name, content] of Object.entries(files)) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), content);
+    }
+    await pack(folder, `${folder}.tar.gz`);
+    return this.put(key, readFileSync(`${folder}.tar.gz`));
+  }
+
+  /** Makes a model whose code is this. */
+  async model(name: string, inference: string): Promise<void> {
+    const ModelDataUrl = await this.archive(`models/${name}.tar.gz`, { 'code/inference.py': inference, weights: '2' });
+    await this.call('CreateModel', {
+      ModelName: name,
+      ExecutionRoleArn: ROLE,
+      PrimaryContainer: { Image: IMAGE, ModelDataUrl },
+    });
+  }
+
   /** Waits for a job's end. */
   async finished(job: string): Promise<Shape> {
     await this.context.idle();
@@ -61,7 +84,7 @@ export function trainingRequest(name: string, code: string, changes: Shape = {})
     TrainingJobName: name,
     RoleArn: ROLE,
     AlgorithmSpecification: {
-      TrainingImage: '683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0',
+      TrainingImage: IMAGE,
       TrainingInputMode: 'File',
     },
     HyperParameters: { sagemaker_program: 'train.py', sagemaker_submit_directory: code, ...HyperParameters },
@@ -71,3 +94,20 @@ export function trainingRequest(name: string, code: string, changes: Shape = {})
     ...others,
   };
 }
+
+/** Code of a model that multiplies each line by its weight, and refuses what is no number. */
+export const DOUBLE = `
+def model_fn(folder):
+    return float(open(folder + '/weights').read())
+class Refused(Exception):
+    status_code = 400
+def input_fn(body, kind):
+    try:
+        return [float(line) for line in body.split()]
+    except ValueError as error:
+        raise Refused(f'no number: {error}')
+def predict_fn(rows, weight):
+    return [row * weight for row in rows]
+def output_fn(rows, accept):
+    return '\\n'.join(map(str, rows)) + '\\n', accept
+`;
