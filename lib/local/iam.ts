@@ -15,6 +15,8 @@ interface Role {
   readonly path: string;
   readonly trust: readonly Statement[];
   readonly policies: Placed[];
+  /** The permissions boundary's statements: what they do not allow, no identity policy can. */
+  readonly boundary: readonly Statement[] | undefined;
   /** Managed policies whose content the engine does not know: they grant nothing here. */
   readonly unknown: string[];
 }
@@ -134,6 +136,9 @@ export class Iam {
     if (ofResource.some(({ Effect }) => Effect === 'Deny')) throw denied(caller, need, 'explicit', 'resource-based');
     const denial = ofRole.find(({ statement }) => statement.Effect === 'Deny');
     if (denial !== undefined) throw denied(caller, need, 'explicit', 'identity-based', denial.label);
+    const bounds = role?.boundary?.filter((statement) => matches(statement, request));
+    if (bounds?.some(({ Effect }) => Effect === 'Deny')) throw denied(caller, need, 'explicit', 'permissions boundary');
+    if (bounds?.length === 0 && ofResource.length === 0) throw denied(caller, need, 'none', 'permissions boundary');
     for (const { statement, used } of ofRole) for (const action of meant(statement, need.action)) used.add(action);
     if (ofRole.length > 0 || ofResource.length > 0) return;
     if (caller.kind === 'service') throw denied(caller, need, 'none', 'resource-based');
@@ -289,15 +294,24 @@ function roleOf({ arn, path, properties }: Resource, managed: ReadonlyMap<string
     policies.push(...placedAs(policy.PolicyName, policy.PolicyDocument));
   }
   for (const policyArn of listOf<string>(properties.ManagedPolicyArns)) {
-    const name = policyArn.slice(policyArn.lastIndexOf('/') + 1);
-    const own = managed.get(policyArn);
-    const actions = policyArn.includes(':iam::aws:policy/') ? MANAGED[name] : undefined;
-    if (own !== undefined) policies.push(...own.map((one) => ({ ...one, used: new Set<string>() })));
-    else if (actions === undefined) unknown.push(name);
-    else policies.push(...placedAs(name, { Statement: [{ Effect: 'Allow', Action: actions, Resource: '*' }] }));
+    const found = managedPolicy(policyArn, managed);
+    if (found === undefined) unknown.push(policyArn.slice(policyArn.lastIndexOf('/') + 1));
+    else policies.push(...found);
   }
-  if (properties.PermissionsBoundary !== undefined) unknown.push('its permissions boundary (not judged)');
-  return { arn, path, trust: statementsOf(properties.AssumeRolePolicyDocument), policies, unknown };
+  const { PermissionsBoundary: boundaryArn } = properties;
+  const boundary = boundaryArn === undefined ? undefined : managedPolicy(boundaryArn, managed);
+  if (boundaryArn !== undefined && boundary === undefined) unknown.push(`${boundaryArn} (a boundary, not heeded)`);
+  const trust = statementsOf(properties.AssumeRolePolicyDocument);
+  return { arn, path, trust, policies, boundary: boundary?.map(({ statement }) => statement), unknown };
+}
+
+/** The statements of a managed policy, the template's or AWS's; undefined if the engine does not know it. */
+function managedPolicy(policyArn: string, managed: ReadonlyMap<string, readonly Placed[]>): Placed[] | undefined {
+  const name = policyArn.slice(policyArn.lastIndexOf('/') + 1);
+  const actions = policyArn.includes(':iam::aws:policy/') ? MANAGED[name] : undefined;
+  if (actions !== undefined)
+    return placedAs(name, { Statement: [{ Effect: 'Allow', Action: actions, Resource: '*' }] });
+  return managed.get(policyArn)?.map((one) => ({ ...one, used: new Set<string>() }));
 }
 
 function placed(policy: Resource, document: Shape): Placed[] {
@@ -334,14 +348,15 @@ function denied(
   caller: Caller,
   { action, resource }: Need,
   how: 'explicit' | 'none',
-  basis: 'identity-based' | 'resource-based',
+  basis: 'identity-based' | 'resource-based' | 'permissions boundary',
   hint?: string,
 ): ApiError {
   const where = resource === '*' ? '' : ` on resource: "${resource}"`;
+  const policy = basis === 'permissions boundary' ? basis : `${basis} policy`;
   const because =
     how === 'explicit'
-      ? `with an explicit deny in ${basis === 'resource-based' ? 'a' : 'an'} ${basis} policy`
-      : `because no ${basis} policy allows the ${action} action`;
+      ? `with an explicit deny in ${basis === 'identity-based' ? 'an' : 'a'} ${policy}`
+      : `because no ${policy} allows the ${action} action`;
   const user = `User: ${callerName(caller)} is not authorized to perform: ${action}${where} ${because}`;
   return new ApiError('AccessDeniedException', hint === undefined ? user : `${user} (${hint})`, 403);
 }

@@ -102,6 +102,18 @@ describe('identity policies', () => {
     expect(iam.unknownPolicies).toEqual([{ role: 'App/Worker/Resource', policy: 'PowerUserAccess' }]);
   });
 
+  test('a permissions boundary bounds what the policies allow', () => {
+    const Boundary = { Type: 'AWS::IAM::ManagedPolicy', Properties: { PolicyDocument: policy(allow('s3:Get*')) } };
+    const iam = judge([allow('s3:*')], { Boundary }, { PermissionsBoundary: { Ref: 'Boundary' } });
+    expect(may(iam, 's3:GetObject', object)).toBe(true);
+    expect(() => iam.authorize(worker, { action: 's3:PutObject', resource: object })).toThrow(
+      'because no permissions boundary allows the s3:PutObject action',
+    );
+    expect(may(judge([], { Boundary }, { PermissionsBoundary: { Ref: 'Boundary' } }), 's3:GetObject', object)).toBe(
+      false,
+    );
+  });
+
   test('the person at the keyboard may do everything', () => {
     expect(may(judge([]), 's3:DeleteObject', object, { kind: 'root' })).toBe(true);
   });
