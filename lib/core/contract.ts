@@ -99,11 +99,13 @@ export function parseContract(value: unknown): Contract {
   };
   const key = reference('key');
   if (key !== undefined && !['string', 'integer'].includes(key.type)) {
-    mistakes.push(`key must be a string or an integer, but column '${key.name}' is a ${key.type}`);
+    mistakes.push(`key must be a string or an integer, but column '${key.name}' is of type ${key.type}`);
   }
   const eventTime = reference('eventTime');
   if (eventTime !== undefined && !['timestamp', 'date'].includes(eventTime.type)) {
-    mistakes.push(`eventTime must be a timestamp or a date, but column '${eventTime.name}' is a ${eventTime.type}`);
+    mistakes.push(
+      `eventTime must be a timestamp or a date, but column '${eventTime.name}' is of type ${eventTime.type}`,
+    );
   }
 
   const features = list(json.features, 'features', mistakes).map((entry, i) =>

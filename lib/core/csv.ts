@@ -114,7 +114,7 @@ export class CsvCleaner {
       return;
     }
     const shown = bytes.toString('utf8').slice(0, MAX_SHOWN).replaceAll('\0', '\ufffd').replaceAll('"', '""');
-    const row = `${this.line},${problem},"${shown}"${','.repeat(this.columns - 1)}\n`;
+    const row = `${this.line},"${problem}","${shown}"${','.repeat(this.columns - 1)}\n`;
     this.reserve(4 * row.length);
     this.used += this.out.write(row, this.used);
   }

@@ -116,8 +116,8 @@ function describeColumn(column: ColumnSummary, isTarget: boolean): Record<string
 export function roomAround(minimum: number, maximum: number): [number, number] {
   const room = (maximum - minimum || Math.abs(maximum) || 1) / 2;
   const step = 10 ** Math.floor(Math.log10(room));
-  const least = tidy(Math.floor((minimum - room) / step) * step);
-  const most = tidy(Math.ceil((maximum + room) / step) * step);
+  const least = Math.min(minimum, tidy(Math.floor((minimum - room) / step) * step));
+  const most = Math.max(maximum, tidy(Math.ceil((maximum + room) / step) * step));
   return [minimum >= 0 ? Math.max(0, least) : least, maximum <= 0 ? Math.min(0, most) : most];
 }
 
