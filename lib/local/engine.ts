@@ -227,7 +227,9 @@ export class Engine {
 
   private async load(): Promise<void> {
     for (const service of this.all()) await service.load?.(this.assembly.resources);
-    for (const { path, type, why } of this.inert) this.record('engine', `${path} (${type}): ${why}`);
+    for (const [why, all] of Map.groupBy(this.inert, ({ type, why }) => `${type}: ${why}`)) {
+      this.record('engine', why, { paths: all.map(({ path }) => path) });
+    }
   }
 
   private async end(): Promise<void> {
