@@ -164,9 +164,9 @@ describe('updates', () => {
   });
 
   test('set, count, append, remove, add and delete in one go, reading the item as it was', async () => {
-    await put({ n: N(5), l: { L: [N(1), N(2), N(3)] }, set: { SS: ['a', 'b'] }, m: { M: { x: N(1) } }, old: S('x') });
+    await put({ n: N(5), l: { L: [N(1), N(2), N(3)] }, set: { SS: ['a', 'b'] }, m: { M: { x: N(1) } }, gone: S('x') });
     await update(
-      'SET n = n - :two, was = n, l[0] = :two, m.y = if_not_exists(m.z, :two), tail = list_append(l, :list) REMOVE old, l[1] ADD c :two DELETE #set :a',
+      'SET n = n - :two, was = n, l[0] = :two, m.y = if_not_exists(m.z, :two), tail = list_append(l, :list) REMOVE gone, l[1] ADD c :two DELETE #set :a',
       { ':two': N(2), ':list': { L: [N(4)] }, ':a': { SS: ['a'] } },
       { ExpressionAttributeNames: { '#set': 'set' } },
     );
@@ -207,7 +207,7 @@ describe('updates', () => {
 
   test.each([
     ['SET pk = :v', 'Cannot update attribute pk. This attribute is part of the key'],
-    ['SET a = absent', 'refers to an attribute that does not exist in the item'],
+    ['SET b = :v, a = absent', 'refers to an attribute that does not exist in the item'],
     ['SET a.b.c = :v', 'The document path provided in the update expression is invalid for update'],
     ['SET a = :v, a = :v', 'Two document paths overlap with each other'],
     ['SET a = :v SET b = :v', 'The "SET" section can only be used once'],
