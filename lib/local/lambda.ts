@@ -192,7 +192,7 @@ export class Lambda implements Service {
     record('Errors', outcome.error === undefined ? 0 : 1, 'Count');
     record('Duration', outcome.milliseconds, 'Milliseconds');
     const { requestId, milliseconds, maxMemoryMb, cold, error } = outcome;
-    this.context.log('lambda', `${made.name} ${error === undefined ? 'answered' : `failed: ${outcome.payload}`}`, {
+    this.context.log('lambda', `${made.name} ${error === undefined ? 'answered' : `failed: ${reasonOf(outcome)}`}`, {
       function: made.name,
       requestId,
       milliseconds: Math.round(milliseconds),
@@ -321,6 +321,11 @@ function describeSource({ uuid, queueArn, batchSize, windowSeconds, enabled }: E
     MaximumBatchingWindowInSeconds: windowSeconds,
     State: enabled ? 'Enabled' : 'Disabled',
   };
+}
+
+function reasonOf({ payload }: Outcome): string {
+  const { errorType, errorMessage } = JSON.parse(payload || '{}') as { errorType?: string; errorMessage?: string };
+  return `${errorType}: ${errorMessage}`;
 }
 
 /** The name in a function's name, ARN or partial ARN, with or without a version. */

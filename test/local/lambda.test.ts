@@ -169,6 +169,19 @@ describe('a function', () => {
     });
   });
 
+  test('has all its lines kept before its answer', async () => {
+    lambda.load([
+      make(
+        `export const handler = async ({ n }) => { for (let i = 0; i < n; i++) console.log('line ' + 'x'.repeat(100)); };`,
+      ),
+    ]);
+    for (const n of [1, 2000, 3]) {
+      context.lines.length = 0;
+      await invoke({ n });
+      expect(context.lines.filter((line) => line.startsWith('line '))).toHaveLength(n);
+    }
+  });
+
   test('runs no more often at once than its reserved concurrency', async () => {
     lambda.load([
       make('export const handler = () => new Promise((done) => setTimeout(done, 200));', {

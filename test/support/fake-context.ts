@@ -89,7 +89,10 @@ export class FakeContext implements Context {
   }
 
   async idle(): Promise<void> {
-    while (this.working.size > 0) await Promise.all(this.working);
+    for (let quiet = 0; quiet < 3; quiet = this.working.size === 0 ? quiet + 1 : 0) {
+      await Promise.all(this.working);
+      await new Promise((done) => setImmediate(done)); // what ended may have started more
+    }
   }
 
   end(): void {

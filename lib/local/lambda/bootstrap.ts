@@ -1,3 +1,6 @@
+/** What stands before an invocation's id where its part of a stream ends. */
+export const END_MARK = '\0';
+
 /**
  * What a Lambda function's child process runs: it loads the handler and asks the Runtime API for work.
  *
@@ -51,8 +54,14 @@ async function load() {
 }
 
 let current;
+function mark(id) {
+  for (const stream of [process.stdout, process.stderr]) stream.write('\0' + id + '\n');
+}
+function note(what, error, type) {
+  console.error(what + '\t' + report(error, type));
+}
 async function crash(error, type) {
-  console.error(error);
+  note(current === undefined ? 'Uncaught Exception' : 'Invoke Error', error, type);
   await call('POST', current === undefined ? '/init/error' : '/invocation/' + current + '/error', report(error, type));
   process.exit(128);
 }
@@ -78,7 +87,7 @@ let handler;
 try {
   handler = await load();
 } catch (error) {
-  console.error(error);
+  note('Init Error', error);
   await call('POST', '/init/error', report(error));
   process.exit(1);
 }
@@ -90,11 +99,12 @@ for (;;) {
     const result = await handler(JSON.parse(next.body), contextOf(next.headers));
     outcome = ['/response', JSON.stringify(result ?? null)];
   } catch (error) {
-    console.error(error);
+    note('Invoke Error', error);
     outcome = ['/error', report(error)];
   }
   const done = current;
   current = undefined;
+  mark(done);
   await call('POST', '/invocation/' + done + outcome[0], outcome[1]).catch(() => process.exit(0));
 }
 `;

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { END_MARK } from './bootstrap';
 import type { LambdaFunction } from './function';
 import type { Guest, RuntimeApi } from './runtime-api';
 
@@ -13,6 +14,9 @@ const MEMORY_POLL_MS = 100;
 const INIT_LIMIT_SECONDS = 10;
 /** Answers larger than this fail the invocation. */
 const RESPONSE_LIMIT = 6_291_556;
+
+/** How long an answer waits for the lines that were written before it. */
+const READ_LIMIT_MS = 1000;
 
 /** What came of an invocation. */
 export interface Outcome {
@@ -31,6 +35,9 @@ interface Invocation {
   readonly requestId: string;
   readonly payload: string;
   readonly since: number;
+  /** Resolves once both of the child's streams have brought their mark. */
+  readonly written: Promise<void>;
+  mark(): void;
   resolve(outcome: Outcome): void;
 }
 
@@ -79,7 +86,16 @@ export class Environment implements Guest {
   /** Runs one invocation; always resolves. Only for an {@link idle} environment. */
   invoke(payload: string): Promise<Outcome> {
     return new Promise((resolve) => {
-      this.queued = { requestId: randomUUID(), payload, since: performance.now(), resolve };
+      let marks = 0;
+      let mark = () => {};
+      const written = new Promise<void>((done) => {
+        mark = () => {
+          marks += 1;
+          if (marks === 2) done();
+        };
+      });
+      const requestId = randomUUID();
+      this.queued = { requestId, payload, since: performance.now(), written, mark, resolve };
       if (this.child === undefined) this.start().catch((error) => this.end('Runtime.Unknown', String(error)));
       this.pump();
     });
@@ -98,7 +114,7 @@ export class Environment implements Guest {
   }
 
   settle(requestId: string, body: string, failed: boolean): void {
-    if (this.current?.requestId !== requestId) return; // late: its time was over
+    if (this.dead || this.current?.requestId !== requestId) return; // late: its time was over
     if (Buffer.byteLength(body) > RESPONSE_LIMIT) {
       const message = `Response payload size exceeded maximum allowed payload size (${RESPONSE_LIMIT} bytes).`;
       this.finish(failure('Function.ResponseSizeTooLarge', message), true);
@@ -110,7 +126,7 @@ export class Environment implements Guest {
   }
 
   private async start(): Promise<void> {
-    const { function: made, api, bootstrap, credentials, modules, line } = this.options;
+    const { function: made, api, bootstrap, credentials, modules } = this.options;
     mkdirSync(this.scratch, { recursive: true });
     const address = await api.admit(this.id, this);
     if (this.dead) return;
@@ -143,7 +159,7 @@ export class Environment implements Guest {
     });
     this.child = child;
     for (const stream of [child.stdout, child.stderr]) {
-      createInterface({ input: stream }).on('line', (text) => line(text, this.current?.requestId));
+      createInterface({ input: stream }).on('line', (text) => this.line(text));
     }
     child.on('error', (error) => this.end('Runtime.ExitError', error.message));
     // 'close', not 'exit': by then the last lines have been read
@@ -158,7 +174,7 @@ export class Environment implements Guest {
   }
 
   private pump(): void {
-    if (this.waiting === undefined || this.queued === undefined || this.current !== undefined) return;
+    if (this.waiting === undefined || this.queued === undefined || this.current !== undefined || this.dead) return;
     const { function: made } = this.options;
     const response = this.waiting;
     const invocation = this.queued;
@@ -179,19 +195,43 @@ export class Environment implements Guest {
   private finish(payload: string, failed: boolean): void {
     const invocation = this.current ?? this.queued;
     clearTimeout(this.timer);
-    this.current = undefined;
-    this.queued = undefined;
     if (invocation === undefined) return;
+    this.current = invocation;
+    this.queued = undefined;
     this.maxMemoryMb = Math.max(this.maxMemoryMb, this.memoryMb());
     this.invocations += 1;
-    invocation.resolve({
+    const outcome: Outcome = {
       requestId: invocation.requestId,
       payload,
       ...(failed && { error: 'Unhandled' as const }),
       milliseconds: performance.now() - invocation.since,
       maxMemoryMb: this.maxMemoryMb,
       cold: this.invocations === 1,
+    };
+    void this.read(invocation).then(() => {
+      this.current = undefined;
+      invocation.resolve(outcome);
+      this.pump();
     });
+  }
+
+  /** Resolves once every line of an invocation has been read: its answer may overtake them. */
+  private async read(invocation: Invocation): Promise<void> {
+    if (this.child === undefined) return;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, READ_LIMIT_MS);
+    });
+    await Promise.race([invocation.written, this.exited, patience]);
+    clearTimeout(timer);
+  }
+
+  /** Takes a line; the bootstrap ends each stream's part of an invocation with a mark. */
+  private line(text: string): void {
+    const mark = text.indexOf(END_MARK);
+    const invocation = this.current;
+    if (mark !== 0) this.options.line(mark < 0 ? text : text.slice(0, mark), invocation?.requestId);
+    if (mark >= 0 && text.slice(mark + 1) === invocation?.requestId) invocation.mark();
   }
 
   /** Ends the environment; an invocation that it has fails. */
