@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Place, Resource, Shape } from './service';
 import { StackTemplate } from './template';
@@ -119,6 +119,13 @@ export class Assembly {
   asset(bucket: string, key: string): string | undefined {
     const asset = this.assets.get(key);
     return asset?.bucket === bucket ? asset.path : undefined;
+  }
+
+  /** The assets that are single files, which `cdk deploy` uploads as they are. */
+  files(): Array<{ readonly bucket: string; readonly key: string; readonly path: string }> {
+    return [...this.assets]
+      .map(([key, { bucket, path }]) => ({ bucket, key, path }))
+      .filter(({ path }) => statSync(path, { throwIfNoEntry: false })?.isFile());
   }
 }
 

@@ -227,8 +227,18 @@ export class Engine {
 
   private async load(): Promise<void> {
     for (const service of this.all()) await service.load?.(this.assembly.resources);
+    await this.publish();
     for (const [why, all] of Map.groupBy(this.inert, ({ type, why }) => `${type}: ${why}`)) {
       this.record('engine', why, { paths: all.map(({ path }) => path) });
+    }
+  }
+
+  /** Uploads assets as `cdk deploy` does, but for folders: functions read theirs where they lie. */
+  private async publish(): Promise<void> {
+    const { s3 } = this.services;
+    for (const { bucket, key, path } of this.assembly.files()) {
+      s3.ensureBucket(bucket);
+      await s3.put(bucket, key, { file: path }, { kind: 'root' });
     }
   }
 

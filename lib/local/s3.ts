@@ -99,6 +99,11 @@ export class S3 implements Service, Objects {
     }
   }
 
+  /** Makes a bucket unless it is there. */
+  ensureBucket(name: string): void {
+    if (!this.store.buckets.has(name)) this.store.createBucket(name);
+  }
+
   private configure(name: string, notification: Shape | undefined, versioning?: 'Enabled' | 'Suspended'): void {
     const bucket = this.store.buckets.get(name) ?? this.store.createBucket(name);
     if (versioning) this.store.configure(bucket, { versioning });
