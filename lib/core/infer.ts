@@ -114,7 +114,7 @@ function describeColumn(column: ColumnSummary, isTarget: boolean): Record<string
 
 /** A range that holds another one and half its width on either side, in round numbers; it changes sign only if the other does. */
 export function roomAround(minimum: number, maximum: number): [number, number] {
-  const room = (maximum - minimum || Math.abs(maximum) || 1) / 2;
+  const room = Math.max((maximum - minimum || Math.abs(maximum) || 1) / 2, 1e-300);
   const step = 10 ** Math.floor(Math.log10(room));
   const least = Math.min(minimum, tidy(Math.floor((minimum - room) / step) * step));
   const most = Math.max(maximum, tidy(Math.ceil((maximum + room) / step) * step));
