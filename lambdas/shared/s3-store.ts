@@ -82,6 +82,7 @@ export class S3Store {
       },
       partSize: PART_SIZE,
       queueSize: 2,
+      leavePartsOnError: true, // to abort needs a permission of its own; the bucket's lifecycle does it
     }).done();
   }
 
