@@ -126,6 +126,19 @@ describe('executions', () => {
     expect((await events(executionArn)).slice(-2)).toEqual(['WaitStateAborted', 'ExecutionAborted']);
   });
 
+  test('that are stopped between two attempts make no further one', async () => {
+    load(task('sqs:sendMessage', {}, { Retry: [{ ErrorEquals: ['States.ALL'] }] }));
+    context.clock.sleep = async (_, signal) => new Promise((done) => signal?.addEventListener('abort', () => done()));
+    context.answers['sqs:SendMessage'] = () => {
+      throw new ApiError('Busy', 'later');
+    };
+    const executionArn = await begin();
+    await new Promise((done) => setTimeout(done, 20));
+    await call('StopExecution', { executionArn });
+    expect(context.calls.filter(({ operation }) => operation === 'SendMessage')).toHaveLength(1);
+    expect((await events(executionArn)).slice(-3)).toEqual(['TaskFailed', 'TaskStateAborted', 'ExecutionAborted']);
+  });
+
   test('are listed newest first, by status and in pages', async () => {
     load(one({ Type: 'Pass' }));
     for (const name of ['a', 'b', 'c']) await begin({}, name);

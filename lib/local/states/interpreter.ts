@@ -140,7 +140,9 @@ export class Interpreter {
         if (seconds !== undefined) {
           for (const type of unfinished) trail.add(`${type}StateAborted`);
           await this.host.clock.sleep(seconds * 1000, signal);
-          continue;
+          if (!signal.aborted) continue;
+          trail.add(`${state.Type}StateAborted`);
+          throw new Aborted();
         }
         const catcher = (state.Catch ?? []).find((candidate) => matches(candidate, failure));
         if (state.Type === 'Map') trail.add('MapStateFailed');

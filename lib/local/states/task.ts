@@ -106,6 +106,7 @@ async function within<T>(
   outer: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  if (outer.aborted) throw new Aborted();
   const stop = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let beat: NodeJS.Timeout | undefined;
@@ -113,7 +114,6 @@ async function within<T>(
   const ends = new Promise<never>((_, reject) => {
     aborted = () => reject(new Aborted());
     outer.addEventListener('abort', aborted);
-    if (outer.aborted) aborted();
     if (timeout !== undefined) {
       timer = after(timeout, () => reject(new StatesError('States.Timeout', `Timed out after ${timeout} seconds`)));
     }
