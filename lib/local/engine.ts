@@ -16,7 +16,7 @@ import {
   type Service,
   type Shape,
 } from './service';
-import { findServices, HANDLED_TYPES, makeServices, type ServiceOptions, type Services } from './services';
+import { HANDLED_TYPES, makeServices, type ServiceOptions, type Services } from './services';
 
 /** How to start an {@link Engine}. */
 export interface EngineOptions extends ServiceOptions {
@@ -118,7 +118,6 @@ export class Engine {
       delegates: options.delegates ?? {},
       failed: (service, error) => running().record(service, `failed: ${(error as Error)?.stack ?? error}`),
     });
-    await findServices();
     await gateway.listen(options.port ?? 0);
     try {
       const place = { ...placeOf(options.assembly), ...options.place };
@@ -316,7 +315,7 @@ export class Engine {
         AWS_SESSION_TOKEN: sessionToken(session),
       }),
       emit: (event) => this.services.events.accept(event),
-      metric: (...value) => this.services.cloudwatch?.record(...value),
+      metric: (...value) => this.services.cloudwatch.record(...value),
       background: (label, work) => this.background(label, work),
       log: (service, message, detail) => this.record(service, message, detail),
       asset: (bucket, key) => this.assembly.asset(bucket, key),

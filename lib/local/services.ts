@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { CloudFormation } from './cloudformation';
+import { CloudWatch } from './cloudwatch';
 import { DynamoDb } from './dynamodb';
 import { EventBridge } from './events';
 import { Inspection } from './inspection';
@@ -9,7 +8,8 @@ import { S3 } from './s3';
 import { SageMaker } from './sagemaker';
 import type { SageMakerOptions } from './sagemaker/host';
 import { Scheduler } from './scheduler';
-import type { Context, MetricSink, Service, Shape } from './service';
+import type { Context } from './service';
+import { Sns } from './sns';
 import { Sqs } from './sqs';
 import { StepFunctions } from './states';
 import { Sts } from './sts';
@@ -20,26 +20,10 @@ export interface ServiceOptions extends SageMakerOptions {
   readonly nodeModules?: string;
 }
 
-const LATE: readonly (readonly [file: string, name: string])[] = [
-  ['sns', 'Sns'],
-  ['cloudwatch', 'CloudWatch'],
-];
-const classes = new Map<string, Shape>();
-
-export async function findServices(): Promise<void> {
-  for (const [file, name] of LATE) {
-    if (classes.has(file) || !existsSync(join(__dirname, `${file}.ts`))) continue;
-    const module = await import(/* @vite-ignore */ `./${file}.ts`);
-    if (module[name] !== undefined) classes.set(file, module[name]);
-  }
-}
-
 /** The engine's services, in the order in which they read the template. */
 export type Services = ReturnType<typeof makeServices>;
 
 export function makeServices(context: Context, options: ServiceOptions) {
-  const late: Record<string, Service> = {};
-  for (const [file, Class] of classes) late[file] = new Class(context, options);
   const s3 = new S3(context);
   const sqs = new Sqs(context);
   return {
@@ -48,8 +32,9 @@ export function makeServices(context: Context, options: ServiceOptions) {
     inspection: new Inspection(context),
     s3,
     dynamodb: new DynamoDb(context),
-    ...(late as { sns?: Service; cloudwatch?: Service & MetricSink }),
     sqs,
+    sns: new Sns(context),
+    cloudwatch: new CloudWatch(context),
     events: new EventBridge(context),
     scheduler: new Scheduler(context),
     lambda: new Lambda(context, options, sqs),
