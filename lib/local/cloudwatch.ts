@@ -1,0 +1,404 @@
+import { type Alarm, type AlarmState, judge } from './cloudwatch/alarm';
+import { evaluate, type Series } from './cloudwatch/metric-math';
+import { type Datum, idOf, Metrics } from './cloudwatch/metrics';
+import {
+  ApiError,
+  type Caller,
+  type Context,
+  type MetricSink,
+  type Need,
+  type Operation,
+  type Resource,
+  type Service,
+  type Shape,
+} from './service';
+
+/** CloudWatch: metrics in memory, and alarms that are judged when a metric of theirs arrives, or when asked for. */
+export class CloudWatch implements Service, MetricSink {
+  readonly name = 'monitoring';
+  readonly operations: Readonly<Record<string, Operation>>;
+  private readonly metrics = new Metrics();
+  private readonly alarms = new Map<string, Alarm>();
+  /** The alarms that look at a metric. */
+  private readonly watching = new Map<string, Set<Alarm>>();
+
+  constructor(private readonly context: Context) {
+    const onAll = (action: string, run: Operation['run']): Operation => ({
+      needs: () => [{ action: `cloudwatch:${action}`, resource: '*' }],
+      run,
+    });
+    const onAlarms = (action: string, run: Operation['run']): Operation => ({
+      needs: (input) => this.alarmNeeds(action, input),
+      run,
+    });
+    this.operations = {
+      PutMetricData: {
+        needs: ({ Namespace }) => [
+          {
+            action: 'cloudwatch:PutMetricData',
+            resource: '*',
+            conditions: { 'cloudwatch:namespace': Namespace ?? '' },
+          },
+        ],
+        run: (input) => this.putMetricData(input),
+      },
+      ListMetrics: onAll('ListMetrics', (input) => this.listMetrics(input)),
+      GetMetricData: onAll('GetMetricData', (input) => this.getMetricData(input)),
+      GetMetricStatistics: onAll('GetMetricStatistics', (input) => this.getMetricStatistics(input)),
+      PutMetricAlarm: onAlarms('PutMetricAlarm', (input) => {
+        this.addAlarm(input.AlarmName, this.alarmArn(input.AlarmName), input);
+        return {};
+      }),
+      DeleteAlarms: onAlarms('DeleteAlarms', ({ AlarmNames = [] }) => {
+        for (const name of AlarmNames) this.forget(name);
+        return {};
+      }),
+      DescribeAlarms: onAlarms('DescribeAlarms', (input) => this.describeAlarms(input)),
+      SetAlarmState: onAlarms('SetAlarmState', ({ AlarmName, StateValue, StateReason }) => {
+        this.change(this.alarm(AlarmName), StateValue, StateReason);
+        return {};
+      }),
+    };
+  }
+
+  load(resources: readonly Resource[]): void {
+    for (const { type, physicalId, arn, properties } of resources) {
+      if (type === 'AWS::CloudWatch::Alarm') this.addAlarm(physicalId, arn, properties);
+    }
+  }
+
+  record(
+    namespace: string,
+    name: string,
+    value: number,
+    dimensions: Readonly<Record<string, string>>,
+    _unit?: string,
+  ): void {
+    const at = this.context.clock.now();
+    this.add(namespace, name, dimensions, { at, sum: value, count: 1, min: value, max: value });
+  }
+
+  private add(namespace: string, name: string, dimensions: Readonly<Record<string, string>>, datum: Datum): void {
+    this.metrics.add(namespace, name, dimensions, datum);
+    for (const alarm of this.watching.get(idOf(namespace, name, dimensions)) ?? []) this.judge(alarm);
+  }
+
+  private alarmArn(name: string): string {
+    const { partition, region, account } = this.context.place;
+    return `arn:${partition}:cloudwatch:${region}:${account}:alarm:${name}`;
+  }
+
+  private alarmNeeds(action: string, { AlarmName, AlarmNames }: Shape): Need[] {
+    const names: string[] = AlarmNames ?? [AlarmName ?? '*'];
+    return names.map((name) => ({ action: `cloudwatch:${action}`, resource: this.alarmArn(name) }));
+  }
+
+  private alarm(name: string): Alarm {
+    const alarm = this.alarms.get(name);
+    if (alarm) return alarm;
+    const have = [...this.alarms.keys()].join(', ') || 'none';
+    throw new ApiError('ResourceNotFound', `there is no alarm '${name}' (there are: ${have})`, 404);
+  }
+
+  private addAlarm(name: string, arn: string, definition: Shape): void {
+    this.forget(name);
+    const updated = this.context.clock.now();
+    const alarm: Alarm = {
+      name,
+      arn,
+      definition,
+      state: 'INSUFFICIENT_DATA',
+      reason: 'Unchecked: Initial alarm creation',
+      updated,
+    };
+    this.alarms.set(name, alarm);
+    for (const { MetricStat } of queriesOf(definition)) {
+      if (!MetricStat) continue;
+      const id = idOf(MetricStat.Metric.Namespace, MetricStat.Metric.MetricName, dimensionsOf(MetricStat.Metric));
+      const watchers = this.watching.get(id) ?? new Set();
+      this.watching.set(id, watchers.add(alarm));
+    }
+  }
+
+  private forget(name: string): void {
+    const alarm = this.alarms.get(name);
+    this.alarms.delete(name);
+    if (alarm) for (const watchers of this.watching.values()) watchers.delete(alarm);
+  }
+
+  private judge(alarm: Alarm): void {
+    const queries = queriesOf(alarm.definition);
+    const period = Number(
+      alarm.definition.Period ?? queries.find(({ MetricStat }) => MetricStat)?.MetricStat.Period ?? 60,
+    );
+    const now = this.context.clock.now();
+    const periods = Number(alarm.definition.EvaluationPeriods ?? 1) + 1;
+    const from = (Math.floor(now / (period * 1000)) - periods) * period * 1000;
+    const result = queries.find(({ ReturnData }) => String(ReturnData ?? true) !== 'false') ?? queries[0];
+    try {
+      const series = this.series(result, queries, period, from, now + 1);
+      const { state, reason } = judge(alarm, series, now, period * 1000);
+      if (state !== alarm.state) this.change(alarm, state, reason);
+    } catch (error) {
+      this.context.log('cloudwatch', `the alarm ${alarm.name} cannot be judged: ${(error as Error).message}`);
+    }
+  }
+
+  /** The values of a query: a metric's statistic, or math over other queries. */
+  private series(query: Shape, queries: readonly Shape[], period: number, from: number, to: number): Series {
+    if (query.MetricStat) {
+      const { Metric, Stat, Period = period } = query.MetricStat;
+      const metric = { namespace: Metric.Namespace, name: Metric.MetricName, dimensions: dimensionsOf(Metric) };
+      return this.metrics.series(metric, Stat, Period * 1000, from, to);
+    }
+    const step = Number(query.Period ?? period) * 1000;
+    const periods: number[] = [];
+    for (let start = Math.floor(from / step) * step; start < to; start += step) periods.push(start);
+    const named = (id: string) => {
+      const found = queries.find((one) => one.Id === id && one !== query);
+      if (!found)
+        throw new ApiError('ValidationError', `Error in expression '${query.Expression}': unknown id '${id}'`);
+      return this.series(found, queries, period, from, to);
+    };
+    return evaluate(String(query.Expression), named, periods);
+  }
+
+  private change(alarm: Alarm, state: AlarmState, reason: string): void {
+    const previous = { value: alarm.state, reason: alarm.reason, timestamp: new Date(alarm.updated).toISOString() };
+    alarm.state = state;
+    alarm.reason = reason;
+    alarm.updated = this.context.clock.now();
+    const timestamp = new Date(alarm.updated).toISOString();
+    this.context.log('cloudwatch', `alarm ${alarm.name}: ${previous.value} -> ${state}: ${reason}`);
+    this.context.emit({
+      source: 'aws.cloudwatch',
+      'detail-type': 'CloudWatch Alarm State Change',
+      resources: [alarm.arn],
+      detail: {
+        alarmName: alarm.name,
+        state: { value: state, reason, timestamp },
+        previousState: previous,
+        configuration: { description: alarm.definition.AlarmDescription, metrics: eventMetrics(alarm.definition) },
+      },
+    });
+    const { AlarmActions, OKActions, InsufficientDataActions, ActionsEnabled = true } = alarm.definition;
+    if (String(ActionsEnabled) === 'false') return;
+    const actions: string[] =
+      { ALARM: AlarmActions, OK: OKActions, INSUFFICIENT_DATA: InsufficientDataActions }[state] ?? [];
+    for (const action of actions) {
+      this.context.background(`action of alarm ${alarm.name}`, () => this.act(alarm, action, previous.value));
+    }
+  }
+
+  private async act(alarm: Alarm, actionArn: string, previous: AlarmState): Promise<void> {
+    const { place } = this.context;
+    const service = actionArn.split(':')[2];
+    const at = new Date(alarm.updated).toISOString();
+    const message = {
+      AlarmName: alarm.name,
+      AlarmDescription: alarm.definition.AlarmDescription ?? null,
+      AWSAccountId: place.account,
+      Region: place.region,
+      AlarmArn: alarm.arn,
+      NewStateValue: alarm.state,
+      NewStateReason: alarm.reason,
+      StateChangeTime: at,
+      OldStateValue: previous,
+    };
+    const caller: Caller = {
+      kind: 'service',
+      principal: service === 'lambda' ? 'lambda.alarms.cloudwatch.amazonaws.com' : 'cloudwatch.amazonaws.com',
+      sourceArn: alarm.arn,
+    };
+    try {
+      if (service === 'sns') {
+        const Subject = `${alarm.state}: "${alarm.name}" in ${place.region}`.slice(0, 100);
+        await this.context.call(
+          'sns',
+          'Publish',
+          { TopicArn: actionArn, Subject, Message: JSON.stringify(message) },
+          caller,
+        );
+      } else if (service === 'lambda') {
+        const Payload = JSON.stringify({
+          source: 'aws.cloudwatch',
+          alarmArn: alarm.arn,
+          accountId: place.account,
+          time: at,
+          region: place.region,
+          alarmData: { alarmName: alarm.name, state: { value: alarm.state, reason: alarm.reason, timestamp: at } },
+        });
+        await this.context.call(
+          'lambda',
+          'Invoke',
+          { FunctionName: actionArn, InvocationType: 'Event', Payload },
+          caller,
+        );
+      } else {
+        this.context.log('cloudwatch', `the action ${actionArn} of alarm ${alarm.name} does nothing here`);
+      }
+    } catch (error) {
+      this.context.log(
+        'cloudwatch',
+        `the action ${actionArn} of alarm ${alarm.name} failed: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  private describeAlarms({ AlarmNames, AlarmNamePrefix = '', StateValue }: Shape): Shape {
+    for (const alarm of this.alarms.values()) this.refresh(alarm);
+    const found = [...this.alarms.values()].filter(
+      ({ name, state }) =>
+        (AlarmNames === undefined || AlarmNames.includes(name)) &&
+        name.startsWith(AlarmNamePrefix) &&
+        (StateValue === undefined || state === StateValue),
+    );
+    const MetricAlarms = found.map(({ name, arn, definition, state, reason, updated }) => ({
+      ...definition,
+      AlarmName: name,
+      AlarmArn: arn,
+      StateValue: state,
+      StateReason: reason,
+      StateUpdatedTimestamp: new Date(updated),
+    }));
+    return { MetricAlarms, CompositeAlarms: [] };
+  }
+
+  /** Judges anew what time alone may have changed; a state that was set by hand stays for its period. */
+  private refresh(alarm: Alarm): void {
+    const period = Number(alarm.definition.Period ?? 60) * 1000;
+    const setByHand =
+      this.context.clock.now() - alarm.updated < period && alarm.reason !== 'Unchecked: Initial alarm creation';
+    if (!setByHand) this.judge(alarm);
+  }
+
+  private putMetricData({ Namespace, MetricData = [] }: Shape): Shape {
+    if (!Namespace) throw new ApiError('MissingParameter', 'The parameter Namespace is required.');
+    for (const one of MetricData) {
+      const at = one.Timestamp === undefined ? this.context.clock.now() : timeOf(one.Timestamp);
+      for (const datum of dataOf(one, at)) this.add(Namespace, one.MetricName, dimensionsOf(one), datum);
+    }
+    return {};
+  }
+
+  private listMetrics({ Namespace, MetricName, Dimensions = [] }: Shape): Shape {
+    const found = [...this.metrics.all()].filter(
+      ({ namespace, name, dimensions }) =>
+        (Namespace === undefined || namespace === Namespace) &&
+        (MetricName === undefined || name === MetricName) &&
+        Dimensions.every(
+          ({ Name, Value }: Shape) =>
+            dimensions[Name] !== undefined && (Value === undefined || dimensions[Name] === Value),
+        ),
+    );
+    return {
+      Metrics: found.map(({ namespace, name, dimensions }) => ({
+        Namespace: namespace,
+        MetricName: name,
+        Dimensions: Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value })),
+      })),
+    };
+  }
+
+  private getMetricData({ MetricDataQueries = [], StartTime, EndTime, ScanBy }: Shape): Shape {
+    const queries = MetricDataQueries.map(numbered);
+    const period = Math.max(...queries.map(({ MetricStat }: Shape) => MetricStat?.Period ?? 0), 1);
+    const MetricDataResults = queries
+      .filter(({ ReturnData }: Shape) => String(ReturnData ?? true) !== 'false')
+      .map((query: Shape) => {
+        const points = [...this.series(query, queries, period, timeOf(StartTime), timeOf(EndTime))];
+        if (ScanBy !== 'TimestampAscending') points.reverse();
+        return {
+          Id: query.Id,
+          Label: query.Label ?? query.MetricStat?.Metric.MetricName ?? query.Id,
+          Timestamps: points.map(([start]) => new Date(start)),
+          Values: points.map(([, value]) => value),
+          StatusCode: 'Complete',
+        };
+      });
+    return { MetricDataResults, Messages: [] };
+  }
+
+  private getMetricStatistics(input: Shape): Shape {
+    const { Namespace, MetricName, Period, StartTime, EndTime, Statistics = [], ExtendedStatistics = [] } = input;
+    const metric = { namespace: Namespace, name: MetricName, dimensions: dimensionsOf(input) };
+    const points = new Map<number, Shape>();
+    for (const statistic of [...Statistics, ...ExtendedStatistics]) {
+      const series = this.metrics.series(metric, statistic, Number(Period) * 1000, timeOf(StartTime), timeOf(EndTime));
+      for (const [start, value] of series) {
+        const point = points.get(start) ?? { Timestamp: new Date(start), Unit: 'None' };
+        if (ExtendedStatistics.includes(statistic)) {
+          point.ExtendedStatistics = { ...point.ExtendedStatistics, [statistic]: value };
+        } else {
+          point[statistic] = value;
+        }
+        points.set(start, point);
+      }
+    }
+    return { Label: MetricName, Datapoints: [...points.values()] };
+  }
+}
+
+/** An alarm's queries: the one metric that it names itself, or those of its metric math. */
+function queriesOf(definition: Shape): Shape[] {
+  if (definition.Metrics) return definition.Metrics.map(numbered);
+  const { Namespace, MetricName, Dimensions, Period, Statistic, ExtendedStatistic } = definition;
+  const Metric = { Namespace, MetricName, Dimensions };
+  return [
+    {
+      Id: 'm1',
+      MetricStat: { Metric, Period: Number(Period ?? 60), Stat: Statistic ?? ExtendedStatistic ?? 'Average' },
+    },
+  ];
+}
+
+function numbered(query: Shape): Shape {
+  return query.MetricStat
+    ? { ...query, MetricStat: { ...query.MetricStat, Period: Number(query.MetricStat.Period) } }
+    : query;
+}
+
+function eventMetrics(definition: Shape): Shape[] {
+  return queriesOf(definition).map(({ Id, MetricStat, Expression, ReturnData }) => ({
+    id: Id,
+    returnData: String(ReturnData ?? true) !== 'false',
+    ...(Expression !== undefined && { expression: Expression }),
+    ...(MetricStat && {
+      metricStat: {
+        metric: {
+          namespace: MetricStat.Metric.Namespace,
+          name: MetricStat.Metric.MetricName,
+          dimensions: dimensionsOf(MetricStat.Metric),
+        },
+        period: MetricStat.Period,
+        stat: MetricStat.Stat,
+      },
+    }),
+  }));
+}
+
+function dimensionsOf({ Dimensions = [] }: Shape): Record<string, string> {
+  return Object.fromEntries((Dimensions ?? []).map(({ Name, Value }: Shape) => [Name, String(Value)]));
+}
+
+/** Times come as dates from inside, in seconds by JSON, as text by the query protocol. */
+function timeOf(time: Date | number | string): number {
+  const at = time instanceof Date ? time.getTime() : typeof time === 'number' ? time * 1000 : Date.parse(time);
+  if (Number.isNaN(at)) throw new ApiError('InvalidParameterValue', `not a time: ${time}`);
+  return at;
+}
+
+function dataOf({ Value, Values, Counts, StatisticValues }: Shape, at: number): Datum[] {
+  if (StatisticValues) {
+    const { Sum, SampleCount, Minimum, Maximum } = StatisticValues;
+    return [{ at, sum: Number(Sum), count: Number(SampleCount), min: Number(Minimum), max: Number(Maximum) }];
+  }
+  const values: number[] = (Values ?? [Value]).map(Number);
+  return values.map((value, i) => {
+    if (!Number.isFinite(value)) {
+      throw new ApiError('InvalidParameterValue', `a metric's value must be a finite number, got ${value}`);
+    }
+    const count = Number(Counts?.[i] ?? 1);
+    return { at, sum: value * count, count, min: value, max: value };
+  });
+}

@@ -1,0 +1,224 @@
+import { randomUUID } from 'node:crypto';
+import {
+  ApiError,
+  type Caller,
+  type Context,
+  type Operation,
+  type Resource,
+  type Service,
+  type Shape,
+} from './service';
+
+interface Subscription {
+  readonly arn: string;
+  readonly topicArn: string;
+  readonly protocol: string;
+  readonly endpoint: string;
+  /** Whether a queue gets the message alone, without SNS's envelope. */
+  readonly raw: boolean;
+}
+
+/** A message as it was published, whoever got it: for tests and the CLI. */
+export interface PublishedMessage {
+  readonly at: Date;
+  readonly topicArn: string;
+  readonly messageId: string;
+  readonly subject?: string;
+  readonly message: string;
+  readonly attributes: Readonly<Record<string, Shape>>;
+}
+
+const KEPT_MESSAGES = 10_000;
+
+/** SNS: topics that fan out to queues and functions. What would leave the machine, e.g. e-mail, stays in {@link Sns.published}. */
+export class Sns implements Service {
+  readonly name = 'sns';
+  readonly operations: Readonly<Record<string, Operation>>;
+  /** What was published, oldest first. */
+  readonly published: PublishedMessage[] = [];
+  private readonly topics = new Set<string>();
+  private readonly subscriptions = new Map<string, Subscription>();
+
+  constructor(private readonly context: Context) {
+    const onTopic = (action: string, run: Operation['run']): Operation => ({
+      needs: (input) => [{ action: `sns:${action}`, resource: topicOf(input) }],
+      run,
+    });
+    const onAll = (action: string, run: Operation['run']): Operation => ({
+      needs: () => [{ action: `sns:${action}`, resource: '*' }],
+      run,
+    });
+    this.operations = {
+      CreateTopic: {
+        needs: ({ Name }) => [{ action: 'sns:CreateTopic', resource: this.topicArn(Name) }],
+        run: ({ Name }) => {
+          this.topics.add(this.topicArn(Name));
+          return { TopicArn: this.topicArn(Name) };
+        },
+      },
+      DeleteTopic: onTopic('DeleteTopic', (input) => this.deleteTopic(input.TopicArn)),
+      ListTopics: onAll('ListTopics', () => ({ Topics: [...this.topics].map((TopicArn) => ({ TopicArn })) })),
+      GetTopicAttributes: onTopic('GetTopicAttributes', (input) => ({
+        Attributes: { TopicArn: this.known(input.TopicArn), Owner: context.place.account },
+      })),
+      Subscribe: onTopic('Subscribe', (input) => this.subscribe(input)),
+      Unsubscribe: onAll('Unsubscribe', ({ SubscriptionArn }) => {
+        this.subscriptions.delete(SubscriptionArn);
+        return {};
+      }),
+      ListSubscriptions: onAll('ListSubscriptions', () => this.listed(() => true)),
+      ListSubscriptionsByTopic: onTopic('ListSubscriptionsByTopic', ({ TopicArn }) => {
+        this.known(TopicArn);
+        return this.listed((one) => one.topicArn === TopicArn);
+      }),
+      Publish: onTopic('Publish', (input) => this.publish(input)),
+    };
+  }
+
+  load(resources: readonly Resource[]): void {
+    for (const { type, arn, physicalId, properties } of resources) {
+      if (type === 'AWS::SNS::Topic') {
+        this.topics.add(arn);
+        for (const { Protocol, Endpoint } of properties.Subscription ?? []) {
+          this.add(`${arn}:${randomUUID()}`, { ...properties, TopicArn: arn, Protocol, Endpoint });
+        }
+      }
+      if (type === 'AWS::SNS::Subscription') this.add(physicalId, properties);
+    }
+  }
+
+  private add(arn: string, { TopicArn, Protocol, Endpoint, RawMessageDelivery, FilterPolicy }: Shape): void {
+    if (FilterPolicy !== undefined) {
+      throw new Error(
+        `the subscription of ${Endpoint} to ${TopicArn} has a FilterPolicy, which the local engine does not apply`,
+      );
+    }
+    const raw = String(RawMessageDelivery) === 'true';
+    this.subscriptions.set(arn, { arn, topicArn: TopicArn, protocol: Protocol, endpoint: Endpoint, raw });
+  }
+
+  private topicArn(name: string): string {
+    const { partition, region, account } = this.context.place;
+    return `arn:${partition}:sns:${region}:${account}:${name}`;
+  }
+
+  private known(topicArn: string): string {
+    if (this.topics.has(topicArn)) return topicArn;
+    const have = [...this.topics].join(', ') || 'none';
+    throw new ApiError('NotFoundException', `Topic does not exist: ${topicArn} (there are: ${have})`, 404);
+  }
+
+  private deleteTopic(topicArn: string): Shape {
+    this.topics.delete(topicArn);
+    for (const one of this.subscriptions.values()) {
+      if (one.topicArn === topicArn) this.subscriptions.delete(one.arn);
+    }
+    return {};
+  }
+
+  private subscribe({ TopicArn, Protocol, Endpoint, Attributes = {} }: Shape): Shape {
+    this.known(TopicArn);
+    if (Attributes.FilterPolicy !== undefined) {
+      throw new ApiError('NotImplemented', 'filter policies are not implemented', 501);
+    }
+    const arn = `${TopicArn}:${randomUUID()}`;
+    this.add(arn, { TopicArn, Protocol, Endpoint, RawMessageDelivery: Attributes.RawMessageDelivery });
+    return { SubscriptionArn: arn };
+  }
+
+  private listed(wanted: (one: Subscription) => boolean): Shape {
+    const Owner = this.context.place.account;
+    const Subscriptions = [...this.subscriptions.values()]
+      .filter(wanted)
+      .map(({ arn, topicArn, protocol, endpoint }) => ({
+        SubscriptionArn: arn,
+        TopicArn: topicArn,
+        Protocol: protocol,
+        Endpoint: endpoint,
+        Owner,
+      }));
+    return { Subscriptions };
+  }
+
+  private publish(input: Shape): Shape {
+    const { Message, Subject, MessageAttributes = {} } = input;
+    const topicArn = this.known(topicOf(input));
+    if (typeof Message !== 'string' || Message === '') {
+      throw new ApiError('InvalidParameter', 'Invalid parameter: Empty message');
+    }
+    const published: PublishedMessage = {
+      at: new Date(this.context.clock.now()),
+      topicArn,
+      messageId: randomUUID(),
+      ...(Subject !== undefined && { subject: Subject }),
+      message: Message,
+      attributes: MessageAttributes,
+    };
+    this.published.push(published);
+    if (this.published.length > KEPT_MESSAGES) this.published.shift();
+    this.context.log('sns', `published to ${topicArn}: ${Subject ?? Message.slice(0, 200)}`);
+    for (const one of this.subscriptions.values()) {
+      if (one.topicArn !== topicArn) continue;
+      this.context.background(`delivery of ${topicArn} to ${one.endpoint}`, () => this.deliver(one, published));
+    }
+    return { MessageId: published.messageId };
+  }
+
+  private async deliver(to: Subscription, published: PublishedMessage): Promise<void> {
+    const caller: Caller = { kind: 'service', principal: 'sns.amazonaws.com', sourceArn: to.topicArn };
+    const body = envelope(published);
+    try {
+      if (to.protocol === 'sqs') {
+        const [, , , , account, queue] = to.endpoint.split(':');
+        await this.context.call(
+          'sqs',
+          'SendMessage',
+          {
+            QueueUrl: `${this.context.url()}/${account}/${queue}`,
+            MessageBody: to.raw ? published.message : JSON.stringify(body),
+            ...(to.raw && { MessageAttributes: published.attributes }),
+          },
+          caller,
+        );
+      } else if (to.protocol === 'lambda') {
+        const record = { EventSource: 'aws:sns', EventVersion: '1.0', EventSubscriptionArn: to.arn, Sns: body };
+        const Payload = JSON.stringify({ Records: [record] });
+        await this.context.call(
+          'lambda',
+          'Invoke',
+          { FunctionName: to.endpoint, InvocationType: 'Event', Payload },
+          caller,
+        );
+      } else {
+        this.context.log('sns', `not sent from this machine: ${to.protocol} to ${to.endpoint}`);
+      }
+    } catch (error) {
+      this.context.log(
+        'sns',
+        `could not deliver ${published.messageId} to ${to.endpoint}: ${(error as Error).message}`,
+      );
+    }
+  }
+}
+
+function topicOf({ TopicArn, TargetArn }: Shape): string {
+  const arn = TopicArn ?? TargetArn;
+  if (typeof arn === 'string' && arn !== '') return arn;
+  throw new ApiError('InvalidParameter', 'Invalid parameter: TopicArn is required');
+}
+
+function envelope({ messageId, topicArn, subject, message, at, attributes }: PublishedMessage): Shape {
+  const shown = Object.entries(attributes).map(([name, { DataType, StringValue }]) => [
+    name,
+    { Type: DataType, Value: StringValue },
+  ]);
+  return {
+    Type: 'Notification',
+    MessageId: messageId,
+    TopicArn: topicArn,
+    ...(subject !== undefined && { Subject: subject }),
+    Message: message,
+    Timestamp: at.toISOString(),
+    ...(shown.length > 0 && { MessageAttributes: Object.fromEntries(shown) }),
+  };
+}
