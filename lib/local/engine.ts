@@ -221,7 +221,7 @@ export class Engine {
   }
 
   private all(): Service[] {
-    return Object.values(this.services).filter((service) => service !== undefined);
+    return Object.values(this.services);
   }
 
   private async load(): Promise<void> {
