@@ -142,12 +142,12 @@ describe('against a champion', () => {
 
   it('takes 300,000 rows by two metrics in four seconds', () => {
     const input = binary({ candidate: 0.6, champion: 0.4 }, 300_000);
-    const start = performance.now();
+    const start = process.cpuUsage(); // not the clock: other work on the machine does not count
 
     judge(input);
     judge({ ...input, rules: { ...RULES, metric: 'logLoss' } });
 
-    expect(performance.now() - start).toBeLessThan(4000);
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(4000);
   });
 });
 
