@@ -48,6 +48,7 @@ export const HANDLED_TYPES: ReadonlySet<string> = new Set([
   'AWS::S3::Bucket',
   'AWS::S3::BucketPolicy',
   'AWS::DynamoDB::Table',
+  'AWS::DynamoDB::GlobalTable',
   'AWS::SQS::Queue',
   'AWS::SQS::QueuePolicy',
   'AWS::SNS::Topic',
