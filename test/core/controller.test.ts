@@ -18,7 +18,7 @@ const DATA: Frozen = { dataVersion: 'a'.repeat(64), snapshotKey: 'snapshots/a.js
 const RULES = CONTROLLER_DEFAULTS;
 
 function trigger(reason: Reason, eventId: string = reason, detail: Evidence['detail'] = {}): Evidence {
-  const key = reason === 'data' ? { key: 'incoming/a.csv', versionId: 'v1' } : {};
+  const key: Evidence['detail'] = reason === 'data' ? { key: 'incoming/a.csv', versionId: 'v1' } : {};
   return { reason, eventId, at: '2026-03-01T11:59:00.000Z', detail: { ...key, ...detail } };
 }
 

@@ -110,3 +110,36 @@ export function crashing<T extends object>(ports: T, at: number, when: 'before' 
     });
   return watch(ports);
 }
+
+/** The documents and texts of a bucket, in memory. */
+export class MemoryStore {
+  readonly objects = new Map<string, string>();
+
+  json(key: string, value: unknown): void {
+    this.objects.set(key, JSON.stringify(value));
+  }
+
+  parsed<T>(key: string): T {
+    return JSON.parse(this.objects.get(key) ?? 'null');
+  }
+
+  async getText(key: string): Promise<string> {
+    const text = this.objects.get(key);
+    if (text === undefined) throw new Error(`no object ${key}`);
+    return text;
+  }
+
+  async getJson<T>(key: string): Promise<T> {
+    return JSON.parse(await this.getText(key));
+  }
+
+  async putJson(key: string, value: unknown): Promise<void> {
+    this.json(key, value);
+  }
+
+  async list(prefix: string) {
+    return [...this.objects]
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, text]) => ({ key, size: text.length, etag: '', lastModified: new Date(0) }));
+  }
+}

@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest';
+import { findChampion } from '../../lambdas/champion';
+import type { DeploymentOutcome } from '../../lib/core/documents';
+import { MemoryLedger } from '../support/memory';
+
+/** A ledger with deployments in this order, and a registry that has lost some things. */
+function world(
+  deployments: ReadonlyArray<[version: number, outcome: DeploymentOutcome]>,
+  lost: readonly string[] = [],
+) {
+  const ledger = new MemoryLedger();
+  for (const [i, [version, outcome]] of deployments.entries()) {
+    const facts = {
+      version,
+      outcome,
+      modelPackageArn: `arn/${version}`,
+      runId: `run-${version}`,
+      modelName: `m-v${version}`,
+    };
+    ledger.put(`DEPLOYMENT#2026-03-0${i + 1}#d${version}`, facts);
+  }
+  const created: string[] = [];
+  return {
+    ledger,
+    created,
+    packageExists: async (arn: string) => !lost.includes(arn),
+    modelExists: async (name: string) => !lost.includes(name),
+    createModel: async (name: string, arn: string) => void created.push(`${name} of ${arn}`),
+  };
+}
+
+describe('the champion', () => {
+  test('is the version that was deployed last, not one that failed afterwards', async () => {
+    const ports = world([
+      [1, 'DEPLOYED'],
+      [2, 'DEPLOYED'],
+      [3, 'ROLLED_BACK'],
+      [4, 'FAILED'],
+      [2, 'SKIPPED'],
+    ]);
+
+    expect(await findChampion(ports)).toEqual({
+      champion: { version: 2, modelPackageArn: 'arn/2', runId: 'run-2', modelName: 'm-v2' },
+    });
+    expect(ports.created).toEqual([]);
+  });
+
+  test('is nobody before the first deployment', async () => {
+    expect(await findChampion(world([[1, 'ROLLED_BACK']]))).toEqual({ note: 'no model has been deployed yet' });
+  });
+
+  test('is made again from its package if somebody has deleted its model', async () => {
+    const ports = world([[1, 'DEPLOYED']], ['m-v1']);
+
+    expect((await findChampion(ports)).champion?.version).toBe(1);
+    expect(ports.created).toEqual(['m-v1 of arn/1']);
+  });
+
+  test('is nobody if its package is gone, and the note says so', async () => {
+    const { champion, note } = await findChampion(world([[1, 'DEPLOYED']], ['arn/1']));
+
+    expect(champion).toBeUndefined();
+    expect(note).toContain('its model package is gone');
+  });
+});

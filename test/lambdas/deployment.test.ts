@@ -1,0 +1,297 @@
+import { describe, expect, test } from 'vitest';
+import { type FinishDeploymentPorts, finishDeployment } from '../../lambdas/finish-deployment';
+import { smokeTest } from '../../lambdas/smoke-test';
+import { type StartDeploymentPorts, startDeployments } from '../../lambdas/start-deployment';
+import type { DeploymentInput, FinishDeploymentRequest, RunDocument } from '../../lib/core/documents';
+import { ErrorName } from '../../lib/core/errors';
+import { LedgerKey } from '../../lib/core/ledger';
+import { Events, runKeys } from '../../lib/core/names';
+import { Crash, crashing, MemoryLedger } from '../support/memory';
+
+const arn = (version: number) => `arn:aws:sagemaker:eu-west-1:1:model-package/flights/${version}`;
+
+/** A registry, an endpoint and a deployment machine, in memory. */
+class World {
+  readonly ledger = new MemoryLedger();
+  readonly executions = new Map<string, { input: string; running: boolean }>();
+  readonly approved = new Set<string>();
+  readonly rejected: string[] = [];
+  readonly sent: string[] = [];
+  readonly deleted: string[] = [];
+  models: string[] = [];
+  configs: string[] = [];
+  live?: string;
+  mostAtOnce = 0;
+
+  get ports(): StartDeploymentPorts & FinishDeploymentPorts {
+    return {
+      pipeline: 'flights',
+      endpointName: 'flights',
+      modelPackageGroup: 'g',
+      ledger: this.ledger,
+      now: () => new Date('2026-03-01T13:00:00Z'),
+      start: async (name, input) => {
+        const known = this.executions.get(name);
+        if (known === undefined) this.executions.set(name, { input, running: true });
+        this.mostAtOnce = Math.max(this.mostAtOnce, this.running().length);
+        return known === undefined || known.running;
+      },
+      isApproved: async (modelPackageArn) => this.approved.has(modelPackageArn),
+      newestApproved: async () => {
+        const newest = [...this.approved].sort().at(-1);
+        return newest === undefined ? undefined : { modelPackageArn: newest, approvedAt: '2026-03-01T12:30:00.000Z' };
+      },
+      send: async (type) => void this.sent.push(type),
+      reject: async (modelPackageArn, because) => {
+        this.approved.delete(modelPackageArn);
+        this.rejected.push(`${modelPackageArn}: ${because}`);
+      },
+      liveConfig: async () => this.live,
+      models: async () => this.models,
+      configs: async () => this.configs,
+      deleteModel: async (name) => void this.deleted.push(name),
+      deleteConfig: async (name) => void this.deleted.push(name),
+    };
+  }
+
+  running(): string[] {
+    return [...this.executions].filter(([, { running }]) => running).map(([name]) => name);
+  }
+
+  /** An approval event at some minute past twelve. */
+  approve(version: number, minute: number, more: object = {}): object {
+    this.approved.add(arn(version));
+    return {
+      source: 'aws.sagemaker',
+      'detail-type': 'SageMaker Model Package State Change',
+      time: `2026-03-01T12:${String(minute).padStart(2, '0')}:00Z`,
+      detail: { ModelPackageGroupName: 'g', ModelPackageArn: arn(version), ModelApprovalStatus: 'Approved', ...more },
+    };
+  }
+
+  deliver(messages: readonly object[], ports: StartDeploymentPorts = this.ports) {
+    const Records = messages.map((message, i) => ({ messageId: String(i), body: JSON.stringify(message) }));
+    return startDeployments(ports, { Records });
+  }
+
+  request(deploymentId: string, more: Partial<FinishDeploymentRequest> = {}): FinishDeploymentRequest {
+    const { modelPackageArn } = JSON.parse(this.executions.get(deploymentId)?.input ?? '{}') as DeploymentInput;
+    return { deploymentId, startedAt: '2026-03-01T12:59:00.000Z', modelPackageArn, outcome: 'DEPLOYED', ...more };
+  }
+
+  async end(deploymentId: string, more: Partial<FinishDeploymentRequest> = {}): Promise<object> {
+    await finishDeployment(this.ports, this.request(deploymentId, more));
+    return this.stop(deploymentId, 'SUCCEEDED');
+  }
+
+  stop(name: string, status: string): object {
+    const execution = this.executions.get(name);
+    if (execution) execution.running = false;
+    const detail = { name, status, startDate: 0, stopDate: 1000, input: execution?.input };
+    return {
+      source: 'aws.states',
+      'detail-type': 'Step Functions Execution Status Change',
+      time: '1970-01-01T00:00:01Z',
+      detail,
+    };
+  }
+}
+
+describe('starting deployments', () => {
+  test('starts one deployment an approval, however often its event comes', async () => {
+    const world = new World();
+    const event = world.approve(1, 0);
+    await world.deliver([event, event]);
+    await world.deliver([event]);
+    const [name] = world.running();
+    const ended = await world.end(name);
+    await world.deliver([event, ended, ended]);
+
+    expect([...world.executions.keys()]).toEqual([name]);
+    expect(name).toMatch(/^deploy-v1-[0-9a-f]{8}$/);
+    expect(JSON.parse(world.executions.get(name)?.input ?? '')).toEqual({
+      modelPackageArn: arn(1),
+      approvedAt: '2026-03-01T12:00:00.000Z',
+    });
+    expect(world.ledger.all('DEPLOYMENT#')).toHaveLength(1);
+  });
+
+  test('deploys the newest of the approvals that came during a deployment, when it has ended', async () => {
+    const world = new World();
+    await world.deliver([world.approve(1, 0)]);
+    await world.deliver([world.approve(2, 1), world.approve(3, 2)]);
+    expect(world.running()).toHaveLength(1);
+
+    await world.deliver([await world.end(world.running()[0])]);
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v3-/)]);
+    expect(world.mostAtOnce).toBe(1);
+  });
+
+  test('does not deploy what is not approved any more', async () => {
+    const world = new World();
+    const event = world.approve(1, 0);
+    world.approved.clear();
+    await world.deliver([event]);
+
+    expect(world.executions.size).toBe(0);
+  });
+
+  test('does not deploy again because somebody changed the metadata', async () => {
+    const world = new World();
+    await world.deliver([world.approve(1, 0)]);
+    await world.deliver([await world.end(world.running()[0])]);
+    await world.deliver([world.approve(1, 5, { UpdatedModelPackageFields: ['CustomerMetadataProperties'] })]);
+
+    expect(world.executions.size).toBe(1);
+  });
+
+  test('finds an approval whose event was lost, and does not deploy twice when the event comes after all', async () => {
+    const world = new World();
+    const late = world.approve(2, 30);
+    const schedule = { source: 'perennial', 'detail-type': Events.SCHEDULE, time: '2026-03-01T12:45:00Z' };
+    await world.deliver([schedule]);
+    await world.deliver([await world.end(world.running()[0])]);
+    await world.deliver([schedule, late]);
+
+    expect([...world.executions.keys()]).toEqual([expect.stringMatching(/^deploy-v2-/)]);
+  });
+
+  test('records a deployment that was aborted, and lets the next begin', async () => {
+    const world = new World();
+    await world.deliver([world.approve(1, 0)]);
+    await world.deliver([world.stop(world.running()[0], 'ABORTED'), world.approve(2, 1)]);
+
+    expect(world.ledger.all('DEPLOYMENT#')).toEqual([
+      expect.objectContaining({
+        version: 1,
+        outcome: 'FAILED',
+        error: expect.objectContaining({ name: 'Execution.ABORTED' }),
+      }),
+    ]);
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v2-/)]);
+  });
+
+  test.each(['before', 'after'] as const)('comes to the same end if it crashes %s any of its calls', async (when) => {
+    for (let at = 0; ; at++) {
+      const world = new World();
+      const event = world.approve(1, 0);
+      let crashed = false;
+      await world.deliver([event], crashing(world.ports, at, when)).catch((error) => {
+        if (!(error instanceof Crash)) throw error;
+        crashed = true;
+      });
+      await world.deliver([event]);
+
+      expect(world.executions.size).toBe(1);
+      const [lease] = world.ledger.all('LEASE#deployment');
+      expect(lease.holder).toBe(world.running()[0]);
+      expect(lease.unstarted).toBeUndefined();
+      if (!crashed) {
+        expect(at).toBeGreaterThan(4);
+        return;
+      }
+    }
+  });
+});
+
+describe('finishing a deployment', () => {
+  const plan = {
+    version: 4,
+    runId: 'r',
+    modelName: 'flights-v4',
+    endpointConfigName: 'flights-v4-00000004',
+    action: 'update',
+  } as const;
+
+  test('records it, frees the lease, says so, and deletes what is out of use', async () => {
+    const world = new World();
+    await world.deliver([world.approve(4, 0)]);
+    world.models = ['flights-v1', 'flights-v2', 'flights-v3', 'flights-v4'];
+    world.configs = world.models.map((name, i) => `${name}-0000000${i + 1}`);
+    world.live = 'flights-v4-00000004';
+    await world.end(world.running()[0], { plan: { ...plan, previousConfigName: 'flights-v2-00000002' } });
+
+    expect(world.ledger.all('DEPLOYMENT#')).toEqual([
+      expect.objectContaining({ version: 4, runId: 'r', modelName: 'flights-v4', outcome: 'DEPLOYED' }),
+    ]);
+    expect(world.ledger.all('LEASE#deployment')[0].holder).toBeUndefined();
+    expect(world.sent).toEqual([Events.DEPLOYMENT_ENDED]);
+    expect(world.deleted).toEqual(['flights-v1-00000001', 'flights-v1']);
+    expect(world.rejected).toEqual([]);
+  });
+
+  test.each(['FAILED', 'ROLLED_BACK'] as const)('rejects a version that ended as %s, and says why', async (outcome) => {
+    const world = new World();
+    await world.deliver([world.approve(4, 0)]);
+    world.models = ['flights-v1', 'flights-v2', 'flights-v3'];
+    const error = { name: ErrorName.SMOKE_TEST_FAILED, cause: 'it answered nonsense' };
+    await world.end(world.running()[0], { outcome, plan, error });
+
+    expect(world.rejected).toEqual([
+      expect.stringMatching(new RegExp(`${outcome}: it answered nonsense - approve again`)),
+    ]);
+    expect(world.deleted).toEqual([]);
+    expect(LedgerKey.deployment('2026-03-01T12:59:00.000Z', [...world.executions.keys()][0])).toBe(
+      world.ledger.all('DEPLOYMENT#')[0].sk,
+    );
+  });
+
+  test('does not reject a version that was not deployable in the first place', async () => {
+    const world = new World();
+    await world.deliver([world.approve(4, 0)]);
+    const error = { name: ErrorName.NOT_DEPLOYABLE, cause: 'it is gone' };
+    await world.end(world.running()[0], { outcome: 'FAILED', error });
+
+    expect(world.rejected).toEqual([]);
+  });
+});
+
+describe('the smoke test', () => {
+  const keys = runKeys('r');
+  const rows = ['1,10,OAK', '2,20,SFO'];
+
+  function ask(answer: string | Error, scored = ['0.25', '0.5'], problem = 'binary', holdout = rows) {
+    return smokeTest(
+      {
+        readRun: async () => ({ contract: { target: { problem } } }) as unknown as RunDocument,
+        lines: async (key) => (key === keys.holdoutRows ? holdout : scored),
+        async ask() {
+          if (answer instanceof Error) throw answer;
+          return answer;
+        },
+        now: () => 0,
+      },
+      { endpointName: 'flights', runId: 'r' },
+    );
+  }
+
+  test('is passed by the answers of the batch transform', async () => {
+    expect(await ask('0.25\n0.5000004\n')).toEqual({ rows: 2, latencyMs: 0 });
+    expect(await ask('0.3\n0.6\n', [])).toMatchObject({ rows: 2 }); // there is nothing to compare with
+    expect(await ask('-3\n1e9\n', ['-3', '1000000000.4'], 'regression')).toMatchObject({ rows: 2 });
+  });
+
+  test.each([
+    ['an answer too few', '0.25\n', 'must answer one score a row, 2, got 1'],
+    ['no number', '0.25\nnan\n', 'must be finite numbers, got NaN for row 2'],
+    ['a margin instead of a probability', '0.25\n1.5\n', 'must be probabilities from 0 to 1, got 1.5 for row 2'],
+    ['another answer than in the batch', '0.25\n0.51\n', '0.5 ± 0.000001 for row 2'],
+  ])('is not passed by %s', async (_, answer, message) => {
+    await expect(ask(answer)).rejects.toMatchObject({
+      name: ErrorName.SMOKE_TEST_FAILED,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test('is not passed by a model that fails, but an error of the service is let through to be tried again', async () => {
+    const modelError = Object.assign(new Error('500 from the container'), { name: 'ModelError' });
+    const throttled = Object.assign(new Error('slow down'), { name: 'ThrottlingException' });
+
+    await expect(ask(modelError)).rejects.toMatchObject({ name: ErrorName.SMOKE_TEST_FAILED });
+    await expect(ask(throttled)).rejects.toBe(throttled);
+  });
+
+  test('needs rows of the holdout', async () => {
+    await expect(ask('', [], 'binary', [])).rejects.toMatchObject({ name: ErrorName.SMOKE_TEST_FAILED });
+  });
+});
