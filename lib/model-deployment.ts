@@ -354,18 +354,18 @@ export class ModelDeployment extends Construct {
         id,
         this.finish,
         jsonata(
-          `{'deploymentId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': '${outcome}', ` +
-            "'modelPackageArn': $modelPackageArn, 'plan': $plan, 'error': $error}",
+          `$merge([{'deploymentId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': '${outcome}', ` +
+            "'modelPackageArn': $modelPackageArn}, $plan ? {'plan': $plan} : {}, $failure ? {'error': $failure} : {}])",
         ),
       );
     const fail = sfn.Fail.jsonata(this.states, 'Deployment failed', {
-      error: jsonata('$error.name'),
-      cause: jsonata('$error.cause'),
+      error: jsonata('$failure.name'),
+      cause: jsonata('$failure.cause'),
     });
     const failed = finishAs('Record failure', 'FAILED');
     failed.next(fail);
     const orFail = <T extends sfn.TaskStateBase>(state: T): T => {
-      state.addCatch(failed, { errors: ['States.ALL'], assign: { error: CAUGHT } });
+      state.addCatch(failed, { errors: ['States.ALL'], assign: { failure: CAUGHT } });
       return state;
     };
 
@@ -466,7 +466,7 @@ export class ModelDeployment extends Construct {
     rolledBack.next(fail);
     const silentRollback = sfn.Pass.jsonata(this.states, 'SageMaker rolled back', {
       assign: {
-        error: {
+        failure: {
           name: ErrorName.DEPLOYMENT_FAILED,
           cause: jsonata(
             "'the endpoint serves ' & $states.input.EndpointConfigName & ' and not ' & $plan.endpointConfigName & " +
@@ -479,7 +479,7 @@ export class ModelDeployment extends Construct {
     silentRollback.next(rolledBack);
     const broken = sfn.Pass.jsonata(this.states, 'Endpoint failed', {
       assign: {
-        error: {
+        failure: {
           name: ErrorName.DEPLOYMENT_FAILED,
           cause: jsonata(
             "'the endpoint is ' & $states.input.EndpointStatus & ': ' & " +
@@ -540,7 +540,7 @@ export class ModelDeployment extends Construct {
       sfn.Choice.jsonata(this.states, 'Was there a model before?')
         .when(sfn.Condition.jsonata(jsonata('$exists($plan.previousConfigName)')), undo)
         .otherwise(withdraw),
-      { errors: ['States.ALL'], assign: { error: CAUGHT } },
+      { errors: ['States.ALL'], assign: { failure: CAUGHT } },
     );
 
     this.makeOnce(create, wait, failed);
@@ -565,7 +565,7 @@ export class ModelDeployment extends Construct {
       .when(sfn.Condition.jsonata(jsonata("$plan.action = 'recreate'")), remove)
       .otherwise(model);
     return sfn.Pass.jsonata(this.states, 'Approved', {
-      assign: { modelPackageArn: jsonata('$states.input.modelPackageArn') },
+      assign: { modelPackageArn: jsonata('$states.input.modelPackageArn'), plan: null, failure: null, polls: 0 },
     })
       .next(plan)
       .next(action);
@@ -576,9 +576,9 @@ export class ModelDeployment extends Construct {
     task.next(next);
     task.addCatch(
       sfn.Choice.jsonata(this.states, `${task.id}: there already?`)
-        .when(sfn.Condition.jsonata(jsonata("$contains($error.cause, 'already existing')")), next)
+        .when(sfn.Condition.jsonata(jsonata("$contains($failure.cause, 'already existing')")), next)
         .otherwise(failed),
-      { errors: ['States.ALL'], assign: { error: CAUGHT } },
+      { errors: ['States.ALL'], assign: { failure: CAUGHT } },
     );
   }
 
@@ -589,14 +589,14 @@ export class ModelDeployment extends Construct {
   private waitFor(what: string, failed: sfn.IChainable, settle: (settled: sfn.Choice) => sfn.Choice): sfn.IChainable {
     const wait = sfn.Wait.jsonata(this.states, `Wait for ${what}`, {
       time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
-      assign: { polls: jsonata('($exists($polls) ? $polls : 0) + 1') },
+      assign: { polls: jsonata('$polls + 1') },
     });
     const look = callSageMaker(this.states, `Look at ${what}`, {
       action: 'describeEndpoint',
       resources: [sageMakerArn(Stack.of(this), `endpoint/${this.endpointName}`)],
       parameters: { EndpointName: this.endpointName },
     });
-    look.addCatch(failed, { errors: ['States.ALL'], assign: { error: CAUGHT } });
+    look.addCatch(failed, { errors: ['States.ALL'], assign: { failure: CAUGHT } });
     const settled = sfn.Choice.jsonata(this.states, `Is ${what} settled?`).when(
       sfn.Condition.jsonata(
         jsonata(

@@ -343,13 +343,16 @@ export class TrainingPipeline extends Construct {
       runId: jsonata(RUN_ID),
       startedAt: jsonata(STARTED_AT),
       outcome: 'FAILED' satisfies Outcome,
-      error: jsonata('$error'),
+      error: jsonata('$failure'),
     });
     failed.next(
-      sfn.Fail.jsonata(this.states, 'Run failed', { error: jsonata('$error.name'), cause: jsonata('$error.cause') }),
+      sfn.Fail.jsonata(this.states, 'Run failed', {
+        error: jsonata('$failure.name'),
+        cause: jsonata('$failure.cause'),
+      }),
     );
     const orFail = <T extends sfn.TaskStateBase | sfn.Parallel>(state: T, name: string = CAUGHT.name): T => {
-      state.addCatch(failed, { errors: ['States.ALL'], assign: { error: { name, cause: CAUGHT.cause } } });
+      state.addCatch(failed, { errors: ['States.ALL'], assign: { failure: { name, cause: CAUGHT.cause } } });
       return state;
     };
 
@@ -372,6 +375,7 @@ export class TrainingPipeline extends Construct {
         data: `s3://${this.props.data.bucketName}/`,
         reason: jsonata("$exists($states.input.reason) ? $states.input.reason : 'manual'"),
         dataVersion: jsonata('$states.result.Payload.dataVersion'),
+        modelPackageArn: null,
       },
     );
 
@@ -391,7 +395,7 @@ export class TrainingPipeline extends Construct {
             "'seconds': $exists($job.BillableTimeInSeconds) ? $job.BillableTimeInSeconds : 0, " +
             "'failure': $exists($job.FailureReason) ? $job.FailureReason : $exists($cause) ? $cause : $states.errorOutput.Error})",
         ),
-        error: { name: ErrorName.TRAINING_FAILED, cause: CAUGHT.cause },
+        failure: { name: ErrorName.TRAINING_FAILED, cause: CAUGHT.cause },
       },
     });
 
@@ -444,7 +448,8 @@ export class TrainingPipeline extends Construct {
       'Finish',
       this.finish,
       jsonata(
-        `{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': $outcome, 'modelPackageArn': $modelPackageArn}`,
+        `$merge([{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': $outcome}, ` +
+          "$modelPackageArn ? {'modelPackageArn': $modelPackageArn} : {}])",
       ),
     );
     const done = sfn.Succeed.jsonata(this.states, 'Done', {
@@ -467,7 +472,7 @@ export class TrainingPipeline extends Construct {
     trained.when(sfn.Condition.jsonata(jsonata("$attempt.status = 'Completed'")), orFail(candidate)).otherwise(
       sfn.Pass.jsonata(this.states, 'Not trained', {
         assign: {
-          error: {
+          failure: {
             name: ErrorName.TRAINING_FAILED,
             cause: jsonata(
               "'the training job ' & $attempt.job & ' ended as ' & $attempt.status & ': ' & $attempt.failure",

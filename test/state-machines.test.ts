@@ -1,4 +1,5 @@
 import validate from 'asl-validator';
+import jsonata from 'jsonata';
 import { describe, expect, test } from 'vitest';
 import { mistakesIn } from './support/api-shape';
 import { definitionsOf, statesOf } from './support/definition';
@@ -28,6 +29,15 @@ describe('the state machines', () => {
       expect(JSON.stringify(definition)).not.toMatch(/\?\?|\?:/);
     },
   );
+
+  test('no variable has the name of a function of JSONata, which would be meant where the variable is not set', async () => {
+    const assigned = states.flatMap(([, state]) =>
+      [state, ...(state.Choices ?? []), ...(state.Catch ?? [])].flatMap(({ Assign }) => Object.keys(Assign ?? {})),
+    );
+    expect(assigned).toContain('failure');
+    for (const name of assigned) expect(await jsonata(`$${name}`).evaluate(undefined), name).toBeUndefined();
+    expect(await jsonata('$error').evaluate(undefined)).toBeDefined();
+  });
 
   test.each(sageMakerTasks)('$name asks SageMaker for what its API knows', ({ operation, state }) => {
     expect(mistakesIn(operation, state.Arguments)).toEqual([]);
