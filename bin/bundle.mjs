@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Bundles what runs outside the library: lambdas/*.ts for Lambda, training/* for SageMaker's containers,
 // bin/*.ts and lib/local for this machine.
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
@@ -35,12 +35,15 @@ export async function bundle() {
 
   for (const trainer of readdirSync('training')) archive(trainer);
 
+  rmSync('dist/bin/shared', { recursive: true, force: true }); // its files are named by their content
   const [programs, app] = [sources('bin').filter((name) => name !== 'app'), 'bin/app.ts'];
   await build({
     ...esm,
     target: 'node22',
     entryPoints: programs.map((name) => `bin/${name}.ts`),
     outdir: 'dist/bin',
+    splitting: true, // what only one command needs (DuckDB, plots, the engine) is loaded by it alone
+    chunkNames: 'shared/[name]-[hash]',
     external: ['aws-cdk-lib', 'constructs', '@duckdb/*'],
   });
   await build({

@@ -1,3 +1,5 @@
+import { PerennialError } from '../../lib/core/errors';
+
 /** Where a command writes, and what it reads of its surroundings; tests have their own. */
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -17,7 +19,7 @@ export class UsageError extends CommandError {}
 
 /** What went wrong, in words for the person at the keyboard. */
 export function explain(error: unknown, endpoint: string | undefined): string {
-  if (error instanceof CommandError) return error.message;
+  if (error instanceof CommandError || error instanceof PerennialError) return error.message;
   const { name, message, code } = error as Error & { code?: string };
   const codes = [code, ...((error as AggregateError).errors ?? []).map((one: { code?: string }) => one.code)];
   if (endpoint !== undefined && codes.some((one) => UNREACHABLE.has(one ?? ''))) {

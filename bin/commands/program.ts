@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addInfer } from './contract';
 import { addDecide } from './decide';
 import { explain, type Surroundings, UsageError } from './failure';
 import { addLocal } from './local';
@@ -51,7 +52,7 @@ function makeProgram(surroundings: Surroundings): Command {
     .configureOutput({ writeOut: trimmed(surroundings.out), writeErr: trimmed(surroundings.err) })
     .showHelpAfterError('(see --help)')
     .exitOverride();
-  const commands = [addLocal, addRuns, addRun, addStart, addDecide, addServed, addReport, addPermissions];
+  const commands = [addLocal, addRuns, addRun, addStart, addDecide, addServed, addReport, addPermissions, addInfer];
   for (const add of commands) add(program, surroundings);
   return program;
 }

@@ -3,8 +3,8 @@ import { dirname, resolve } from 'node:path';
 import { GetObjectCommand, NoSuchKey, S3Client } from '@aws-sdk/client-s3';
 import type { Command } from 'commander';
 import type { Finding } from '../../lib/core/assess';
+import type { MonitorReport } from '../../lib/core/documents';
 import type { WindowJudged } from '../../lib/core/ledger';
-import { renderReport } from '../report/report';
 import { type AppOptions, clientConfig, type PipelineApp } from './app';
 import { CommandError, type Surroundings } from './failure';
 import { openPipeline } from './pipeline';
@@ -23,6 +23,7 @@ export function addReport(program: Command, surroundings: Surroundings): void {
       const { app, facts } = await openPipeline(options, surroundings);
       const findings = await readFindings(app, facts.windows, surroundings);
       const file = resolve(surroundings.cwd, options.out);
+      const { renderReport } = await import('../report/report'); // the other commands need no plots
       const html = await renderReport({ ...facts, findings, writtenAt: new Date().toISOString() });
       try {
         mkdirSync(dirname(file), { recursive: true });
@@ -43,8 +44,8 @@ export async function readFindings(
   const client = new S3Client(clientConfig(surroundings));
   try {
     const read = windows.slice(-MOST_WINDOWS).map(async ({ windowId, reportKey }) => {
-      const report = await readJson(client, app.dataBucket, reportKey);
-      return [windowId, report?.findings ?? report?.assessment?.findings ?? []] as const;
+      const report = await readReport(client, app.dataBucket, reportKey);
+      return [windowId, report?.findings ?? []] as const;
     });
     return Object.fromEntries(await Promise.all(read));
   } finally {
@@ -52,8 +53,7 @@ export async function readFindings(
   }
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a report that an older version wrote may lack anything
-async function readJson(client: S3Client, Bucket: string, Key: string): Promise<any> {
+async function readReport(client: S3Client, Bucket: string, Key: string): Promise<MonitorReport | undefined> {
   try {
     const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
     return JSON.parse((await Body?.transformToString()) ?? 'null');

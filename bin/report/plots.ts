@@ -3,7 +3,7 @@ import { compile, type TopLevelSpec } from 'vega-lite';
 import type { Finding } from '../../lib/core/assess';
 import { metric } from '../commands/format';
 import { type Facts, servedPeriods } from '../commands/ledger';
-import { Html } from './html';
+import { Html, html } from './html';
 
 /** Colours that people with any colour vision tell apart, on white. */
 export const COLORS = { candidate: '#0b5fa5', champion: '#8a8f98', drift: '#b3261e', calm: '#0b5fa5', band: '#0b5fa5' };
@@ -90,7 +90,7 @@ export async function verdictPlot({ runs }: Facts): Promise<Html | undefined> {
     field: 'label',
     type: 'ordinal',
     title: 'run (number in the table)',
-    scale: { domain: compared.map(({ label }) => label) },
+    scale: { type: 'band', padding: 0, domain: compared.map(({ label }) => label) },
     axis: { labelAngle: 0 },
   } as const;
   const metrics = {
@@ -331,13 +331,10 @@ function nameOf({ family, feature, statistic }: Finding): string {
 async function draw(spec: object, description: string): Promise<Html> {
   const full = { $schema: undefined, width: WIDTH, config: CONFIG, ...spec } as unknown as TopLevelSpec;
   const { spec: compiled } = compile(full, { logger: SILENT });
-  const view = new vega.View(vega.parse({ ...compiled, description } as vega.Spec), {
-    renderer: 'none',
-    logger: SILENT,
-  });
+  const view = new vega.View(vega.parse(compiled), { renderer: 'none', logger: SILENT });
   try {
     const svg = await view.toSVG();
-    return new Html(svg.replace(/^<svg /, `<svg role="img" `).replace(/ version="1.1"/, ''));
+    return html`<svg role="img" aria-label="${description}" ${new Html(svg.replace(/^<svg /, ''))}`;
   } finally {
     view.finalize();
   }

@@ -1,0 +1,411 @@
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateModelPackageCommand, DescribeModelPackageCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
+import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { main } from '../../../bin/commands/program';
+import { toItem } from '../../../lambdas/shared/items';
+import { Engine } from '../../../lib/local';
+import { assemblyOf } from '../../support/assembly';
+import { ledgerFindings, ledgerItems, PIPELINE } from '../../support/ledger-facts';
+
+/** The outputs of a ContinuousTraining called Flights, as the CDK names them. */
+function outputsOf(id: string, pipeline: string): Record<string, { Value: unknown }> {
+  return {
+    [`${id}Pipeline0A1B2C3D`]: { Value: pipeline },
+    [`${id}DataBucket0A1B2C3D`]: { Value: { Ref: 'Data' } },
+    [`${id}LedgerTable0A1B2C3D`]: { Value: { Ref: 'Ledger' } },
+    [`${id}TrainingMachine0A1B2C3D`]: { Value: 'arn:aws:states:us-east-1:000000000000:stateMachine:train' },
+    [`${id}DeploymentMachine0A1B2C3D`]: { Value: 'arn:aws:states:us-east-1:000000000000:stateMachine:deploy' },
+    [`${id}ModelPackageGroup0A1B2C3D`]: { Value: 'flights' },
+    [`${id}Endpoint0A1B2C3D`]: { Value: 'flights' },
+  };
+}
+
+const QUEUE_ARN = { 'Fn::GetAtt': ['Queue', 'Arn'] };
+
+/** What the commands speak to, and nothing that would run. */
+const TEMPLATE = {
+  Resources: {
+    Data: { Type: 'AWS::S3::Bucket', Properties: { BucketName: 'flights-data' } },
+    Ledger: {
+      Type: 'AWS::DynamoDB::Table',
+      Properties: {
+        AttributeDefinitions: [
+          { AttributeName: 'pk', AttributeType: 'S' },
+          { AttributeName: 'sk', AttributeType: 'S' },
+        ],
+        KeySchema: [
+          { AttributeName: 'pk', KeyType: 'HASH' },
+          { AttributeName: 'sk', KeyType: 'RANGE' },
+        ],
+        BillingMode: 'PAY_PER_REQUEST',
+      },
+    },
+    Group: { Type: 'AWS::SageMaker::ModelPackageGroup', Properties: { ModelPackageGroupName: 'flights' } },
+    Queue: { Type: 'AWS::SQS::Queue', Properties: { QueueName: 'triggers' } },
+    QueuePolicy: {
+      Type: 'AWS::SQS::QueuePolicy',
+      Properties: {
+        Queues: [{ Ref: 'Queue' }],
+        PolicyDocument: {
+          Statement: [
+            {
+              Effect: 'Allow',
+              Principal: { Service: 'events.amazonaws.com' },
+              Action: 'sqs:SendMessage',
+              Resource: QUEUE_ARN,
+            },
+          ],
+        },
+      },
+    },
+    Rule: {
+      Type: 'AWS::Events::Rule',
+      Properties: { EventPattern: { source: ['perennial'] }, Targets: [{ Id: 'Q', Arn: QUEUE_ARN }] },
+    },
+    Role: {
+      Type: 'AWS::IAM::Role',
+      Properties: {
+        AssumeRolePolicyDocument: { Statement: [] },
+        Policies: [
+          {
+            PolicyName: 'Reads',
+            PolicyDocument: {
+              Statement: [{ Effect: 'Allow', Action: 's3:GetObject', Resource: 'arn:aws:s3:::flights-data/*' }],
+            },
+          },
+        ],
+      },
+    },
+  },
+  Outputs: outputsOf('Flights', PIPELINE),
+};
+
+let engine: Engine;
+let empty: string;
+
+/** Runs a command line against the engine. */
+async function perennial(line: string, change: { env?: Record<string, string | undefined>; cwd?: string } = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const env = { ...engine.environment, PERENNIAL_STACK: 'Stack', USER: 'kim', ...change.env };
+  const args = line.match(/"[^"]*"|\S+/g)?.map((word) => word.replaceAll('"', '')) ?? [];
+  const surroundings = {
+    env,
+    cwd: change.cwd ?? empty,
+    out: (text: string) => out.push(text),
+    err: (text: string) => err.push(text),
+  };
+  return { code: await main(args, surroundings), out: out.join('\n'), err: err.join('\n') };
+}
+
+/** An address where nobody listens any more. */
+async function closedPort(): Promise<string> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return `http://127.0.0.1:${port}`;
+}
+
+beforeAll(async () => {
+  empty = mkdtempSync(join(tmpdir(), 'perennial-cli-'));
+  engine = await Engine.start({ assembly: assemblyOf(TEMPLATE) });
+  const dynamo = new DynamoDBClient(engine.clientConfig);
+  const table = engine.outputs.Stack?.FlightsLedgerTable0A1B2C3D;
+  for (const item of ledgerItems()) await dynamo.send(new PutItemCommand({ TableName: table, Item: toItem(item) }));
+  const s3 = new S3Client(engine.clientConfig);
+  for (const [windowId, findings] of Object.entries(ledgerFindings()).slice(0, 3)) {
+    const Body = JSON.stringify({ windowId, findings });
+    await s3.send(new PutObjectCommand({ Bucket: 'flights-data', Key: `monitor/${windowId}.json`, Body }));
+  }
+  dynamo.destroy();
+  s3.destroy();
+});
+afterAll(() => engine?.stop());
+
+describe('perennial runs', () => {
+  test('prints a table of the runs with their verdicts', async () => {
+    const { code, out } = await perennial('runs');
+    expect(code).toBe(0);
+    expect(out).toContain('+0.0222 [+0.0187, +0.0257] over v1');
+    expect(out.split('\n').filter((line) => line.startsWith('2026-'))).toHaveLength(4);
+  });
+
+  test('writes JSON for machines', async () => {
+    const { out } = await perennial('runs --json');
+    expect(JSON.parse(out)[1]).toMatchObject({ runId: 'data-77aa0c1d2e3f', judged: { verdict: 'BETTER' } });
+  });
+});
+
+describe('perennial run', () => {
+  test('shows everything about one run, by the beginning of its id', async () => {
+    const { code, out } = await perennial('run data-77');
+    expect(code).toBe(0);
+    for (const part of [
+      'PROMOTED v2',
+      'incoming/2001-02.parquet',
+      '312 set aside',
+      'ml.g4dn.xlarge',
+      'delay: must be a number',
+    ]) {
+      expect(out).toContain(part);
+    }
+  });
+
+  test('shows why the newest failed', async () => {
+    expect((await perennial('run latest')).out).toContain(
+      'Perennial.DataUnreadable: incoming/2001-05.parquet cannot be read',
+    );
+  });
+
+  test('says which runs there are when there is none of that id', async () => {
+    const { code, err } = await perennial('run nonsense');
+    expect(code).toBe(1);
+    expect(err).toMatch(/^perennial: there is no run nonsense; the newest are: data-deadbeef0011, /);
+  });
+
+  test('asks for more of an id that several begin with', async () => {
+    expect((await perennial('run data')).err).toContain('several runs begin with data: data-3f2a91bc0d12,');
+  });
+});
+
+describe('perennial served', () => {
+  test('tells which model served when and why', async () => {
+    const { out } = await perennial('served');
+    expect(out).toMatch(/08:09 +2026-11-23 09:41 +v1 /);
+    expect(out).toMatch(/09:41 +now +v2 /);
+  });
+
+  test('tells which served at one time', async () => {
+    expect(JSON.parse((await perennial('served --at 2026-11-23T09:00:00Z --json')).out)).toMatchObject({ version: 1 });
+    expect((await perennial('served --at 2026-11-23T08:00:00Z')).out).toBe('no model served at 2026-11-23T08:00:00Z');
+  });
+
+  test('refuses a time that is none', async () => {
+    const { code, err } = await perennial('served --at yesterday');
+    expect(code).toBe(2);
+    expect(err).toContain('got yesterday');
+  });
+});
+
+describe('asking for runs', () => {
+  /** The event that came to the controller's queue. */
+  async function asked() {
+    await engine.idle();
+    const sqs = new SQSClient(engine.clientConfig);
+    const QueueUrl = `${engine.url}/${engine.assembly.place.account}/triggers`;
+    const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, VisibilityTimeout: 600 }));
+    sqs.destroy();
+    return JSON.parse(Messages[0]?.Body ?? 'null');
+  }
+
+  test('perennial start puts the event that the controller listens for', async () => {
+    const { code, out } = await perennial('start --reason "a better feature"');
+    const event = await asked();
+    expect(code).toBe(0);
+    expect(out).toContain(event.id);
+    expect(event).toMatchObject({
+      'detail-type': 'Perennial Run Requested',
+      detail: { pipeline: PIPELINE, requestedBy: 'kim', note: 'a better feature' },
+    });
+  });
+
+  test('perennial replay asks for the frozen data of the run', async () => {
+    await perennial('replay data-3f2a');
+    const { detail } = await asked();
+    expect(detail.snapshotKey).toMatch(/^snapshots\/3f2a91bc0d12aa550+\.json$/);
+    expect(detail.note).toBe('replay of data-3f2a91bc0d12');
+  });
+});
+
+describe('deciding on a model version', () => {
+  let sagemaker: SageMakerClient;
+  let arn: string;
+
+  beforeAll(async () => {
+    sagemaker = new SageMakerClient(engine.clientConfig);
+    const { ModelPackageArn = '' } = await sagemaker.send(
+      new CreateModelPackageCommand({
+        ModelPackageGroupName: 'flights',
+        ModelApprovalStatus: 'PendingManualApproval',
+        InferenceSpecification: {
+          Containers: [
+            {
+              Image: '000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1',
+              ModelDataUrl: 's3://flights-data/m.tar.gz',
+            },
+          ],
+          SupportedContentTypes: ['text/csv'],
+          SupportedResponseMIMETypes: ['text/csv'],
+        },
+      }),
+    );
+    arn = ModelPackageArn;
+  });
+  afterAll(() => sagemaker?.destroy());
+
+  test('perennial approve approves, with the comment, and says so only once', async () => {
+    expect(await perennial('approve 1 --comment "looks right"')).toMatchObject({
+      code: 0,
+      out: 'version 1: PendingManualApproval → Approved',
+    });
+    const found = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: arn }));
+    expect(found).toMatchObject({ ModelApprovalStatus: 'Approved', ApprovalDescription: 'looks right' });
+    expect((await perennial('approve v1')).out).toBe('version 1 was Approved already');
+  });
+
+  test('perennial reject rejects', async () => {
+    expect((await perennial('reject 1')).out).toBe('version 1: Approved → Rejected');
+  });
+
+  test('a version that does not exist, or is no version, is refused', async () => {
+    expect(await perennial('approve 99')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no such model version'),
+    });
+    expect(await perennial('approve newest')).toMatchObject({ code: 2, err: expect.stringContaining('got newest') });
+  });
+});
+
+describe('perennial permissions', () => {
+  test('lists what was granted and never used', async () => {
+    const { code, out } = await perennial('permissions');
+    expect(code).toBe(0);
+    expect(out).toContain('s3:GetObject');
+    expect(out).toContain('s3:::flights-data/*');
+    expect(JSON.parse((await perennial('permissions --json')).out)).toHaveLength(1);
+  });
+
+  test('is for the engine alone', async () => {
+    const { code, err } = await perennial('permissions', { env: { AWS_ENDPOINT_URL: undefined } });
+    expect(code).toBe(2);
+    expect(err).toContain('set AWS_ENDPOINT_URL');
+  });
+});
+
+describe('perennial report', () => {
+  test('writes a page with the plots of what the monitor found', async () => {
+    const { code, out } = await perennial('report --out page/flights.html');
+    expect(code).toBe(0);
+    expect(out).toBe(`wrote ${join(empty, 'page/flights.html')}`);
+    const page = readFileSync(join(empty, 'page/flights.html'), 'utf8');
+    expect(page).toContain('Version 2 serves');
+    expect(page.match(/<svg /g)).toHaveLength(4);
+  });
+});
+
+describe('perennial infer', () => {
+  test('writes a contract, and does not overwrite one', async () => {
+    const rows = Array.from({ length: 200 }, (_, i) => `${i},${i % 24},${i % 3 === 0 ? 1 : 0}`);
+    writeFileSync(join(empty, 'sample.csv'), `id,hour,late\n${rows.join('\n')}\n`);
+    expect((await perennial('infer sample.csv --target late --out contract.json')).code).toBe(0);
+    expect(JSON.parse(readFileSync(join(empty, 'contract.json'), 'utf8'))).toMatchObject({ key: 'id' });
+    expect(await perennial('infer sample.csv --out contract.json')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('exists already'),
+    });
+    expect(await perennial('infer missing.csv')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('must be a file'),
+    });
+  });
+});
+
+describe('which app is meant', () => {
+  test('is the only stack of cdk.out, if nothing else is said', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'perennial-app-'));
+    mkdirSync(join(folder, 'cdk.out'));
+    const artifacts = { Stack: { type: 'aws:cloudformation:stack', properties: {} } };
+    writeFileSync(join(folder, 'cdk.out', 'manifest.json'), JSON.stringify({ artifacts }));
+    expect((await perennial('runs', { cwd: folder, env: { PERENNIAL_STACK: undefined } })).code).toBe(0);
+    const two = { ...artifacts, Other: { type: 'aws:cloudformation:stack', properties: { stackName: 'other' } } };
+    writeFileSync(join(folder, 'cdk.out', 'manifest.json'), JSON.stringify({ artifacts: two }));
+    expect(await perennial('runs', { cwd: folder, env: { PERENNIAL_STACK: undefined } })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('cdk.out has Stack, other'),
+    });
+  });
+
+  test('must be said where nothing was synthesized', async () => {
+    expect(await perennial('runs', { env: { PERENNIAL_STACK: undefined } })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('name it with --stack or PERENNIAL_STACK'),
+    });
+  });
+
+  test('must exist', async () => {
+    const { code, err } = await perennial('runs --stack Nowhere');
+    expect(code).toBe(1);
+    expect(err).toBe(`perennial: no stack is called Nowhere at ${engine.url}: deploy it, or name another with --stack`);
+  });
+
+  test('must have the pipeline that is asked for', async () => {
+    expect(await perennial('runs --pipeline trains')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('no pipeline called trains; it has: flights'),
+    });
+  });
+});
+
+describe('what goes wrong', () => {
+  test('an engine that is not there is named, without a stack trace', async () => {
+    const url = await closedPort();
+    const { code, err } = await perennial('runs', { env: { AWS_ENDPOINT_URL: url } });
+    expect(code).toBe(1);
+    expect(err).toBe(
+      `perennial: nothing answers at ${url} (AWS_ENDPOINT_URL): start the engine with 'perennial local', or unset AWS_ENDPOINT_URL to use AWS`,
+    );
+    expect((await perennial('permissions', { env: { AWS_ENDPOINT_URL: url } })).err).toBe(err);
+  });
+
+  test('a stack trace is there for who asks', async () => {
+    expect((await perennial('run nonsense --verbose')).err).toMatch(/\n +at /);
+  });
+
+  test('wrong usage is told, with exit code 2', async () => {
+    expect(await perennial('rums')).toMatchObject({ code: 2, err: expect.stringContaining('Did you mean runs') });
+    expect(await perennial('run')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("missing required argument 'id'"),
+    });
+    expect(await perennial('local --port ten')).toMatchObject({ code: 2, err: expect.stringContaining('0 to 65535') });
+    expect(await perennial('local --speed 0')).toMatchObject({ code: 2, err: expect.stringContaining('above 0') });
+    expect((await perennial('')).code).toBe(2);
+  });
+
+  test('every command has help with an example', async () => {
+    const { code, out } = await perennial('--help');
+    expect(code).toBe(0);
+    const commands = [...out.matchAll(/^ {2}(\w+) (?:\[options\]|<)/gm)].map(([, name]) => name);
+    expect(commands).toEqual([
+      'local',
+      'runs',
+      'run',
+      'start',
+      'replay',
+      'approve',
+      'reject',
+      'served',
+      'report',
+      'permissions',
+      'infer',
+    ]);
+    for (const name of commands) {
+      const help = await perennial(`${name} --help`);
+      expect(help.code).toBe(0);
+      expect(help.out).toMatch(/Examples?:\n {2}\$ /);
+    }
+  });
+
+  test('perennial local says what is wrong with an assembly', async () => {
+    const { code, err } = await perennial(`local --port 0 --assembly ${empty}`);
+    expect(code).toBe(1);
+    expect(err).toContain('run `cdk synth` first');
+  });
+});

@@ -1,0 +1,214 @@
+import { describe, expect, test } from 'vitest';
+import { pipelinesOf } from '../../../bin/commands/app';
+import { bytes, duration, signed } from '../../../bin/commands/format';
+import { servedPeriods, toFacts } from '../../../bin/commands/ledger';
+import { describeEvent, greeting } from '../../../bin/commands/local';
+import { stepsOf } from '../../../bin/commands/run';
+import { printRuns, printServed, printTable } from '../../../bin/commands/tables';
+import { ledgerItems, PIPELINE } from '../../support/ledger-facts';
+
+const facts = toFacts(PIPELINE, ledgerItems());
+
+describe('the facts of a ledger', () => {
+  test('are sorted by what they are about, whatever their order', () => {
+    const backwards = toFacts(PIPELINE, ledgerItems().reverse());
+    expect(backwards).toEqual(facts);
+    expect(facts.runs.map(({ runId }) => runId)).toEqual([
+      'data-3f2a91bc0d12',
+      'data-77aa0c1d2e3f',
+      'drift-c01dbeef1234-9a8b7c6d',
+      'data-deadbeef0011',
+    ]);
+    expect(facts).toMatchObject({
+      deployments: { length: 2 },
+      windows: { length: 4 },
+      decisions: { length: 5 },
+      refused: { length: 1 },
+    });
+  });
+
+  test('a deployment that was rolled back changes nothing about what serves', () => {
+    const [first, second] = facts.deployments;
+    const rolledBack = {
+      ...second,
+      at: '2026-11-23T13:00:00.000Z',
+      outcome: 'ROLLED_BACK',
+      version: 3,
+    } as typeof second;
+    const periods = servedPeriods({
+      ...facts,
+      deployments: [first, second, rolledBack].filter((one) => one !== undefined),
+    });
+    expect(periods.map(({ version, to }) => [version, to])).toEqual([
+      [1, second?.at],
+      [2, undefined],
+    ]);
+  });
+});
+
+describe('a table', () => {
+  test('has a line below its heads, and numbers on the right', () => {
+    expect(
+      printTable(
+        ['NAME', 'ROWS'],
+        [
+          ['a', '7'],
+          ['long name', '1,234'],
+        ],
+        [1],
+      ),
+    ).toBe(['NAME        ROWS', '─────────  ─────', 'a              7', 'long name  1,234'].join('\n'));
+  });
+
+  test('of runs has reason, data version, verdict and interval of each', () => {
+    const [, , first, second, third, last] = printRuns(facts).split('\n');
+    expect(first).toMatch(/data +3f2a91bc0d12 +436,342 +FIRST +auc 0\.6987 +within \[0\.6951, 0\.7023\] +PROMOTED v1$/);
+    expect(second).toMatch(/BETTER +auc 0\.6874 +\+0\.0222 \[\+0\.0187, \+0\.0257\] over v1 +PROMOTED v2$/);
+    expect(third).toMatch(/drift +c01dbeef1234 .*INCONCLUSIVE .*−0\.0021 \[−0\.0068, \+0\.0026\] over v2 +REJECTED$/);
+    expect(last).toMatch(/FAILED$/);
+  });
+
+  test('of what served tells from when to when', () => {
+    expect(printServed(facts)).toMatch(/09:41 +now +v2 +data-77aa0c1d2e3f/);
+  });
+
+  test('says what to do while there is nothing', () => {
+    const nothing = toFacts(PIPELINE, []);
+    expect(printRuns(nothing)).toContain('upload data to incoming/');
+    expect(printServed(nothing)).toBe('no model has served yet');
+  });
+});
+
+test('numbers read as people write them', () => {
+  expect([duration(1_234), duration(84_000), duration(5_400_000), duration(200_000_000)]).toEqual([
+    '1.2 s',
+    '1 min 24 s',
+    '1 h 30 min',
+    '2 days',
+  ]);
+  expect([bytes(0), bytes(999), bytes(7_340_032)]).toEqual(['0 B', '999 B', '7.3 MB']);
+  expect([signed(0), signed(-0.00214), signed(12_345.67)]).toEqual(['+0.0000', '−0.0021', '+12,345.7']);
+});
+
+test('the pipelines of a stack are found by the ends of its outputs, each by its own', () => {
+  const names = [
+    'Pipeline',
+    'DataBucket',
+    'LedgerTable',
+    'TrainingMachine',
+    'DeploymentMachine',
+    'ModelPackageGroup',
+    'Endpoint',
+  ];
+  const of = (id: string, value: string) =>
+    Object.fromEntries(names.map((name) => [`${id}${name}12AB34CD`, `${value}-${name}`]));
+  const outputs = { Website: 'x', OtherEndpoint: 'y', ...of('Flights', 'f'), ...of('TeamTrains', 't') };
+  expect(pipelinesOf('S', outputs)).toMatchObject([
+    { stack: 'S', pipeline: 'f-Pipeline', endpoint: 'f-Endpoint', trainingMachine: 'f-TrainingMachine' },
+    { pipeline: 't-Pipeline', dataBucket: 't-DataBucket' },
+  ]);
+});
+
+test('the steps of a run are paired from its history, side by side where they ran so', () => {
+  const at = (second: number) => new Date(second * 1000);
+  const entered = (name: string, second: number) =>
+    ({ id: 0, type: 'TaskStateEntered', timestamp: at(second), stateEnteredEventDetails: { name } }) as const;
+  const exited = (name: string, second: number) =>
+    ({ id: 0, type: 'TaskStateExited', timestamp: at(second), stateExitedEventDetails: { name } }) as const;
+  const events = [
+    entered('A', 0),
+    exited('A', 1),
+    entered('B', 1),
+    entered('C', 2),
+    exited('B', 5),
+    exited('C', 4),
+    entered('A', 6),
+  ];
+  expect(stepsOf(events)).toEqual([
+    { state: 'A', enteredAt: at(0), milliseconds: 1000 },
+    { state: 'B', enteredAt: at(1), milliseconds: 4000 },
+    { state: 'C', enteredAt: at(2), milliseconds: 2000 },
+    { state: 'A', enteredAt: at(6) },
+  ]);
+});
+
+describe('perennial local', () => {
+  test('greets with what clients need', () => {
+    const text = greeting({
+      url: 'http://127.0.0.1:4566',
+      stateDir: '/state',
+      environment: {
+        AWS_ENDPOINT_URL: 'http://127.0.0.1:4566',
+        AWS_REGION: 'eu-west-1',
+        AWS_ACCESS_KEY_ID: 'local',
+        AWS_SECRET_ACCESS_KEY: 'local',
+      },
+      outputs: { Stack: { DataBucket: 'bucket' } },
+      inert: [
+        { path: 'Stack/Dashboard', type: 'AWS::CloudWatch::Dashboard', why: 'the engine does nothing with this type' },
+      ],
+    });
+    expect(text).toContain('  export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n');
+    expect(text).toContain('  export AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n');
+    expect(text).toMatch(/Stack +DataBucket +bucket/);
+    expect(text).toMatch(/Stack\/Dashboard +AWS::CloudWatch::Dashboard/);
+  });
+
+  test.each([
+    [
+      'an upload that starts something',
+      'aws.s3',
+      'Object Created',
+      { object: { key: 'incoming/a.csv', size: 1500 } },
+      true,
+      'uploaded incoming/a.csv (1.5 KB)',
+    ],
+    ['an object of its own', 'aws.s3', 'Object Created', { object: { key: 'runs/x', size: 1 } }, false, undefined],
+    [
+      'an execution',
+      'aws.states',
+      'Step Functions Execution Status Change',
+      { name: 'data-1', status: 'RUNNING' },
+      false,
+      'run data-1 RUNNING',
+    ],
+    [
+      'a job',
+      'aws.sagemaker',
+      'SageMaker Training Job State Change',
+      { TrainingJobName: 'j', TrainingJobStatus: 'Completed' },
+      false,
+      'training job j Completed',
+    ],
+    [
+      'an approval',
+      'aws.sagemaker',
+      'SageMaker Model Package State Change',
+      {
+        ModelPackageGroupName: 'g',
+        ModelPackageArn: 'arn:aws:sagemaker:r:a:model-package/g/3',
+        ModelApprovalStatus: 'Approved',
+      },
+      true,
+      'model package g/3 Approved',
+    ],
+    [
+      'the end of a run',
+      'perennial',
+      'Perennial Run Ended',
+      { pipeline: 'p', runId: 'data-1', outcome: 'PROMOTED' },
+      true,
+      'run ended data-1 PROMOTED',
+    ],
+    [
+      'drift',
+      'perennial',
+      'Perennial Drift Detected',
+      { pipeline: 'p', summary: 'hour has moved' },
+      true,
+      'drift detected hour has moved',
+    ],
+  ])('tells of %s in a line', (_, source, type, detail, matched, line) => {
+    expect(describeEvent({ source, 'detail-type': type, detail }, matched)).toBe(line);
+  });
+});
