@@ -233,6 +233,21 @@ open(f'{folder}/round-{len(os.listdir(folder))}', 'w').write('x')
     expect(lab.context.lines).toContain("found ['round-0']");
   });
 
+  it('takes code that is an asset of the app, if its role may read it', async () => {
+    await script('print("from the asset")');
+    lab.context.assets['assets/hash.tar.gz'] = await lab.file(`code/${scripts - 1}.tar.gz`);
+
+    await lab.call('CreateTrainingJob', trainingRequest('asset', 's3://assets/hash.tar.gz'));
+    await lab.finished('asset');
+    lab.context.denied.add('s3:GetObject');
+    await lab.call('CreateTrainingJob', trainingRequest('denied-asset', 's3://assets/hash.tar.gz'));
+    const denied = await lab.finished('denied-asset');
+    lab.context.denied.clear();
+
+    expect(lab.context.lines).toContain('from the asset');
+    expect(denied.FailureReason).toMatch(/^ClientError: Code download failed: AccessDenied/);
+  });
+
   it('says that an image without a script cannot run here', async () => {
     const request = trainingRequest('algorithm', 's3://bucket/none.tar.gz');
     await lab.call('CreateTrainingJob', { ...request, HyperParameters: { eta: '1' } });

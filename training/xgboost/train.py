@@ -6,7 +6,8 @@ Writes model/xgboost-model.ubj, model/model.json (what inference.py must know), 
        and a checkpoint every few rounds, from which an interrupted job goes on to the very same model.
 
 Hyperparameters of ours: problem (binary or regression), seed, key (name of the row's key, if requests
-carry one), num_round, early_stopping_rounds (0: never), checkpoint_rounds. All others go to XGBoost.
+carry one), num_round (200), early_stopping_rounds (20; 0: never), checkpoint_rounds (25). All others are
+XGBoost's own, of which max_depth (8) and eta (0.1) have defaults here.
 """
 
 import json
@@ -246,13 +247,15 @@ def main(words):
     if problem not in METRICS:
         raise Refused(f"hyperparameter problem must be one of {', '.join(METRICS)}, got {problem!r}")
     key = options.pop("key", None)
-    rounds = whole(options, "num_round", 100, 1)
-    patience = whole(options, "early_stopping_rounds", 10, 0)
+    rounds = whole(options, "num_round", 200, 1)
+    patience = whole(options, "early_stopping_rounds", 20, 0)
     every = whole(options, "checkpoint_rounds", 25, 1)
     metrics, more_is_better = METRICS[problem]
     params = {
         "objective": OBJECTIVES[problem],
         "tree_method": "hist",
+        "max_depth": 8,
+        "eta": 0.1,
         "seed": whole(options, "seed", 0, 0),
         "seed_per_iteration": True,  # a job that goes on from a checkpoint draws what it would have drawn
         "device": "cuda" if gpu() else "cpu",

@@ -179,13 +179,23 @@ export class TrainingJobs {
         `ClientError: the image ${job.input.AlgorithmSpecification.TrainingImage} cannot run on this machine; only script mode can, with the hyperparameters sagemaker_program and sagemaker_submit_directory`,
       );
     }
-    const { bucket, key } = s3Uri(decoded(source));
-    const archive = await clientSide('Code download failed', () => this.host.objects.file(bucket, key, role));
+    const archive = await clientSide('Code download failed', () => this.code(decoded(source), role));
     try {
       await unpack(archive, folder);
     } catch (error) {
       throw new JobFailure(`AlgorithmError: ${decoded(source)} must be a tar.gz of code: ${(error as Error).message}`);
     }
+  }
+
+  /** An archive in S3, or an asset of the app: those are not uploaded, but the role must be allowed to read them. */
+  private async code(source: string, role: Caller): Promise<string> {
+    const { context, objects } = this.host;
+    const { bucket, key } = s3Uri(source);
+    const asset = context.asset(bucket, key);
+    if (asset === undefined) return objects.file(bucket, key, role);
+    const resource = `arn:${context.place.partition}:s3:::${bucket}/${key}`;
+    context.authorize(role, { action: 's3:GetObject', resource });
+    return asset;
   }
 
   private async train(job: Job, code: string): Promise<void> {
