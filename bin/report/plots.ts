@@ -97,10 +97,12 @@ export async function verdictPlot({ runs }: Facts): Promise<Html | undefined> {
     data: { values: points },
     width: WIDTH,
     height: 170,
-    mark: { type: 'point', filled: true, size: 110, opacity: 1 },
+    layer: (['candidate', 'champion'] as const).map((model) => ({
+      transform: [{ filter: `datum.model === '${model}'` }],
+      mark: { type: 'point', filled: true, size: 110, opacity: 1, xOffset: model === 'candidate' ? 7 : -7 }, // side by side
+    })),
     encoding: {
       x: { ...x, title: null },
-      xOffset: { field: 'model', scale: { domain: ['champion', 'candidate'], range: [-7, 7] } },
       y: {
         field: 'value',
         type: 'quantitative',
