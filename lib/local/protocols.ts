@@ -36,6 +36,15 @@ export async function readCall(request: IncomingMessage, response: ServerRespons
   return undefined;
 }
 
+/** What SQS's errors are called in its older protocol, by which boto3 and the AWS CLI still know them. */
+const SQS_QUERY_CODES: Readonly<Record<string, string>> = {
+  QueueDoesNotExist: 'AWS.SimpleQueueService.NonExistentQueue',
+  EmptyBatchRequest: 'AWS.SimpleQueueService.EmptyBatchRequest',
+  TooManyEntriesInBatchRequest: 'AWS.SimpleQueueService.TooManyEntriesInBatchRequest',
+  BatchEntryIdsNotDistinct: 'AWS.SimpleQueueService.BatchEntryIdsNotDistinct',
+  MessageNotInflight: 'AWS.SimpleQueueService.MessageNotInflight',
+};
+
 /** Writes an error as the request's protocol does. */
 export function sendError(request: IncomingMessage, response: ServerResponse, error: ApiError, service: string): void {
   const type = request.headers['content-type'] ?? '';
@@ -43,7 +52,11 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
   if (response.headersSent) {
     response.destroy(error);
   } else if (request.headers['x-amz-target'] !== undefined) {
-    if (service === 'sqs') response.setHeader('x-amzn-query-error', `${code};${status < 500 ? 'Sender' : 'Receiver'}`);
+    if (service === 'sqs')
+      response.setHeader(
+        'x-amzn-query-error',
+        `${SQS_QUERY_CODES[code] ?? code};${status < 500 ? 'Sender' : 'Receiver'}`,
+      );
     send(response, status, type, toJson({ __type: code, message, Message: message, ...details }));
   } else if (isCbor(request)) {
     response.setHeader('smithy-protocol', CBOR);
