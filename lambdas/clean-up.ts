@@ -114,7 +114,7 @@ export async function cleanUp(ports: CleanUpPorts, event: CleanUpEvent): Promise
   try {
     if (RequestType === 'Delete') await removeAll(ports, ResourceProperties);
   } catch (error) {
-    console.error(error);
+    console.error(JSON.stringify({ error: String(error) }));
     outcome = { Status: 'FAILED', Reason: String(error).slice(0, 1000) };
   }
   const answer = { ...outcome, PhysicalResourceId, StackId, RequestId, LogicalResourceId };

@@ -88,7 +88,7 @@ export class Crash extends Error {}
 /**
  * Ports that fail at one call: before it has its effect, or after.
  *
- * @param at counts the calls of all methods together, from 0; settings and the clock do not count
+ * @param at counts the calls of all methods together, from 0; settings, clock and metrics do not count
  */
 export function crashing<T extends object>(ports: T, at: number, when: 'before' | 'after'): T {
   let calls = 0;
@@ -96,7 +96,7 @@ export function crashing<T extends object>(ports: T, at: number, when: 'before' 
     new Proxy(target, {
       get(object, name) {
         const member = Reflect.get(object, name);
-        if (name === 'now' || name === 'rules') return member;
+        if (name === 'now' || name === 'rules' || name === 'metric') return member;
         if (typeof member === 'object' && member !== null) return watch(member);
         if (typeof member !== 'function') return member;
         return async (...given: unknown[]) => {
