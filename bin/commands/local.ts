@@ -53,15 +53,26 @@ export function greeting(engine: Pick<Engine, 'environment' | 'outputs' | 'inert
   const outputs = Object.entries(engine.outputs).flatMap(([stack, values]) =>
     Object.entries(values).map(([key, value]) => [stack, key, value]),
   );
-  const inert = engine.inert.map(({ path, type, why }) => [path, type, why]);
+  const inert = inertRows(engine.inert);
   return [
     `The app runs at ${engine.url}; its state is in ${engine.stateDir}. Ctrl-C ends it.`,
     'For the AWS CLI, the SDKs and perennial, in another terminal:\n',
     `  export AWS_ENDPOINT_URL=${AWS_ENDPOINT_URL}`,
     `  export AWS_REGION=${AWS_REGION} AWS_ACCESS_KEY_ID=${AWS_ACCESS_KEY_ID} AWS_SECRET_ACCESS_KEY=${AWS_SECRET_ACCESS_KEY}\n`,
     ...(outputs.length === 0 ? [] : [`${printTable(['STACK', 'OUTPUT', 'VALUE'], outputs)}\n`]),
-    ...(inert.length === 0 ? [] : [`${printTable(['DOES NOTHING HERE', 'TYPE', 'BECAUSE'], inert)}\n`]),
+    ...(inert.length === 0 ? [] : [`${printTable(['DOES NOTHING HERE', 'WHICH', 'BECAUSE'], inert)}\n`]),
   ].join('\n');
+}
+
+/** Resources that do nothing here, by type. */
+function inertRows(inert: Engine['inert']): string[][] {
+  const groups = new Map<string, Engine['inert']>();
+  for (const one of inert) groups.set(one.type + one.why, [...(groups.get(one.type + one.why) ?? []), one]);
+  return [...groups.values()].map(([first, ...others]) => [
+    first?.type ?? '',
+    others.length === 0 ? (first?.path ?? '') : `${others.length + 1} of them`,
+    first?.why ?? '',
+  ]);
 }
 
 type BusEntry = { readonly event: BusEvent; readonly rules: readonly string[] };

@@ -145,13 +145,19 @@ describe('perennial local', () => {
       },
       outputs: { Stack: { DataBucket: 'bucket' } },
       inert: [
-        { path: 'Stack/Dashboard', type: 'AWS::CloudWatch::Dashboard', why: 'the engine does nothing with this type' },
+        ...['Stack/A', 'Stack/B'].map((path) => ({ path, type: 'AWS::Logs::LogGroup', why: 'no logs' })),
+        {
+          path: 'Stack/Dashboard',
+          type: 'AWS::CloudWatch::Dashboard',
+          why: 'the engine does nothing with this type',
+        },
       ],
     });
     expect(text).toContain('  export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n');
     expect(text).toContain('  export AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n');
     expect(text).toMatch(/Stack +DataBucket +bucket/);
-    expect(text).toMatch(/Stack\/Dashboard +AWS::CloudWatch::Dashboard/);
+    expect(text).toMatch(/AWS::CloudWatch::Dashboard +Stack\/Dashboard/);
+    expect(text).toMatch(/AWS::Logs::LogGroup +2 of them/);
   });
 
   test.each([
