@@ -4,6 +4,8 @@ export interface Clock {
   now(): number;
   /** Waits; ends early, without an error, when the signal aborts. */
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+  /** Moves time on at once. */
+  advance(milliseconds: number): void;
   /** Drops every wait: what sleeps will never go on. For the end of an engine. */
   stop?(): void;
 }
@@ -16,10 +18,19 @@ const LONGEST_TIMER = 2 ** 31 - 1;
  * counts in full, so that time as services see it runs on.
  */
 export class ScaledClock implements Clock {
-  private ahead = 0;
+  private ahead: number;
   private readonly timers = new Set<NodeJS.Timeout>();
 
-  constructor(private readonly scale = 1) {}
+  /**
+   * @param scale what a wait of 1 takes
+   * @param start the time at which it begins; now, if absent
+   */
+  constructor(
+    private readonly scale = 1,
+    start?: Date,
+  ) {
+    this.ahead = start === undefined ? 0 : start.getTime() - Date.now();
+  }
 
   now(): number {
     return Date.now() + this.ahead;
@@ -45,6 +56,11 @@ export class ScaledClock implements Clock {
       left = left > step ? left - step : -1;
     }
     if (!signal?.aborted) this.ahead = Math.max(this.ahead, until - Date.now());
+  }
+
+  /** Waits that are under way end when they would have ended. */
+  advance(milliseconds: number): void {
+    this.ahead += milliseconds;
   }
 
   stop(): void {

@@ -36,6 +36,8 @@ export interface EngineOptions extends ServiceOptions {
   readonly parameters?: Readonly<Record<string, string>>;
   /** What a wait of 1 second takes: 0.01 makes a minute's wait last 0.6 s. @default 1 */
   readonly timeScale?: number;
+  /** The time at which the engine's clock begins. @default now */
+  readonly startAt?: Date;
   /** The engine's time, for tests that move it by hand. @default real time, scaled by `timeScale` */
   readonly clock?: Clock;
   /** Seed of everything random: jitter, the order of shuffled deliveries. @default 1 */
@@ -128,7 +130,7 @@ export class Engine {
       });
       const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'perennial-'));
       mkdirSync(stateDir, { recursive: true });
-      const clock = options.clock ?? new ScaledClock(options.timeScale ?? 1);
+      const clock = options.clock ?? new ScaledClock(options.timeScale ?? 1, options.startAt);
       engine = new Engine(assembly, { ...options, stateDir: resolve(stateDir) }, gateway, clock, services);
       await engine.load();
       return engine;
@@ -202,6 +204,11 @@ export class Engine {
       quiet = this.working.size === 0 ? quiet + 1 : 0;
       if (Date.now() > end && this.working.size > 0) throw new Error(this.stillRunning(timeoutMs));
     }
+  }
+
+  /** Lets time pass at once, for everything in the engine that looks at a clock. */
+  advance(milliseconds: number): void {
+    this.clock.advance(milliseconds);
   }
 
   /** Fires a schedule now, by its name, whatever the time. */

@@ -212,6 +212,7 @@ export class Lambda implements Service {
       scratch: join(context.stateDir, 'lambda', 'tmp'),
       credentials: context.credentials(made.roleArn, made.name),
       modules: options.nodeModules === undefined ? moduleFolders() : [resolve(options.nodeModules), ...moduleFolders()],
+      now: () => this.context.clock.now(),
       line: (text, requestId) => {
         context.log('lambda', text, { function: made.name, ...(requestId !== undefined && { requestId }) });
         for (const { namespace, name, value, dimensions, unit } of loggedMetrics(text)) {

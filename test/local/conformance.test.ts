@@ -60,6 +60,7 @@ async function run(wanted: Case) {
   const given: unknown[] = [];
   const clock = {
     now: Date.now,
+    advance: () => undefined,
     sleep: async (milliseconds: number, signal?: AbortSignal) => {
       waits.push(milliseconds / 1000);
       if (endlessWaits) await new Promise((resolve) => signal?.addEventListener('abort', resolve));

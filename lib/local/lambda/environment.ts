@@ -53,6 +53,8 @@ export interface EnvironmentOptions {
   /** Folders where native packages of this machine may be. */
   readonly modules: readonly string[];
   readonly line: (text: string, requestId: string | undefined) => void;
+  /** The engine's time, in milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 /** One execution environment: a child process that handles one invocation at a time. */
@@ -188,6 +190,7 @@ export class Environment implements Guest {
         'lambda-runtime-aws-request-id': invocation.requestId,
         'lambda-runtime-deadline-ms': String(Date.now() + made.timeoutSeconds * 1000),
         'lambda-runtime-invoked-function-arn': made.arn,
+        'perennial-clock-ahead-ms': String(this.options.now() - Date.now()),
       })
       .end(invocation.payload);
   }
