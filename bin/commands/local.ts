@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Engine, LogEntry } from '../../lib/local';
+import type { Envelope } from '../../lib/local/events';
 import { CommandError, type Surroundings } from './failure';
 import { bytes } from './format';
 import { printTable } from './tables';
@@ -75,46 +76,43 @@ function inertRows(inert: Engine['inert']): string[][] {
   ]);
 }
 
-type BusEntry = { readonly event: BusEvent; readonly rules: readonly string[] };
-interface BusEvent {
-  readonly id: string;
-  readonly source: string;
-  readonly time: string;
-  readonly 'detail-type': string;
-  // biome-ignore lint/suspicious/noExplicitAny: each service's events have a form of their own
-  readonly detail: any;
-}
-
 /** Prints a line an event that means something to a person, and what failed; everything if asked to. */
 function progressOf(engine: () => Engine | undefined, verbose: boolean, { out }: Surroundings) {
   const shown = new Set<string>();
-  return ({ at, service, message }: LogEntry) => {
-    const time = at.toISOString().slice(11, 19);
-    if (verbose || /\bfailed\b|could not be delivered|is lost/.test(message)) out(`${time} ${service}: ${message}`);
-    const events = (engine()?.services.events as unknown as { events?: BusEntry[] } | undefined)?.events ?? [];
-    for (const { event, rules } of events.slice(-20)) {
+  let last = '';
+  return (entry: LogEntry) => {
+    if (verbose || isTrouble(entry)) out(`${entry.at.toISOString().slice(11, 19)} ${entry.service}: ${entry.message}`);
+    for (const { event, rules } of engine()?.services.events.events.slice(-20) ?? []) {
       if (shown.has(event.id)) continue;
       shown.add(event.id);
       const line = describeEvent(event, rules.length > 0);
-      if (line !== undefined) out(`${event.time.slice(11, 19)} ${line}`);
+      if (line !== undefined && line !== last) out(`${event.time.slice(11, 19)} ${line}`);
+      last = line ?? last;
     }
   };
 }
 
+/** Whether a person should know: a permission that is missing, what is lost, a fault. Refused calls are often meant so. */
+export function isTrouble({ message, detail }: LogEntry): boolean {
+  const isCall = detail?.by !== undefined;
+  return isCall ? /failed: AccessDenied/.test(message) : /\bfailed\b|could not be delivered|is lost/.test(message);
+}
+
 /** One line about an event; undefined if it is of no interest. */
 export function describeEvent(
-  { source, 'detail-type': type, detail }: Pick<BusEvent, 'source' | 'detail-type' | 'detail'>,
+  { source, 'detail-type': type, detail }: Pick<Envelope, 'source' | 'detail-type' | 'detail'>,
   matched: boolean,
 ): string | undefined {
   if (type === 'Object Created') {
     return matched ? `uploaded ${detail.object.key} (${bytes(detail.object.size ?? 0)})` : undefined;
   }
   if (type === 'Step Functions Execution Status Change') {
-    return `run ${detail.name} ${detail.status}`;
+    return `execution ${detail.name} ${detail.status}`;
   }
   if (source === 'aws.sagemaker') {
+    const statuses = Object.entries<string>(detail).filter(([key]) => /Status$/.test(key));
     const [, name = ''] = Object.entries<string>(detail).find(([key]) => /^(?!.*Group).*(Name|Arn)$/.test(key)) ?? [];
-    const [, status = ''] = Object.entries<string>(detail).find(([key]) => /Status$/.test(key)) ?? [];
+    const [, status = ''] = statuses.find(([key]) => key === 'SecondaryStatus') ?? statuses[0] ?? [];
     return `${type.replace(/^SageMaker | State Change$/g, '').toLowerCase()} ${name.replace(/^.*:[^/]*\//, '')} ${status}`;
   }
   if (source === 'perennial') {

@@ -86,7 +86,7 @@ function summary(facts: Facts, run: Run): string[][] {
     ...run.attempts.map(({ job, instanceType, instanceCount, status, billableSeconds, failure }): [string, string] => [
       'training',
       wrap(
-        `${job} on ${instanceCount} × ${instanceType}: ${status}${billableSeconds === undefined ? '' : `, ${duration(billableSeconds * 1000)} billed`}${failure === undefined ? '' : `; ${failure}`}`,
+        `${job} on ${instanceCount} × ${instanceType}: ${status}${billableSeconds === undefined ? '' : `, ${duration(billableSeconds * 1000)} billed`}${failure ? `; ${failure}` : ''}`,
         100,
       ),
     ]),

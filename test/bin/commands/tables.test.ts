@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { pipelinesOf } from '../../../bin/commands/app';
 import { bytes, duration, signed } from '../../../bin/commands/format';
 import { servedPeriods, toFacts } from '../../../bin/commands/ledger';
-import { describeEvent, greeting } from '../../../bin/commands/local';
+import { describeEvent, greeting, isTrouble } from '../../../bin/commands/local';
 import { stepsOf } from '../../../bin/commands/run';
 import { printRuns, printServed, printTable } from '../../../bin/commands/tables';
 import { ledgerItems, PIPELINE } from '../../support/ledger-facts';
@@ -176,7 +176,7 @@ describe('perennial local', () => {
       'Step Functions Execution Status Change',
       { name: 'data-1', status: 'RUNNING' },
       false,
-      'run data-1 RUNNING',
+      'execution data-1 RUNNING',
     ],
     [
       'a job',
@@ -216,5 +216,14 @@ describe('perennial local', () => {
     ],
   ])('tells of %s in a line', (_, source, type, detail, matched, line) => {
     expect(describeEvent({ source, 'detail-type': type, detail }, matched)).toBe(line);
+  });
+
+  test('tells of trouble, not of calls that are refused as they were meant to be', () => {
+    const trouble = (message: string, detail?: Record<string, unknown>) =>
+      isTrouble({ at: new Date(), service: 's', message, ...(detail && { detail }) });
+    expect(trouble('PutObject failed: AccessDenied: no', { by: 'role' })).toBe(true);
+    expect(trouble('the event could not be delivered to a queue: no')).toBe(true);
+    expect(trouble('DescribeEndpoint failed: ValidationException: none', { by: 'role' })).toBe(false);
+    expect(trouble('PutObject', { by: 'role' })).toBe(false);
   });
 });
