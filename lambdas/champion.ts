@@ -1,4 +1,5 @@
 import {
+  type ContainerDefinition,
   CreateModelCommand,
   DescribeModelCommand,
   DescribeModelPackageCommand,
@@ -6,17 +7,24 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import type { ChampionReport } from '../lib/core/documents';
 import type { DeploymentEnded } from '../lib/core/ledger';
-import { EnvName } from '../lib/core/names';
+import { EnvName, scoringModelName } from '../lib/core/names';
 import { env } from './shared/env';
 import { dynamoLedger, type Ledger } from './shared/ledger-port';
 import { unlessMissing } from './shared/sagemaker';
 
 export interface ChampionPorts {
   readonly ledger: Ledger;
-  packageExists(modelPackageArn: string): Promise<boolean>;
+  /** The name of the pipeline, with which models for scoring begin. */
+  readonly pipeline: string;
+  /** The containers of a registered version; undefined if it is gone. */
+  containersOf(modelPackageArn: string): Promise<Container[] | undefined>;
+  /** Whether a SageMaker model exists. */
   modelExists(modelName: string): Promise<boolean>;
-  createModel(modelName: string, modelPackageArn: string): Promise<void>;
+  createModel(modelName: string, containers: Container[]): Promise<void>;
 }
+
+/** What a model is made from. */
+export type Container = Pick<ContainerDefinition, 'Image' | 'ModelDataUrl' | 'Environment'>;
 
 let onAws: ChampionPorts | undefined;
 
@@ -29,36 +37,45 @@ export async function handler(): Promise<ChampionReport> {
 function portsOnAws(): ChampionPorts {
   const sagemaker = new SageMakerClient();
   const role = env(EnvName.SCORING_ROLE);
-  const exists = async (description: Promise<unknown>) => (await unlessMissing(description)) !== undefined;
   return {
     ledger: dynamoLedger(),
-    packageExists: (ModelPackageName) => exists(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName }))),
-    modelExists: (ModelName) => exists(sagemaker.send(new DescribeModelCommand({ ModelName }))),
-    createModel: async (ModelName, ModelPackageName) => {
-      const Containers = [{ ModelPackageName }];
+    pipeline: env(EnvName.PIPELINE),
+    containersOf: async (ModelPackageName) => {
+      const found = await unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName })));
+      return found?.InferenceSpecification?.Containers?.map(({ Image, ModelDataUrl, Environment }) => ({
+        Image,
+        ModelDataUrl,
+        Environment,
+      }));
+    },
+    modelExists: async (ModelName) =>
+      (await unlessMissing(sagemaker.send(new DescribeModelCommand({ ModelName })))) !== undefined,
+    createModel: async (ModelName, Containers) => {
       await sagemaker.send(new CreateModelCommand({ ModelName, ExecutionRoleArn: role, Containers }));
     },
   };
 }
 
 /**
- * Finds the model that was deployed last, whether or not its endpoint is still there.
- * Its SageMaker model is made again from the registry if somebody has deleted it.
+ * Finds the version that was deployed last, whether or not its endpoint is still there, and the model to score it with.
+ *
+ * That model is not the one that serves: a batch transform runs under its model's own role, and the serving role may
+ * not read the holdout. It is made from the version's containers, so that it needs no approval.
  */
 export async function findChampion(ports: ChampionPorts): Promise<ChampionReport> {
   const deployed = await inService(ports.ledger);
   if (deployed === undefined) return { note: 'no model has been deployed yet' };
-  const { version, modelPackageArn, runId, modelName } = deployed;
-  if (runId === undefined || modelName === undefined) return { note: `version ${version} has no run to compare with` };
-  if (!(await ports.packageExists(modelPackageArn))) {
+  const { version, modelPackageArn, runId } = deployed;
+  if (runId === undefined) return { note: `version ${version} has no run to compare with` };
+  const containers = await ports.containersOf(modelPackageArn);
+  if (containers === undefined) {
     return {
       note: `version ${version} was in service, but its model package is gone: nothing is left to compare with`,
     };
   }
-  const champion = { version, modelPackageArn, runId, modelName };
-  if (await ports.modelExists(modelName)) return { champion };
-  await ports.createModel(modelName, modelPackageArn);
-  return { champion, note: `the model ${modelName} was gone and has been made again from its package` };
+  const modelName = scoringModelName(ports.pipeline, `v${version}`);
+  if (!(await ports.modelExists(modelName))) await ports.createModel(modelName, containers);
+  return { champion: { version, modelPackageArn, runId, modelName } };
 }
 
 /** The newest deployment that reached service: what is served, unless somebody has intervened by hand. */

@@ -7,7 +7,7 @@ import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
 import type { JudgeRules, Outcome, SplitRule } from './core/documents';
 import { ErrorName } from './core/errors';
-import { EnvName, Prefix } from './core/names';
+import { EnvName, Prefix, scoringModelName } from './core/names';
 import type { DataContract } from './data-contract';
 import type { ModelRegistry } from './model-registry';
 import { allowContainer } from './private/container-role';
@@ -60,13 +60,6 @@ export interface TrainingPipelineProps {
    * @default - made from the construct's path
    */
   readonly pipelineName?: string;
-
-  /**
-   * The endpoint whose model a candidate must beat.
-   *
-   * @default - the pipeline's name
-   */
-  readonly endpointName?: string;
 
   /**
    * Train on the newest so many files.
@@ -296,7 +289,7 @@ export class TrainingPipeline extends Construct {
       champion.role,
       stack,
       ['sagemaker:DescribeModel', 'sagemaker:CreateModel'],
-      [`model/${props.endpointName ?? this.pipelineName}-v*`],
+      [`model/${scoringModelName(this.pipelineName, 'v*')}`],
     );
     champion.role.addToPolicy(passRoleToSageMaker(this.scoringRole));
 
@@ -401,7 +394,7 @@ export class TrainingPipeline extends Construct {
 
     const candidate = callSageMaker(this.states, 'Create candidate model', {
       action: 'createModel',
-      resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-c-*`)],
+      resources: [sageMakerArn(Stack.of(this), `model/${scoringModelName(this.pipelineName, '*')}`)],
       statements: [passRoleToSageMaker(this.scoringRole)],
       parameters: {
         ModelName: this.candidateName(),
@@ -428,7 +421,7 @@ export class TrainingPipeline extends Construct {
     );
     const forget = callSageMaker(this.states, 'Delete candidate model', {
       action: 'deleteModel',
-      resources: [sageMakerArn(Stack.of(this), `model/${this.pipelineName}-c-*`)],
+      resources: [sageMakerArn(Stack.of(this), `model/${scoringModelName(this.pipelineName, '*')}`)],
       parameters: { ModelName: this.candidateName() },
     });
 
@@ -564,9 +557,8 @@ export class TrainingPipeline extends Construct {
     );
   }
 
-  /** A name that no deployed model has, so that the permission to delete it ends there. */
   private candidateName(): string {
-    return jsonata(`'${this.pipelineName}-c-' & ${RUN_ID}`);
+    return jsonata(`'${scoringModelName(this.pipelineName, '')}' & ${RUN_ID}`);
   }
 
   /** Puts the attempt into the ledger; one that is there already was put there by an earlier try. */

@@ -108,19 +108,6 @@ describe('TrainingPipeline', () => {
     expect(statesWith().Train.Arguments.TrainingJobName).toContain('$states.context.Execution.RedriveCount');
   });
 
-  test('compares with the model of the endpoint it is told', () => {
-    const stack = emptyStack();
-    new TrainingPipeline(stack, 'Training', {
-      data: new DatasetBucket(stack, 'Dataset').bucket,
-      ledger: new RunLedger(stack, 'Ledger'),
-      registry: new ModelRegistry(stack, 'Registry'),
-      contract: DataContract.fromObject(CONTRACT),
-      trainer: Trainer.xgboost(),
-      endpointName: 'shop',
-    });
-    expect(JSON.stringify(Template.fromStack(stack).toJSON())).toContain('model/shop-v*');
-  });
-
   test.each<[Partial<TrainingPipelineProps>, string]>([
     [{ pipelineName: 'My_Pipeline' }, 'pipelineName must be 1 to 20 lower-case letters, digits and inner hyphens'],
     [{ holdoutShare: 0 }, 'holdoutShare must be 0.01 to 0.9, got 0'],

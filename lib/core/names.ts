@@ -102,7 +102,7 @@ export const EnvName = {
   MODEL_PACKAGE_GROUP: 'MODEL_PACKAGE_GROUP',
   /** Name of the endpoint; its models and configurations are named `<endpoint>-v<version>…`. */
   ENDPOINT_NAME: 'ENDPOINT_NAME',
-  /** ARN of the role that a champion's model is made again with, should somebody have deleted it. */
+  /** ARN of the role under which models score the holdout. */
   SCORING_ROLE: 'SCORING_ROLE',
 } as const;
 
@@ -131,6 +131,14 @@ export function deploymentId(version: number, approvedAt: string): string {
 /** The SageMaker model made from a registered version; at most 63 characters for a prefix of up to 40. */
 export function modelName(prefix: string, version: number): string {
   return `${prefix}-v${version}`;
+}
+
+/**
+ * The SageMaker model with which the holdout is scored: of a run's candidate, or of the version in service (`v3`).
+ * No deployed model has such a name, so that the permission to make and delete these ends there.
+ */
+export function scoringModelName(pipeline: string, of: string): string {
+  return `${pipeline}-c-${of}`;
 }
 
 /** The endpoint configuration of a registered version with these serving settings. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { findChampion } from '../../lambdas/champion';
+import { type Container, findChampion } from '../../lambdas/champion';
 import type { DeploymentOutcome } from '../../lib/core/documents';
 import { MemoryLedger } from '../support/memory';
 
@@ -7,6 +7,7 @@ import { MemoryLedger } from '../support/memory';
 function world(
   deployments: ReadonlyArray<[version: number, outcome: DeploymentOutcome]>,
   lost: readonly string[] = [],
+  made: readonly string[] = [],
 ) {
   const ledger = new MemoryLedger();
   for (const [i, [version, outcome]] of deployments.entries()) {
@@ -23,24 +24,29 @@ function world(
   return {
     ledger,
     created,
-    packageExists: async (arn: string) => !lost.includes(arn),
-    modelExists: async (name: string) => !lost.includes(name),
-    createModel: async (name: string, arn: string) => void created.push(`${name} of ${arn}`),
+    pipeline: 'm',
+    containersOf: async (arn: string) => (lost.includes(arn) ? undefined : [{ Image: arn }]),
+    modelExists: async (name: string) => made.includes(name),
+    createModel: async (name: string, [container]: Container[]) => void created.push(`${name} of ${container.Image}`),
   };
 }
 
 describe('the champion', () => {
   test('is the version that was deployed last, not one that failed afterwards', async () => {
-    const ports = world([
-      [1, 'DEPLOYED'],
-      [2, 'DEPLOYED'],
-      [3, 'ROLLED_BACK'],
-      [4, 'FAILED'],
-      [2, 'SKIPPED'],
-    ]);
+    const ports = world(
+      [
+        [1, 'DEPLOYED'],
+        [2, 'DEPLOYED'],
+        [3, 'ROLLED_BACK'],
+        [4, 'FAILED'],
+        [2, 'SKIPPED'],
+      ],
+      [],
+      ['m-c-v2'],
+    );
 
     expect(await findChampion(ports)).toEqual({
-      champion: { version: 2, modelPackageArn: 'arn/2', runId: 'run-2', modelName: 'm-v2' },
+      champion: { version: 2, modelPackageArn: 'arn/2', runId: 'run-2', modelName: 'm-c-v2' },
     });
     expect(ports.created).toEqual([]);
   });
@@ -49,11 +55,11 @@ describe('the champion', () => {
     expect(await findChampion(world([[1, 'ROLLED_BACK']]))).toEqual({ note: 'no model has been deployed yet' });
   });
 
-  test('is made again from its package if somebody has deleted its model', async () => {
-    const ports = world([[1, 'DEPLOYED']], ['m-v1']);
+  test('is scored with a model of its own, made from its package where it is not there yet', async () => {
+    const ports = world([[1, 'DEPLOYED']]);
 
     expect((await findChampion(ports)).champion?.version).toBe(1);
-    expect(ports.created).toEqual(['m-v1 of arn/1']);
+    expect(ports.created).toEqual(['m-c-v1 of arn/1']);
   });
 
   test('is nobody if its package is gone, and the note says so', async () => {
