@@ -35,9 +35,8 @@ export async function bundle() {
 
   for (const trainer of readdirSync('training')) archive(trainer);
 
-  rmSync('dist/bin/shared', { recursive: true, force: true }); // its files are named by their content
   const [programs, app] = [sources('bin').filter((name) => name !== 'app'), 'bin/app.ts'];
-  await build({
+  const { metafile: made } = await build({
     ...esm,
     target: 'node22',
     entryPoints: programs.map((name) => `bin/${name}.ts`),
@@ -45,7 +44,11 @@ export async function bundle() {
     splitting: true, // what only one command needs (DuckDB, plots, the engine) is loaded by it alone
     chunkNames: 'shared/[name]-[hash]',
     external: ['aws-cdk-lib', 'constructs', '@duckdb/*'],
+    metafile: true,
   });
+  for (const file of readdirSync('dist/bin/shared').map((name) => `dist/bin/shared/${name}`)) {
+    if (!(file in made.outputs)) rmSync(file); // named by its content, so of an earlier build
+  }
   await build({
     ...common,
     target: 'node22',
