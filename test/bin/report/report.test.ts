@@ -48,6 +48,11 @@ describe('the report', () => {
     );
   });
 
+  test('counts time as the ledger does, where an engine runs ahead of the world', async () => {
+    const page = await renderReport({ ...facts, writtenAt: '2026-11-23T08:00:00.000Z' });
+    expectParts(page, '<small>(2 h 19 min)</small>'); // until the end of the last run, at 12:00:40
+  });
+
   test('says what there is not yet', async () => {
     const page = await renderReport({ ...toFacts(PIPELINE, []), writtenAt });
     expectParts(page, '<h1>No model serves yet</h1>');
