@@ -69,6 +69,13 @@ export interface ContinuousTrainingProps {
   readonly monitorInterval?: Duration;
 
   /**
+   * From which drop of AUC or accuracy on a retraining pays.
+   *
+   * @default 0.02
+   */
+  readonly drop?: number;
+
+  /**
    * What happens to data, ledger and registry when the stack is deleted.
    *
    * @default RemovalPolicy.RETAIN
@@ -149,6 +156,7 @@ export class ContinuousTraining extends Construct {
       pipelineName,
       endpointName: this.deployment.endpointName,
       interval: props.monitorInterval,
+      drop: props.drop,
     });
 
     const outputs = {

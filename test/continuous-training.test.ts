@@ -39,6 +39,7 @@ describe('ContinuousTraining', () => {
       servingInstanceType: 'ml.m5.xlarge',
       triggers: [new ScheduleTrigger(ScheduleExpression.rate(Duration.days(1)))],
       monitorInterval: Duration.hours(6),
+      drop: 0.05,
     });
     const template = templateOf(stack);
     const states = Object.fromEntries(Object.values(definitionsOf(template)).flatMap(statesOf));
@@ -47,6 +48,7 @@ describe('ContinuousTraining', () => {
     expect(states).not.toHaveProperty('Approve');
     expect(states['Create endpoint configuration'].Arguments.ProductionVariants[0].InstanceType).toBe('ml.m5.xlarge');
     expect(states['Create endpoint'].Arguments.EndpointName).toBe('shop');
+    expect(JSON.stringify(template.findResources('AWS::Lambda::Function'))).toContain('\\\\"drop\\\\":0.05');
     for (const rate of ['rate(1 day)', 'rate(6 hours)']) {
       template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: rate });
     }

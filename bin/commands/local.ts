@@ -77,7 +77,7 @@ function inertRows(inert: Engine['inert']): string[][] {
 }
 
 /** Prints a line an event that means something to a person, and what failed; everything if asked to. */
-function progressOf(engine: () => Engine | undefined, verbose: boolean, { out }: Surroundings) {
+export function progressOf(engine: () => Engine | undefined, verbose: boolean, { out }: Pick<Surroundings, 'out'>) {
   const shown = new Set<string>();
   let last = '';
   return (entry: LogEntry) => {

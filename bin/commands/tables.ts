@@ -86,6 +86,22 @@ export function printServed(facts: Facts): string {
   );
 }
 
+/** The windows that the monitor has judged, oldest first. */
+export function printWindows({ windows }: Facts): string {
+  if (windows.length === 0) return 'no window has been judged yet';
+  return printTable(
+    ['UNTIL (UTC)', 'MODEL', 'ROWS', 'VERDICT', 'FINDINGS'],
+    windows.map(({ at, version, rows, verdict, summary }) => [
+      minute(at),
+      `v${version}`,
+      count(rows),
+      verdict,
+      wrap(summary, 80),
+    ]),
+    [2],
+  );
+}
+
 /** Rows that a run trained and judged on. */
 export function rowsOf({ prepared }: Run): number {
   return prepared === undefined ? 0 : prepared.rows.train + prepared.rows.validation + prepared.rows.holdout;

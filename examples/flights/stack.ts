@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { ContinuousTraining, DataContract, Trainer } from '../../lib';
 
@@ -18,7 +18,7 @@ export class FlightsStack extends Stack {
         hyperparameters: { num_round: '100', max_depth: '8', eta: '0.2' },
       }),
       newestFiles: 2,
-      monitorInterval: Duration.hours(1),
+      drop: 0.01,
     });
     // #endregion
   }

@@ -206,6 +206,11 @@ export class Engine {
     }
   }
 
+  /** The engine's time. */
+  now(): Date {
+    return new Date(this.clock.now());
+  }
+
   /** Lets time pass at once, for everything in the engine that looks at a clock. */
   advance(milliseconds: number): void {
     this.clock.advance(milliseconds);

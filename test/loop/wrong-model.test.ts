@@ -1,0 +1,121 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import {
+  DeleteEndpointCommand,
+  DeleteModelPackageCommand,
+  DescribeEndpointCommand,
+  DescribeModelPackageCommand,
+  SageMakerClient,
+} from '@aws-sdk/client-sagemaker';
+import { Asset } from 'aws-cdk-lib/aws-s3-assets';
+import type { Construct } from 'constructs';
+import { createTar } from 'nanotar';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Trainer, type TrainerConfig } from '../../lib';
+import { csv, flights, requests } from './flights';
+import { Loop, type Template } from './loop';
+
+/** The XGBoost trainer with somebody's own script in its place. */
+class ScriptTrainer extends Trainer {
+  constructor(private readonly script: string) {
+    super();
+  }
+
+  public bind(scope: Construct): TrainerConfig {
+    const path = join(mkdtempSync(join(tmpdir(), 'script-')), 'source.tar.gz');
+    writeFileSync(path, gzipSync(createTar([{ name: 'train.py', data: this.script }])));
+    return { ...Trainer.xgboost().bind(scope), source: new Asset(scope, 'Script', { path }) };
+  }
+}
+
+/** Runs January through a trainer with this script; no model may come into service. */
+async function trainWith(script: string, edit?: (template: Template) => void) {
+  const loop = await Loop.start({ trainer: new ScriptTrainer(script), ...(edit && { edit }) });
+  try {
+    const facts = await loop.upload('incoming/january.csv', csv(await flights(1, 2000)));
+    expect(facts.runs).toHaveLength(1);
+    expect(facts.deployments.filter(({ outcome }) => outcome === 'DEPLOYED')).toEqual([]);
+    return { run: facts.runs[0], deployments: facts.deployments };
+  } finally {
+    await loop.stop();
+  }
+}
+
+describe('a training script', () => {
+  test('that exits with 1 fails its run with its own last words', async () => {
+    const { run } = await trainWith(
+      "import sys, pathlib\npathlib.Path('/opt/ml/output/failure').write_text('the learning rate is negative')\nsys.exit(1)\n",
+    );
+    expect(run?.attempts).toMatchObject([{ status: 'Failed' }]);
+    expect(run?.ended).toMatchObject({ outcome: 'FAILED', error: { name: 'Perennial.TrainingFailed' } });
+    expect(run?.ended?.error?.cause).toMatch(/AlgorithmError.*the learning rate is negative/s);
+  }, 60_000);
+
+  test('that hangs is stopped when its time is over', async () => {
+    const { run } = await trainWith('import time\ntime.sleep(600)\n', (template) => {
+      for (const { Type, Properties } of Object.values<Template>(template.Resources)) {
+        if (Type !== 'AWS::StepFunctions::StateMachine') continue;
+        const parts = Properties.DefinitionString['Fn::Join'][1];
+        parts.forEach((part: unknown, index: number) => {
+          if (typeof part === 'string')
+            parts[index] = part.replace('"MaxRuntimeInSeconds":14400', '"MaxRuntimeInSeconds":2');
+        });
+      }
+    });
+    expect(run?.attempts).toHaveLength(1);
+    expect(run?.ended).toMatchObject({ outcome: 'FAILED', error: { name: 'Perennial.TrainingFailed' } });
+    expect(run?.ended?.error?.cause).toMatch(/MaxRuntimeExceeded/);
+  }, 60_000);
+
+  test('that writes no model fails its run', async () => {
+    const { run } = await trainWith("print('all done')\n");
+    expect(run?.ended).toMatchObject({ outcome: 'FAILED' });
+    expect(run?.ended?.error?.cause).toMatch(/model/);
+  }, 60_000);
+
+  test('whose model cannot serve fails its run before it is registered', async () => {
+    const { run } = await trainWith(
+      "import pathlib\ncode = pathlib.Path('/opt/ml/model/code')\ncode.mkdir()\n(code / 'inference.py').write_text('raise RuntimeError(\"no such library\")')\n",
+    );
+    expect(run?.ended).toMatchObject({ outcome: 'FAILED', error: { name: 'Perennial.ScoringFailed' } });
+  }, 60_000);
+});
+
+describe('a champion', () => {
+  let loop: Loop;
+  let sagemaker: SageMakerClient;
+  beforeAll(async () => {
+    loop = await Loop.start();
+    sagemaker = new SageMakerClient(loop.engine.clientConfig);
+    const { deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 4000)));
+    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+  }, 120_000);
+  afterAll(() => loop.stop());
+
+  test('whose endpoint somebody deleted is scored all the same, and the next model makes the endpoint again', async () => {
+    await sagemaker.send(new DeleteEndpointCommand({ EndpointName: 'flights' }));
+    const { runs } = await loop.upload('incoming/february.csv', csv(await flights(2, 4000)));
+    expect(runs.at(-1)?.judged).toMatchObject({ championVersion: 1 });
+    expect(runs.at(-1)?.ended?.outcome).not.toBe('FAILED');
+    if (runs.at(-1)?.ended?.outcome === 'PROMOTED') {
+      const { EndpointStatus } = await sagemaker.send(new DescribeEndpointCommand({ EndpointName: 'flights' }));
+      expect(EndpointStatus).toBe('InService');
+      expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
+    }
+  }, 120_000);
+
+  test('whose version somebody deleted is no champion any more, and the ledger says so', async () => {
+    const { deployments } = await loop.facts();
+    for (const { modelPackageArn } of deployments) {
+      await sagemaker.send(new DeleteModelPackageCommand({ ModelPackageName: modelPackageArn })).catch(() => undefined);
+    }
+    const { runs } = await loop.upload('incoming/march.csv', csv(await flights(3, 4000)));
+    expect(runs.at(-1)?.judged).toMatchObject({ verdict: 'FIRST' });
+    expect(runs.at(-1)?.ended).toMatchObject({ outcome: 'PROMOTED' });
+    const arn = runs.at(-1)?.ended?.modelPackageArn as string;
+    const version = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: arn }));
+    expect(version.ModelApprovalStatus).toBe('Approved');
+  }, 120_000);
+});
