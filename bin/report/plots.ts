@@ -32,10 +32,14 @@ const CONFIG = {
 /** Which version served when, as bars; undefined if none has. */
 export async function servedPlot(facts: Facts, until: string): Promise<Html | undefined> {
   const periods = servedPeriods(facts);
+  const end = visibleEnd(
+    periods.map(({ from }) => Date.parse(from)),
+    Date.parse(until),
+  );
   const values = periods.map(({ version, from, to }) => ({
     model: `v${version}`,
     from,
-    to: to ?? until,
+    to: to ?? end,
     now: to === undefined ? 'serves now' : 'served',
   }));
   if (values.length === 0) return undefined;
@@ -69,6 +73,13 @@ export async function servedPlot(facts: Facts, until: string): Promise<Html | un
     },
     `Which model version served when: ${periods.map(({ version, from, to }) => `version ${version} from ${from} to ${to ?? 'now'}`).join('; ')}`,
   );
+}
+
+/** So far to the right that a model which has just begun to serve can be seen. */
+function visibleEnd(begins: readonly number[], until: number): string {
+  const [first = until] = begins;
+  const last = begins.at(-1) ?? until;
+  return new Date(Math.max(until, last + Math.max(MINUTE, (last - first) * 0.05))).toISOString();
 }
 
 /** The metric of candidate and champion by run, and the difference with its interval; undefined if no run was judged. */

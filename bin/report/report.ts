@@ -75,7 +75,8 @@ function headline(facts: ReportFacts): Html {
   if (now === undefined) {
     return html`<h1>No model serves yet</h1><p class="lead">The first upload of labelled data starts a run; a model that is good enough is then deployed.</p>`;
   }
-  const since = duration(Date.parse(facts.writtenAt) - Date.parse(now.from));
+  const lasts = Date.parse(facts.writtenAt) - Date.parse(now.from);
+  const since = lasts < 60_000 ? 'just now' : duration(lasts);
   return html`<h1>Version ${now.version} serves, since ${minute(now.from)} <small>(${since})</small></h1>
 <p class="lead">${sentence(whyServed(now))}</p>`;
 }
