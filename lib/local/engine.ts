@@ -239,9 +239,11 @@ export class Engine {
   private async load(): Promise<void> {
     for (const service of this.all()) await service.load?.(this.assembly.resources);
     await this.publish();
-    for (const [why, all] of Map.groupBy(this.inert, ({ type, why }) => `${type}: ${why}`)) {
-      this.record('engine', why, { paths: all.map(({ path }) => path) });
+    const inert = new Map<string, string[]>();
+    for (const { type, why, path } of this.inert) {
+      inert.set(`${type}: ${why}`, [...(inert.get(`${type}: ${why}`) ?? []), path]);
     }
+    for (const [why, paths] of inert) this.record('engine', why, { paths });
   }
 
   /** Uploads assets as `cdk deploy` does, but for folders: functions read theirs where they lie. */
