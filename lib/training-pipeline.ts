@@ -246,7 +246,13 @@ export class TrainingPipeline extends Construct {
       assumedBy: sageMakerPrincipal(stack),
     });
     allowContainer(this.trainingRole, this.trainerConfig.repositoryArn);
-    this.trainerConfig.source.grantRead(this.trainingRole);
+    const { source } = this.trainerConfig;
+    this.trainingRole.addToPolicy(
+      new iam.PolicyStatement({
+        actions: ['s3:GetObject'],
+        resources: [source.bucket.arnForObjects(source.s3ObjectKey)],
+      }),
+    );
     grantObjects(
       this.trainingRole,
       data,

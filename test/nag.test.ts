@@ -15,8 +15,6 @@ const EXPLAINED: ReadonlyArray<[finding: RegExp, because: string]> = [
   ],
   [/IAM5\[Resource::arn:.*:log-group:\/aws\/sagemaker\/\*\]$/, 'SageMaker names its log groups itself'],
   [/IAM5\[Resource::\*\]$/, 'listing, log delivery, tracing, metrics and registry log-in know no resource'],
-  [/IAM5\[Action::s3:(GetObject|GetBucket|List)\*\]$/, "CDK's grant on the assets bucket, for the training code"],
-  [/IAM5\[Resource::arn:.*:s3:::cdk-.*\/\*\]$/, "CDK's grant on the assets bucket, for the training code"],
   [/IAM5\[Resource::<.*Function\w+\.Arn>:\*\]$/, "the scheduler's target grants the versions of the function as well"],
 ];
 
