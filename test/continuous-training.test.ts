@@ -48,7 +48,10 @@ describe('ContinuousTraining', () => {
     expect(states).not.toHaveProperty('Approve');
     expect(states['Create endpoint configuration'].Arguments.ProductionVariants[0].InstanceType).toBe('ml.m5.xlarge');
     expect(states['Create endpoint'].Arguments.EndpointName).toBe('shop');
-    expect(JSON.stringify(template.findResources('AWS::Lambda::Function'))).toContain('\\\\"drop\\\\":0.05');
+    const settings = Object.values(template.findResources('AWS::Lambda::Function'))
+      .map(({ Properties }) => JSON.parse(Properties.Environment?.Variables?.SETTINGS ?? '{}'))
+      .find(({ assess }) => assess !== undefined);
+    expect(settings.assess.drop).toBe(0.05);
     for (const rate of ['rate(1 day)', 'rate(6 hours)']) {
       template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: rate });
     }
