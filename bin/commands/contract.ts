@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { INSTALL_DUCKDB } from '../../lib/local/lambda/duckdb';
 import { CommandError, type Surroundings } from './failure';
 
 export function addInfer(program: Command, surroundings: Surroundings): void {
@@ -32,10 +33,8 @@ export function addInfer(program: Command, surroundings: Surroundings): void {
     });
 }
 
-/** Only this command reads data, so DuckDB is not installed with the package. */
+/** Only this command reads data; npm may have been told to leave optional packages out. */
 function withoutDuckDb(error: Error & { readonly code?: string }): never {
   if (error.code !== 'ERR_MODULE_NOT_FOUND' || !error.message.includes('@duckdb')) throw error;
-  throw new CommandError(
-    'infer reads data with DuckDB, which is not installed: npm install --save-dev @duckdb/node-api',
-  );
+  throw new CommandError(`infer reads data with DuckDB, which is not installed: ${INSTALL_DUCKDB}`);
 }

@@ -110,6 +110,15 @@ describe('a function', () => {
     expect(value.errorMessage).toContain('no-such-package');
   });
 
+  test('that lacks DuckDB for this machine says how to install it', async () => {
+    lambda.load([make(`require('@duckdb/node-bindings-elsewhere/duckdb.node');`, {}, 'index.cjs')]);
+    const { value } = await invoke();
+    expect(value.errorMessage).toBe(
+      "Cannot find module '@duckdb/node-bindings-elsewhere/duckdb.node': " +
+        'DuckDB is not installed for this machine: npm install --save-dev @duckdb/node-api@1.5.5-r.5',
+    );
+  });
+
   test('that exits is an error, and the next invocation gets a new process', async () => {
     lambda.load([make(`export const handler = async ({ die }) => { if (die) process.exit(3); return 'well'; };`)]);
     expect((await invoke({ die: true })).value).toMatchObject({

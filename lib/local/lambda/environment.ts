@@ -5,6 +5,7 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { END_MARK } from './bootstrap';
+import { withRemedy } from './duckdb';
 import type { LambdaFunction } from './function';
 import type { Guest, RuntimeApi } from './runtime-api';
 
@@ -124,7 +125,7 @@ export class Environment implements Guest {
   }
 
   initFailed(body: string): void {
-    this.initError = body;
+    this.initError = withRemedy(body);
   }
 
   private async start(): Promise<void> {
