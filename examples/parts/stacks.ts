@@ -1,0 +1,104 @@
+import { join } from 'node:path';
+import { Duration, Stack } from 'aws-cdk-lib';
+import { ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import type { Construct } from 'constructs';
+import {
+  DataContract,
+  DatasetBucket,
+  DriftMonitor,
+  DriftTrigger,
+  ModelDeployment,
+  ModelRegistry,
+  NewDataTrigger,
+  RetrainController,
+  RunLedger,
+  ScheduleTrigger,
+  Trainer,
+  TrainingPipeline,
+} from '../../lib';
+
+const contract = DataContract.fromFile(join('examples', 'flights', 'contract.json'));
+
+/** Trains and judges every Sunday, registers what is good, and leaves the deployment to others. */
+export class TrainOnly extends Stack {
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    // #region train
+    const data = new DatasetBucket(this, 'Dataset').bucket;
+    const ledger = new RunLedger(this, 'Ledger');
+    const training = new TrainingPipeline(this, 'Training', {
+      data,
+      ledger,
+      registry: new ModelRegistry(this, 'Registry', { groupName: 'flights' }),
+      contract,
+      trainer: Trainer.xgboost({ instanceType: 'ml.g5.xlarge', maxDuration: Duration.hours(1) }),
+      autoApprove: false,
+    });
+    new RetrainController(this, 'Controller', {
+      data,
+      ledger,
+      pipelineName: training.pipelineName,
+      machine: training.machine,
+      triggers: [new ScheduleTrigger(ScheduleExpression.cron({ weekDay: 'SUN', hour: '3', minute: '0' }))],
+    });
+    // #endregion
+  }
+}
+
+/** Deploys whatever is approved in a registry, wherever it was trained, on two instances with a canary. */
+export class DeployOnly extends Stack {
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    // #region deploy
+    new ModelDeployment(this, 'Deployment', {
+      data: new DatasetBucket(this, 'Dataset').bucket,
+      ledger: new RunLedger(this, 'Ledger'),
+      registry: new ModelRegistry(this, 'Registry', { groupName: 'flights' }),
+      pipelineName: 'flights',
+      instanceType: 'ml.m5.xlarge',
+      instanceCount: 2,
+      maxLatency: Duration.millis(200),
+      bakeTime: Duration.minutes(10),
+    });
+    // #endregion
+  }
+}
+
+/** Watches an endpoint, tells people of drift by e-mail, and starts nothing but on drift and new data. */
+export class WatchAndRetrain extends Stack {
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    const data = new DatasetBucket(this, 'Dataset').bucket;
+    const ledger = new RunLedger(this, 'Ledger');
+    const registry = new ModelRegistry(this, 'Registry');
+    const training = new TrainingPipeline(this, 'Training', {
+      data,
+      ledger,
+      registry,
+      contract,
+      trainer: Trainer.xgboost(),
+      pipelineName: 'watched',
+    });
+    // #region watch
+    const monitor = new DriftMonitor(this, 'Monitor', {
+      data,
+      ledger,
+      pipelineName: 'watched',
+      endpointName: 'watched',
+      interval: Duration.minutes(15),
+      shift: 0.2,
+    });
+    monitor.feedback.addSubscription(new EmailSubscription('data@example.com'));
+    new RetrainController(this, 'Controller', {
+      data,
+      ledger,
+      pipelineName: 'watched',
+      machine: training.machine,
+      triggers: [new DriftTrigger(), new NewDataTrigger()],
+      cooldown: Duration.hours(12),
+      maxRunsPerDay: 2,
+    });
+    // #endregion
+  }
+}

@@ -1,0 +1,25 @@
+import { App } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { describe, expect, test } from 'vitest';
+import { FlightsStack } from '../examples/flights/stack';
+import { DeployOnly, TrainOnly, WatchAndRetrain } from '../examples/parts/stacks';
+
+describe('the examples', () => {
+  test('synthesize', () => {
+    const app = new App();
+    for (const Example of [FlightsStack, TrainOnly, DeployOnly, WatchAndRetrain]) new Example(app, Example.name);
+    expect(app.synth().stacks).toHaveLength(4);
+  });
+
+  test('that only train bring no endpoint, and no function of a deployment', () => {
+    const template = JSON.stringify(Template.fromStack(new TrainOnly(new App(), 'TrainOnly')).toJSON());
+    expect(template).not.toContain('CreateEndpoint');
+    expect(template).toContain('CreateTrainingJob');
+  });
+
+  test('that only deploy train nothing', () => {
+    const template = JSON.stringify(Template.fromStack(new DeployOnly(new App(), 'DeployOnly')).toJSON());
+    expect(template).not.toContain('CreateTrainingJob');
+    expect(template).toContain('CANARY');
+  });
+});
