@@ -3,30 +3,22 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
 import type { JudgeRules, Outcome, SplitRule } from './core/documents';
-import { ErrorName } from './core/errors';
 import { EnvName, Prefix, scoringModelName } from './core/names';
 import type { DataContract } from './data-contract';
 import type { ModelRegistry } from './model-registry';
 import { allowContainer } from './private/container-role';
-import {
-  grantList,
-  grantObjects,
-  grantSageMaker,
-  passRoleToSageMaker,
-  sageMakerArn,
-  sageMakerPrincipal,
-} from './private/grants';
+import { grantList, grantObjects, grantSageMaker, passRoleToSageMaker, sageMakerPrincipal } from './private/grants';
 import { Handler } from './private/handler';
 import { machineLog } from './private/machine-log';
-import { callSageMaker, invoke } from './private/state-parts';
+import { invoke, orFail } from './private/state-parts';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
-import { CAUGHT, jsonata, RUN_ID, runUri, STARTED_AT } from './steps/expressions';
-import { SAGEMAKER_RETRY, SERVICE_RETRY } from './steps/retries';
-import { SageMakerJob } from './steps/sagemaker-job';
+import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
+import { register } from './steps/register';
+import { score } from './steps/score';
+import { train } from './steps/train';
 import type { Trainer, TrainerConfig } from './trainer';
 
 /** Which verdicts replace the model in service. */
@@ -177,8 +169,6 @@ export class TrainingPipeline extends Construct {
   public readonly finish: lambda.Function;
 
   private readonly props: TrainingPipelineProps;
-  /** Scope of the states, whose names are what the console shows. */
-  private readonly states: Construct;
   private readonly trainerConfig: TrainerConfig;
 
   constructor(scope: Construct, id: string, props: TrainingPipelineProps) {
@@ -186,7 +176,6 @@ export class TrainingPipeline extends Construct {
     const { data, ledger } = props;
     const stack = Stack.of(this);
     this.props = props;
-    this.states = new Construct(this, 'States');
     this.pipelineName =
       props.pipelineName ??
       Names.uniqueResourceName(this, { maxLength: 20, separator: '-' })
@@ -338,112 +327,19 @@ export class TrainingPipeline extends Construct {
 
   /** The states in the order of the data; every failure is recorded before the execution ends with it. */
   private definition(): sfn.IChainable {
-    const failed = invoke(this.states, 'Record failure', this.finish, {
+    const { props, pipelineName, trainerConfig: trainer } = this;
+    const states = new Construct(this, 'States'); // a scope of their own: their names are what the console shows
+    const failed = invoke(states, 'Record failure', this.finish, {
       runId: jsonata(RUN_ID),
       startedAt: jsonata(STARTED_AT),
       outcome: 'FAILED' satisfies Outcome,
       error: jsonata('$failure'),
     });
     failed.next(
-      sfn.Fail.jsonata(this.states, 'Run failed', {
-        error: jsonata('$failure.name'),
-        cause: jsonata('$failure.cause'),
-      }),
+      sfn.Fail.jsonata(states, 'Run failed', { error: jsonata('$failure.name'), cause: jsonata('$failure.cause') }),
     );
-    const orFail = <T extends sfn.TaskStateBase | sfn.Parallel>(state: T, name: string = CAUGHT.name): T => {
-      state.addCatch(failed, { errors: ['States.ALL'], assign: { failure: { name, cause: CAUGHT.cause } } });
-      return state;
-    };
-
-    const snapshot = invoke(
-      this.states,
-      'Snapshot',
-      this.snapshot,
-      {
-        runId: jsonata(RUN_ID),
-        startedAt: jsonata(STARTED_AT),
-        input: jsonata("$merge([{ 'reason': 'manual', 'evidence': [] }, $states.input])"),
-        contract: this.props.contract._contract,
-        split: {
-          holdout: this.props.holdoutShare ?? 0.2,
-          validation: this.props.validationShare ?? 0.1,
-        } satisfies SplitRule,
-        ...(this.props.newestFiles !== undefined && { newestFiles: this.props.newestFiles }),
-      },
-      {
-        data: `s3://${this.props.data.bucketName}/`,
-        reason: jsonata("$exists($states.input.reason) ? $states.input.reason : 'manual'"),
-        dataVersion: jsonata('$states.result.Payload.dataVersion'),
-        modelPackageArn: null,
-      },
-    );
-
-    const prepare = invoke(this.states, 'Prepare', this.prepare, { runId: jsonata(RUN_ID) });
-
-    const train = this.trainingJob();
-    const trained = sfn.Choice.jsonata(this.states, 'Trained?');
-    const attempt = this.recordAttempt('Record attempt').next(trained);
-    const failedAttempt = this.recordAttempt('Record failed attempt').next(failed);
-    train.addCatch(failedAttempt, {
-      errors: ['States.ALL'],
-      assign: {
-        attempt: jsonata(
-          '($cause := $states.errorOutput.Cause; $job := $substring($cause, 0, 1) = "{" ? $parse($cause); ' +
-            `{'job': $exists($job.TrainingJobName) ? $job.TrainingJobName : ${this.jobName()}, ` +
-            "'status': $exists($job.TrainingJobStatus) ? $job.TrainingJobStatus : 'Refused', " +
-            "'seconds': $exists($job.BillableTimeInSeconds) ? $job.BillableTimeInSeconds : 0, " +
-            "'failure': $exists($job.FailureReason) ? $job.FailureReason : $exists($cause) ? $cause : $states.errorOutput.Error})",
-        ),
-        failure: { name: ErrorName.TRAINING_FAILED, cause: CAUGHT.cause },
-      },
-    });
-
-    const candidate = callSageMaker(this.states, 'Create candidate model', {
-      action: 'createModel',
-      resources: [sageMakerArn(Stack.of(this), `model/${scoringModelName(this.pipelineName, '*')}`)],
-      statements: [passRoleToSageMaker(this.scoringRole)],
-      parameters: {
-        ModelName: this.candidateName(),
-        ExecutionRoleArn: this.scoringRole.roleArn,
-        PrimaryContainer: this.container(),
-      },
-    });
-    const champion = invoke(
-      this.states,
-      'Champion',
-      this.champion,
-      {},
-      { champion: jsonata('$states.result.Payload') },
-    );
-    const score = this.score();
-    const judge = invoke(
-      this.states,
-      'Judge',
-      this.judge,
-      jsonata(
-        `{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'champion': $champion.champion, 'rules': ${JSON.stringify(this.rules())}}`,
-      ),
-      { judgement: jsonata('$states.result.Payload'), outcome: 'REJECTED' satisfies Outcome },
-    );
-    const forget = callSageMaker(this.states, 'Delete candidate model', {
-      action: 'deleteModel',
-      resources: [sageMakerArn(Stack.of(this), `model/${scoringModelName(this.pipelineName, '*')}`)],
-      parameters: { ModelName: this.candidateName() },
-    });
-
-    const register = this.register();
-    const approve = callSageMaker(this.states, 'Approve', {
-      action: 'updateModelPackage',
-      resources: [sageMakerArn(Stack.of(this), this.packages())],
-      parameters: {
-        ModelPackageArn: jsonata('$modelPackageArn'),
-        ModelApprovalStatus: 'Approved',
-        ApprovalDescription: jsonata("$substring('By rule: ' & $judgement.because, 0, 1024)"),
-      },
-      assign: { outcome: 'PROMOTED' satisfies Outcome },
-    });
     const finish = invoke(
-      this.states,
+      states,
       'Finish',
       this.finish,
       jsonata(
@@ -451,244 +347,68 @@ export class TrainingPipeline extends Construct {
           "$modelPackageArn ? {'modelPackageArn': $modelPackageArn} : {}])",
       ),
     );
-    const done = sfn.Succeed.jsonata(this.states, 'Done', {
-      outputs: {
-        runId: jsonata(RUN_ID),
-        outcome: jsonata('$outcome'),
-        verdict: jsonata('$judgement.verdict'),
-        because: jsonata('$judgement.because'),
-      },
-    });
-
-    const autoApprove = this.props.autoApprove ?? true;
-    const promote = sfn.Choice.jsonata(this.states, 'Good enough?')
-      .when(
-        sfn.Condition.jsonata(jsonata('$judgement.promote')),
-        autoApprove ? register.next(orFail(approve)).next(finish) : register.next(finish),
-      )
-      .otherwise(finish);
-
-    trained.when(sfn.Condition.jsonata(jsonata("$attempt.status = 'Completed'")), orFail(candidate)).otherwise(
-      sfn.Pass.jsonata(this.states, 'Not trained', {
-        assign: {
-          failure: {
-            name: ErrorName.TRAINING_FAILED,
-            cause: jsonata(
-              "'the training job ' & $attempt.job & ' ended as ' & $attempt.status & ': ' & $attempt.failure",
-            ),
-          },
-        },
-      }).next(failed),
-    );
-    for (const state of [snapshot, prepare, champion, judge, forget, register]) orFail(state);
-    orFail(score, ErrorName.SCORING_FAILED);
-    candidate.next(champion).next(score).next(judge).next(forget).next(promote);
-    finish.next(done);
-    return snapshot.next(prepare).next(train).next(attempt);
-  }
-
-  private trainingJob(): SageMakerJob {
-    const { trainerConfig: trainer } = this;
-    const { target, key } = this.props.contract._contract;
-    const channel = (name: string, uri: string) => ({
-      ChannelName: name,
-      ContentType: 'application/x-parquet',
-      DataSource: {
-        S3DataSource: { S3DataType: 'S3Prefix', S3Uri: uri, S3DataDistributionType: 'FullyReplicated' },
-      },
-    });
-    const train = new SageMakerJob(this.states, 'Train', {
-      kind: 'TrainingJob',
-      namePrefix: `${this.pipelineName}-`,
-      role: this.trainingRole,
-      arguments: {
-        TrainingJobName: jsonata(this.jobName()),
-        RoleArn: this.trainingRole.roleArn,
-        AlgorithmSpecification: {
-          TrainingImage: trainer.image,
-          TrainingInputMode: 'File',
-          MetricDefinitions: Object.entries(trainer.metrics).map(([Name, Regex]) => ({ Name, Regex })),
-        },
-        HyperParameters: {
-          ...trainer.hyperparameters,
-          problem: target.problem,
-          ...(key !== undefined && { key }),
-          sagemaker_program: trainer.program,
-          sagemaker_submit_directory: trainer.source.s3ObjectUrl,
-          sagemaker_region: Stack.of(this).region,
-          sagemaker_job_name: jsonata(this.jobName()),
-        },
-        InputDataConfig: [
-          channel(
-            'train',
-            runUri((keys) => keys.train),
-          ),
-          channel(
-            'validation',
-            runUri((keys) => keys.validation),
-          ),
-        ],
-        OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models) },
-        CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints) },
-        ResourceConfig: {
-          InstanceType: trainer.instanceType,
-          InstanceCount: 1,
-          VolumeSizeInGB: trainer.volumeSize,
-        },
-        StoppingCondition: { MaxRuntimeInSeconds: trainer.maxDuration.toSeconds() },
-      },
-      // longer than the job may run, by the time that it may wait for its machine
-      taskTimeout: sfn.Timeout.duration(trainer.maxDuration.plus(Duration.days(1))),
-      assign: {
-        attempt: {
-          job: jsonata('$states.result.TrainingJobName'),
-          status: jsonata('$states.result.TrainingJobStatus'),
-          seconds: jsonata('$exists($states.result.BillableTimeInSeconds) ? $states.result.BillableTimeInSeconds : 0'),
-          failure: jsonata("$exists($states.result.SecondaryStatus) ? $states.result.SecondaryStatus : ''"),
-        },
-        model: jsonata('$states.result.ModelArtifacts.S3ModelArtifacts'),
-        trainingJobArn: jsonata('$states.result.TrainingJobArn'),
-      },
-    });
-    train.addRetry(SAGEMAKER_RETRY);
-    return train;
-  }
-
-  /** One job a try: SageMaker never forgets a name. */
-  private jobName(): string {
-    return (
-      `'${this.pipelineName}-' & ${RUN_ID} & '-' & ` +
-      "$string($exists($states.context.Execution.RedriveCount) ? $states.context.Execution.RedriveCount : 0) & '-' & " +
-      '$string($states.context.State.RetryCount)'
-    );
-  }
-
-  private candidateName(): string {
-    return jsonata(`'${scoringModelName(this.pipelineName, '')}' & ${RUN_ID}`);
-  }
-
-  /** Puts the attempt into the ledger; one that is there already was put there by an earlier try. */
-  private recordAttempt(id: string): sfn.Chain {
-    const { trainerConfig: trainer } = this;
-    const done = sfn.Pass.jsonata(this.states, `${id}: done`);
-    const put = tasks.CallAwsService.jsonata(this.states, id, {
-      service: 'dynamodb',
-      action: 'putItem',
-      iamAction: 'dynamodb:PutItem',
-      iamResources: [this.props.ledger.table.tableArn],
-      parameters: {
-        TableName: this.props.ledger.table.tableName,
-        ConditionExpression: 'attribute_not_exists(pk)',
-        Item: {
-          pk: { S: this.pipelineName },
-          sk: { S: jsonata(`'RUN#' & ${STARTED_AT} & '#' & ${RUN_ID} & '#ATTEMPT#' & $attempt.job`) },
-          at: { S: jsonata('$states.context.State.EnteredTime') },
-          runId: { S: jsonata(RUN_ID) },
-          job: { S: jsonata('$attempt.job') },
-          instanceType: { S: trainer.instanceType },
-          instanceCount: { N: '1' },
-          status: { S: jsonata('$attempt.status') },
-          billableSeconds: { N: jsonata('$string($attempt.seconds)') },
-          failure: { S: jsonata("$attempt.status = 'Completed' ? '' : $attempt.failure") },
-        },
-      },
-    });
-    put.addRetry(SERVICE_RETRY);
-    put.addCatch(done, { errors: ['DynamoDB.ConditionalCheckFailedException'] });
-    return sfn.Chain.start(put).next(done);
-  }
-
-  /** Both models answer the same rows, each in the container that serves it. */
-  private score(): sfn.Parallel {
-    const scoreAs = (id: string, model: 'candidate' | 'champion', modelName: string) => {
-      const job = new SageMakerJob(this.states, id, {
-        kind: 'TransformJob',
-        namePrefix: `${this.pipelineName}-`,
-        arguments: {
-          TransformJobName: jsonata(
-            `'${this.pipelineName}-' & ${RUN_ID} & '-${model === 'candidate' ? 'a' : 'b'}' & $string($states.context.State.RetryCount)`,
-          ),
-          ModelName: modelName,
-          BatchStrategy: 'MultiRecord',
-          MaxPayloadInMB: 6,
-          TransformInput: {
-            ContentType: 'text/csv',
-            SplitType: 'Line',
-            DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: runUri((keys) => keys.holdoutRows) } },
-          },
-          TransformOutput: {
-            Accept: 'text/csv',
-            AssembleWith: 'Line',
-            S3OutputPath: runUri((keys) => keys.scores(model)),
-          },
-          TransformResources: { InstanceType: this.props.scoringInstanceType ?? 'ml.m5.large', InstanceCount: 1 },
-        },
-        taskTimeout: sfn.Timeout.duration(Duration.hours(6)),
-      });
-      job.addRetry(SAGEMAKER_RETRY);
-      return job;
-    };
-    const champion = sfn.Choice.jsonata(this.states, 'Is there a champion?')
-      .when(
-        sfn.Condition.jsonata(jsonata('$exists($champion.champion)')),
-        scoreAs('Score champion', 'champion', jsonata('$champion.champion.modelName')),
-      )
-      .otherwise(sfn.Pass.jsonata(this.states, 'First model'));
-    return sfn.Parallel.jsonata(this.states, 'Score')
-      .branch(scoreAs('Score candidate', 'candidate', this.candidateName()))
-      .branch(champion);
-  }
-
-  private register(): tasks.CallAwsService {
-    const { trainerConfig: trainer } = this;
-    const document = (uri: string) => ({ ContentType: 'application/json', S3Uri: uri });
-    return callSageMaker(this.states, 'Register', {
-      action: 'createModelPackage',
-      resources: [
-        sageMakerArn(Stack.of(this), `model-package-group/${this.props.registry.groupName}`),
-        sageMakerArn(Stack.of(this), this.packages()),
-      ],
-      parameters: {
-        ModelPackageGroupName: this.props.registry.groupName,
-        ModelPackageDescription: jsonata('$substring($judgement.because, 0, 1024)'),
-        ModelApprovalStatus: 'PendingManualApproval',
-        // the same run registers once, however often this state is tried
-        ClientToken: jsonata(`$substring($hash(${RUN_ID}, 'SHA-256'), 0, 36)`),
-        InferenceSpecification: {
-          Containers: [
-            {
-              ...this.container(),
-              Framework: trainer.framework,
-              FrameworkVersion: trainer.frameworkVersion,
-            },
-          ],
-          SupportedContentTypes: ['text/csv'],
-          SupportedResponseMIMETypes: ['text/csv'],
-        },
-        ModelMetrics: {
-          ModelQuality: { Statistics: document(runUri((keys) => keys.judgement)) },
-          ModelDataQuality: { Statistics: document(runUri((keys) => keys.profile)) },
-        },
-        DriftCheckBaselines: { ModelDataQuality: { Statistics: document(runUri((keys) => keys.baseline)) } },
-        MetadataProperties: { GeneratedBy: jsonata('$trainingJobArn') },
-        CustomerMetadataProperties: {
+    finish.next(
+      sfn.Succeed.jsonata(states, 'Done', {
+        outputs: {
           runId: jsonata(RUN_ID),
-          reason: jsonata('$reason'),
-          dataVersion: jsonata('$dataVersion'),
-          codeVersion: trainer.source.assetHash,
+          outcome: jsonata('$outcome'),
           verdict: jsonata('$judgement.verdict'),
+          because: jsonata('$judgement.because'),
         },
-      },
-      assign: {
-        modelPackageArn: jsonata('$states.result.ModelPackageArn'),
-        outcome: 'AWAITING_APPROVAL' satisfies Outcome,
-      },
-    });
-  }
+      }),
+    );
 
-  private container() {
-    const { image, servingEnvironment } = this.trainerConfig;
-    return { Image: image, ModelDataUrl: jsonata('$model'), Environment: servingEnvironment };
+    const snapshot = invoke(
+      states,
+      'Snapshot',
+      this.snapshot,
+      {
+        runId: jsonata(RUN_ID),
+        startedAt: jsonata(STARTED_AT),
+        input: jsonata("$merge([{ 'reason': 'manual', 'evidence': [] }, $states.input])"),
+        contract: props.contract._contract,
+        split: { holdout: props.holdoutShare ?? 0.2, validation: props.validationShare ?? 0.1 } satisfies SplitRule,
+        ...(props.newestFiles !== undefined && { newestFiles: props.newestFiles }),
+      },
+      {
+        data: `s3://${props.data.bucketName}/`,
+        reason: jsonata("$exists($states.input.reason) ? $states.input.reason : 'manual'"),
+        dataVersion: jsonata('$states.result.Payload.dataVersion'),
+        modelPackageArn: null,
+      },
+    );
+    const prepare = invoke(states, 'Prepare', this.prepare, { runId: jsonata(RUN_ID) });
+
+    const registered = register(states, {
+      trainer,
+      registry: props.registry,
+      approve: props.autoApprove ?? true,
+      registered: finish,
+      failed,
+    });
+    const judged = score(states, {
+      pipelineName,
+      trainer,
+      role: this.scoringRole,
+      instanceType: props.scoringInstanceType ?? 'ml.m5.large',
+      champion: this.champion,
+      judge: this.judge,
+      rules: this.rules(),
+      judged: sfn.Choice.jsonata(states, 'Good enough?')
+        .when(sfn.Condition.jsonata(jsonata('$judgement.promote')), registered)
+        .otherwise(finish),
+      failed,
+    });
+    const trained = train(states, {
+      pipelineName,
+      contract: props.contract._contract,
+      trainer,
+      role: this.trainingRole,
+      ledger: props.ledger,
+      trained: judged,
+      failed,
+    });
+    return orFail(snapshot, failed).next(orFail(prepare, failed)).next(trained);
   }
 
   private rules(): JudgeRules {

@@ -1,8 +1,9 @@
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
-import { jsonata } from '../steps/expressions';
+import { CAUGHT, jsonata } from '../steps/expressions';
 import { FunctionTask } from '../steps/function-task';
 import { SAGEMAKER_RETRY, SERVICE_RETRY } from '../steps/retries';
 
@@ -54,4 +55,26 @@ export function callSageMaker(scope: Construct, id: string, call: SageMakerCall)
   });
   task.addRetry(SAGEMAKER_RETRY);
   return task;
+}
+
+/** Sends every failure of a state where it is recorded, with `$failure` set. */
+export function orFail<T extends sfn.TaskStateBase>(state: T, failed: sfn.IChainable): T {
+  state.addCatch(failed, { errors: ['States.ALL'], assign: { failure: CAUGHT } });
+  return state;
+}
+
+/** Goes on after a call that makes something under a fixed name; that it is there already is success. */
+export function makeOnce(
+  scope: Construct,
+  task: tasks.CallAwsService,
+  next: sfn.IChainable,
+  failed: sfn.IChainable,
+): void {
+  task.next(next);
+  task.addCatch(
+    sfn.Choice.jsonata(scope, `${task.id}: there already?`)
+      .when(sfn.Condition.jsonata(jsonata("$contains($failure.cause, 'already existing')")), next)
+      .otherwise(failed),
+    { errors: ['States.ALL'], assign: { failure: CAUGHT } },
+  );
 }

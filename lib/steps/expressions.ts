@@ -6,6 +6,11 @@ export const RUN_ID = '$states.context.Execution.Name';
 /** ISO time at which the run's execution began; the same on every retry. */
 export const STARTED_AT = '$states.context.Execution.StartTime';
 
+/** Which try of a state this is, redrives of the execution and retries of the state: `0-0`, `0-1`, `1-0`. */
+export const TRY =
+  '$string($exists($states.context.Execution.RedriveCount) ? $states.context.Execution.RedriveCount : 0) ' +
+  "& '-' & $string($states.context.State.RetryCount)";
+
 /** A JSONata field. */
 export const jsonata = (expression: string) => `{% ${expression} %}`;
 

@@ -1,0 +1,86 @@
+import { Stack } from 'aws-cdk-lib';
+import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import type { Outcome } from '../core/documents';
+import type { ModelRegistry } from '../model-registry';
+import { sageMakerArn } from '../private/grants';
+import { callSageMaker, orFail } from '../private/state-parts';
+import type { TrainerConfig } from '../trainer';
+import { jsonata, RUN_ID, runUri } from './expressions';
+
+export interface RegisterProps {
+  readonly trainer: TrainerConfig;
+  readonly registry: ModelRegistry;
+  /** Whether the version is approved at once, by rule. */
+  readonly approve: boolean;
+  /** Where a registered version goes on. */
+  readonly registered: sfn.IChainable;
+  /** Where a failure goes on, with `$failure` set. */
+  readonly failed: sfn.IChainable;
+}
+
+/**
+ * Registers the candidate with its lineage, and approves it if that is the rule: the same event as a person's approval.
+ *
+ * Reads `$model`, `$judgement`, `$reason`, `$dataVersion` and `$trainingJobArn`; sets `$modelPackageArn` and `$outcome`.
+ */
+export function register(scope: Construct, props: RegisterProps): sfn.IChainable {
+  const { trainer, registry } = props;
+  const stack = Stack.of(scope);
+  const packages = sageMakerArn(stack, `model-package/${registry.groupName}/*`);
+  const document = (uri: string) => ({ ContentType: 'application/json', S3Uri: uri });
+  const create = callSageMaker(scope, 'Register', {
+    action: 'createModelPackage',
+    resources: [sageMakerArn(stack, `model-package-group/${registry.groupName}`), packages],
+    parameters: {
+      ModelPackageGroupName: registry.groupName,
+      ModelPackageDescription: jsonata('$substring($judgement.because, 0, 1024)'),
+      ModelApprovalStatus: 'PendingManualApproval',
+      // the same run registers once, however often this state is tried
+      ClientToken: jsonata(`$substring($hash(${RUN_ID}, 'SHA-256'), 0, 36)`),
+      InferenceSpecification: {
+        Containers: [
+          { ...containerOf(trainer), Framework: trainer.framework, FrameworkVersion: trainer.frameworkVersion },
+        ],
+        SupportedContentTypes: ['text/csv'],
+        SupportedResponseMIMETypes: ['text/csv'],
+      },
+      ModelMetrics: {
+        ModelQuality: { Statistics: document(runUri((keys) => keys.judgement)) },
+        ModelDataQuality: { Statistics: document(runUri((keys) => keys.profile)) },
+      },
+      DriftCheckBaselines: { ModelDataQuality: { Statistics: document(runUri((keys) => keys.baseline)) } },
+      MetadataProperties: { GeneratedBy: jsonata('$trainingJobArn') },
+      CustomerMetadataProperties: {
+        runId: jsonata(RUN_ID),
+        reason: jsonata('$reason'),
+        dataVersion: jsonata('$dataVersion'),
+        codeVersion: trainer.source.assetHash,
+        verdict: jsonata('$judgement.verdict'),
+      },
+    },
+    assign: {
+      modelPackageArn: jsonata('$states.result.ModelPackageArn'),
+      outcome: 'AWAITING_APPROVAL' satisfies Outcome,
+    },
+  });
+  orFail(create, props.failed);
+  if (!props.approve) return create.next(props.registered);
+
+  const approve = callSageMaker(scope, 'Approve', {
+    action: 'updateModelPackage',
+    resources: [packages],
+    parameters: {
+      ModelPackageArn: jsonata('$modelPackageArn'),
+      ModelApprovalStatus: 'Approved',
+      ApprovalDescription: jsonata("$substring('By rule: ' & $judgement.because, 0, 1024)"),
+    },
+    assign: { outcome: 'PROMOTED' satisfies Outcome },
+  });
+  return create.next(orFail(approve, props.failed)).next(props.registered);
+}
+
+/** The container that serves the candidate, as SageMaker's models and packages name it. */
+export function containerOf({ image, servingEnvironment }: TrainerConfig) {
+  return { Image: image, ModelDataUrl: jsonata('$model'), Environment: servingEnvironment };
+}

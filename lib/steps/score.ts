@@ -1,0 +1,120 @@
+import { Duration, Stack } from 'aws-cdk-lib';
+import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import type { JudgeRules, Outcome } from '../core/documents';
+import { ErrorName } from '../core/errors';
+import { scoringModelName } from '../core/names';
+import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
+import { callSageMaker, invoke, makeOnce, orFail } from '../private/state-parts';
+import type { TrainerConfig } from '../trainer';
+import { CAUGHT, jsonata, RUN_ID, runUri, STARTED_AT, TRY } from './expressions';
+import { containerOf } from './register';
+import { SAGEMAKER_RETRY } from './retries';
+import { SageMakerJob } from './sagemaker-job';
+
+export interface ScoreProps {
+  readonly pipelineName: string;
+  readonly trainer: TrainerConfig;
+  /** The role that the models have while they score. */
+  readonly role: iam.IRole;
+  readonly instanceType: string;
+  /** The function that finds the model to beat. */
+  readonly champion: lambda.IFunction;
+  /** The function that compares. */
+  readonly judge: lambda.IFunction;
+  readonly rules: JudgeRules;
+  /** Where a judged candidate goes on. */
+  readonly judged: sfn.IChainable;
+  /** Where a failure goes on, with `$failure` set. */
+  readonly failed: sfn.IChainable;
+}
+
+/**
+ * Lets the candidate and the champion answer the same rows, each in the container that serves it, and compares.
+ *
+ * Reads `$model`; sets `$champion`, `$judgement` and `$outcome`.
+ */
+export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
+  const { pipelineName, role, failed } = props;
+  const models = [sageMakerArn(Stack.of(scope), `model/${scoringModelName(pipelineName, '*')}`)];
+  const candidateName = jsonata(`'${scoringModelName(pipelineName, '')}' & ${RUN_ID}`);
+
+  const candidate = callSageMaker(scope, 'Create candidate model', {
+    action: 'createModel',
+    resources: models,
+    statements: [passRoleToSageMaker(role)],
+    parameters: {
+      ModelName: candidateName,
+      ExecutionRoleArn: role.roleArn,
+      PrimaryContainer: containerOf(props.trainer),
+    },
+  });
+  const champion = invoke(scope, 'Champion', props.champion, {}, { champion: jsonata('$states.result.Payload') });
+  const scored = sfn.Parallel.jsonata(scope, 'Score')
+    .branch(transform(scope, 'Score candidate', 'candidate', candidateName, props))
+    .branch(
+      sfn.Choice.jsonata(scope, 'Is there a champion?')
+        .when(
+          sfn.Condition.jsonata(jsonata('$exists($champion.champion)')),
+          transform(scope, 'Score champion', 'champion', jsonata('$champion.champion.modelName'), props),
+        )
+        .otherwise(sfn.Pass.jsonata(scope, 'First model')),
+    );
+  scored.addCatch(failed, {
+    errors: ['States.ALL'],
+    assign: { failure: { name: ErrorName.SCORING_FAILED, cause: CAUGHT.cause } },
+  });
+  const judge = invoke(
+    scope,
+    'Judge',
+    props.judge,
+    jsonata(
+      `{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'champion': $champion.champion, 'rules': ${JSON.stringify(props.rules)}}`,
+    ),
+    { judgement: jsonata('$states.result.Payload'), outcome: 'REJECTED' satisfies Outcome },
+  );
+  const forget = callSageMaker(scope, 'Delete candidate model', {
+    action: 'deleteModel',
+    resources: models,
+    parameters: { ModelName: candidateName },
+  });
+  for (const state of [champion, judge, forget]) orFail(state, failed);
+  makeOnce(scope, candidate, champion, failed);
+  champion.next(scored).next(judge).next(forget).next(props.judged);
+  return candidate;
+}
+
+function transform(
+  scope: Construct,
+  id: string,
+  model: 'candidate' | 'champion',
+  modelName: string,
+  { pipelineName, instanceType }: ScoreProps,
+): SageMakerJob {
+  const job = new SageMakerJob(scope, id, {
+    kind: 'TransformJob',
+    namePrefix: `${pipelineName}-`,
+    arguments: {
+      TransformJobName: jsonata(`'${pipelineName}-' & ${RUN_ID} & '-${model === 'candidate' ? 'a' : 'b'}' & ${TRY}`),
+      ModelName: modelName,
+      BatchStrategy: 'MultiRecord',
+      MaxPayloadInMB: 6,
+      TransformInput: {
+        ContentType: 'text/csv',
+        SplitType: 'Line',
+        DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: runUri((keys) => keys.holdoutRows) } },
+      },
+      TransformOutput: {
+        Accept: 'text/csv',
+        AssembleWith: 'Line',
+        S3OutputPath: runUri((keys) => keys.scores(model)),
+      },
+      TransformResources: { InstanceType: instanceType, InstanceCount: 1 },
+    },
+    taskTimeout: sfn.Timeout.duration(Duration.hours(6)),
+  });
+  job.addRetry(SAGEMAKER_RETRY);
+  return job;
+}
