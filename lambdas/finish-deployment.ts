@@ -108,7 +108,9 @@ export async function finishDeployment(
   });
   const failed = outcome === 'FAILED' || outcome === 'ROLLED_BACK';
   if (failed && error?.name !== ErrorName.NOT_DEPLOYABLE) {
-    const because = `Deployment ${deploymentId} ended as ${outcome}: ${error?.cause ?? 'no cause given'}`;
+    // a description is one line
+    const cause = (error?.cause ?? 'no cause given').replace(/\s+/g, ' ');
+    const because = `Deployment ${deploymentId} ended as ${outcome}: ${cause}`;
     await ports.reject(modelPackageArn, `${because.slice(0, 960)} - approve again to try again`);
   }
   await change<DeploymentLease>(ledger, LedgerKey.lease('deployment'), {}, (lease) =>

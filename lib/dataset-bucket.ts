@@ -1,4 +1,4 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 
@@ -39,6 +39,7 @@ export class DatasetBucket extends Construct {
       blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
       objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
       serverAccessLogsBucket: props.accessLogs,
+      lifecycleRules: [{ abortIncompleteMultipartUploadAfter: Duration.days(7) }], // unseen, and yet paid for
       removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
     });
     // `eventBridgeEnabled` would bring a custom resource with a function of its own for this one property.

@@ -6,7 +6,7 @@ import { refuse } from './private/validate';
 /** Properties of a {@link ModelRegistry}. */
 export interface ModelRegistryProps {
   /**
-   * The name of the model package group: 1 to 63 of letters, digits and hyphens.
+   * The name of the model package group: 1 to 63 lower-case letters, digits and inner hyphens.
    *
    * @default - made from the construct's path
    */
@@ -15,7 +15,7 @@ export interface ModelRegistryProps {
   /**
    * What happens to the group when the stack is deleted; SageMaker refuses to delete a group that has versions.
    *
-   * @default RemovalPolicy.RETAIN
+   * @default RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE, for a group left by a failed creation would block the next
    */
   readonly removalPolicy?: RemovalPolicy;
 }
@@ -37,13 +37,14 @@ export class ModelRegistry extends Construct {
     super(scope, id);
     this.groupName = props.groupName ?? Names.uniqueResourceName(this, { maxLength: 63, separator: '-' }).toLowerCase();
     refuse(this, [
-      !/^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$/.test(this.groupName) &&
-        `groupName must be 1 to 63 letters, digits and inner hyphens, got '${this.groupName}'`,
+      // ARNs have the name in lower case, and permissions are given on ARNs
+      !/^[a-z0-9](-*[a-z0-9]){0,62}$/.test(this.groupName) &&
+        `groupName must be 1 to 63 lower-case letters, digits and inner hyphens, got '${this.groupName}'`,
     ]);
     this.group = new sagemaker.CfnModelPackageGroup(this, 'Resource', {
       modelPackageGroupName: this.groupName,
       modelPackageGroupDescription: `Versions of ${this.node.path}`,
     });
-    this.group.applyRemovalPolicy(props.removalPolicy ?? RemovalPolicy.RETAIN);
+    this.group.applyRemovalPolicy(props.removalPolicy ?? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
   }
 }

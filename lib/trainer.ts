@@ -105,7 +105,11 @@ class XGBoostTrainer extends Trainer {
       ),
       framework: 'XGBOOST',
       frameworkVersion: '3.2-0',
-      servingEnvironment: { SAGEMAKER_PROGRAM: 'inference.py', SAGEMAKER_SUBMIT_DIRECTORY: '/opt/ml/model/code' },
+      servingEnvironment: {
+        SAGEMAKER_PROGRAM: 'inference.py',
+        SAGEMAKER_SUBMIT_DIRECTORY: '/opt/ml/model/code',
+        SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT: 'text/csv', // else a request that accepts anything is answered in JSON
+      },
       instanceType,
       maxDuration,
       volumeSize: 30,

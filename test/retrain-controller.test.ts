@@ -55,6 +55,14 @@ describe('RetrainController', () => {
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { MaximumBatchingWindowInSeconds: 10 });
   });
 
+  test('takes no more messages at once than Lambda allows where none are collected', () => {
+    const template = control({ batchingWindow: Duration.seconds(0) });
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      MaximumBatchingWindowInSeconds: 0,
+      BatchSize: 10,
+    });
+  });
+
   test('is triggered by new data, drift and requests, and told of every end', () => {
     const template = control();
     template.resourceCountIs('AWS::Events::Rule', 4);

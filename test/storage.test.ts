@@ -14,6 +14,7 @@ describe('DatasetBucket', () => {
       DeletionPolicy: 'Retain',
       Properties: {
         VersioningConfiguration: { Status: 'Enabled' },
+        LifecycleConfiguration: { Rules: [{ AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 } }] },
         BucketEncryption: { ServerSideEncryptionConfiguration: Match.anyValue() },
         NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
         PublicAccessBlockConfiguration: { BlockPublicAcls: true, RestrictPublicBuckets: true },
@@ -65,12 +66,12 @@ describe('RunLedger', () => {
 });
 
 describe('ModelRegistry', () => {
-  test('is one group that is kept, with a name made from its path', () => {
+  test('is one group that is kept unless its creation fails, with a name made from its path', () => {
     const stack = emptyStack();
     const registry = new ModelRegistry(stack, 'Registry');
     expect(registry.groupName).toMatch(/^stack-registry-?[a-z0-9-]+$/);
     Template.fromStack(stack).hasResource('AWS::SageMaker::ModelPackageGroup', {
-      DeletionPolicy: 'Retain',
+      DeletionPolicy: 'RetainExceptOnCreate',
       Properties: { ModelPackageGroupName: registry.groupName },
     });
   });
@@ -86,8 +87,9 @@ describe('ModelRegistry', () => {
 
   test('refuses a name that SageMaker would refuse', () => {
     expect(() => new ModelRegistry(emptyStack(), 'Registry', { groupName: 'my_models' })).toThrow(
-      "Stack/Registry: groupName must be 1 to 63 letters, digits and inner hyphens, got 'my_models'",
+      "Stack/Registry: groupName must be 1 to 63 lower-case letters, digits and inner hyphens, got 'my_models'",
     );
+    expect(() => new ModelRegistry(emptyStack(), 'Registry', { groupName: 'Flights' })).toThrow('lower-case');
   });
 });
 

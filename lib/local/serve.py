@@ -18,6 +18,9 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+# What the containers' toolkit makes of a request that accepts anything.
+DEFAULT_ACCEPT = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or "application/json"
+
 
 class Model:
     def __init__(self, root):
@@ -61,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         content_type = self.headers.get("content-type") or "application/octet-stream"
         accept = self.headers.get("accept") or "*/*"
         try:
-            answer, kind = self.model.answer(body, content_type, content_type if accept == "*/*" else accept)
+            answer, kind = self.model.answer(body, content_type, DEFAULT_ACCEPT if accept == "*/*" else accept)
         except Exception as error:  # whatever the model's code throws is the caller's answer
             status = getattr(error, "status_code", 500)
             if status >= 500:

@@ -32,7 +32,7 @@ export class TriggerQueue extends Construct {
     });
     props.handler.addEventSource(
       new SqsEventSource(this.queue, {
-        batchSize: 100,
+        batchSize: props.batchingWindow.toSeconds() > 0 ? 100 : 10, // without a window Lambda allows no more
         maxBatchingWindow: props.batchingWindow,
         reportBatchItemFailures: true,
         maxConcurrency: 2,

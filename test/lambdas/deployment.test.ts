@@ -224,7 +224,7 @@ describe('finishing a deployment', () => {
     const world = new World();
     await world.deliver([world.approve(4, 0)]);
     world.models = ['flights-v1', 'flights-v2', 'flights-v3'];
-    const error = { name: ErrorName.SMOKE_TEST_FAILED, cause: 'it answered nonsense' };
+    const error = { name: ErrorName.SMOKE_TEST_FAILED, cause: 'it answered\r\n  nonsense' };
     await world.end(world.running()[0], { outcome, plan, error });
 
     expect(world.rejected).toEqual([

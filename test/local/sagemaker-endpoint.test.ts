@@ -74,6 +74,8 @@ describe('an endpoint', () => {
     expect(await answer.text()).toBe('8.0\n10.0\n');
     expect(answer.headers.get('x-amzn-invoked-production-variant')).toBe('main');
     expect(answer.headers.get('content-type')).toBe('text/csv');
+    const whatever = await ask('life', '4\n', { accept: '*/*' });
+    expect(whatever.headers.get('content-type')).toBe('application/json'); // as in AWS's containers
     await expect(
       creating.then(() => lab.call('CreateEndpoint', { EndpointName: 'life', EndpointConfigName: 'double' })),
     ).rejects.toThrow(/Cannot create already existing endpoint/);
