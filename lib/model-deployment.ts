@@ -9,29 +9,22 @@ import * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import * as schedulerTargets from 'aws-cdk-lib/aws-scheduler-targets';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import type * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
 import type { DeploymentOutcome, ServingSettings } from './core/documents';
-import { ErrorName } from './core/errors';
 import { EnvName, Prefix, VARIANT_NAME } from './core/names';
 import type { ModelRegistry } from './model-registry';
 import { allowContainer } from './private/container-role';
-import {
-  grantList,
-  grantObjects,
-  grantSageMaker,
-  passRoleToSageMaker,
-  sageMakerArn,
-  sageMakerPrincipal,
-} from './private/grants';
+import { grantList, grantObjects, grantSageMaker, sageMakerArn, sageMakerPrincipal } from './private/grants';
 import { Handler } from './private/handler';
 import { machineLog } from './private/machine-log';
 import { scheduleInput } from './private/schedule-input';
-import { callSageMaker, invoke } from './private/state-parts';
+import { callSageMaker, invoke, orFail } from './private/state-parts';
 import { TriggerQueue } from './private/trigger-queue';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
-import { CAUGHT, jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
+import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
+import { serve } from './steps/serve';
+import { POLL_SECONDS, verify } from './steps/verify';
 
 /** Properties of a {@link ModelDeployment}. */
 export interface ModelDeploymentProps {
@@ -104,12 +97,6 @@ export interface ModelDeploymentProps {
   readonly reconcileEvery?: Duration;
 }
 
-/** Seconds between two looks at a changing endpoint. */
-const POLL_SECONDS = 30;
-
-/** Looks at a changing endpoint before it is given up: 8 hours, the longest update that SageMaker allows. */
-const MAX_POLLS = (8 * 3600) / POLL_SECONDS;
-
 /**
  * Brings approved models into service, and proves that they are.
  *
@@ -161,8 +148,6 @@ export class ModelDeployment extends Construct {
   public readonly cleanUp: CustomResource;
 
   private readonly props: ModelDeploymentProps;
-  /** Scope of the states, whose names are what the console shows. */
-  private readonly states: Construct;
   private readonly serving: ServingSettings;
 
   constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
@@ -170,7 +155,6 @@ export class ModelDeployment extends Construct {
     const { data, ledger, registry } = props;
     const stack = Stack.of(this);
     this.props = props;
-    this.states = new Construct(this, 'States');
     this.serving = {
       instanceType: props.instanceType ?? 'ml.m5.large',
       instanceCount: props.instanceCount ?? 1,
@@ -344,13 +328,11 @@ export class ModelDeployment extends Construct {
   }
 
   private definition(bakeTime: Duration): sfn.IChainable {
-    const stack = Stack.of(this);
-    const endpoint = sageMakerArn(stack, `endpoint/${this.endpointName}`);
-    const configs = sageMakerArn(stack, `endpoint-config/${this.endpointName}-v*`);
-    const models = sageMakerArn(stack, `model/${this.endpointName}-v*`);
+    const { endpointName, serving } = this;
+    const states = new Construct(this, 'States'); // a scope of their own: their names are what the console shows
     const finishAs = (id: string, outcome: DeploymentOutcome) =>
       invoke(
-        this.states,
+        states,
         id,
         this.finish,
         jsonata(
@@ -358,282 +340,52 @@ export class ModelDeployment extends Construct {
             "'modelPackageArn': $modelPackageArn}, $plan ? {'plan': $plan} : {}, $failure ? {'error': $failure} : {}])",
         ),
       );
-    const fail = sfn.Fail.jsonata(this.states, 'Deployment failed', {
+    const fail = sfn.Fail.jsonata(states, 'Deployment failed', {
       error: jsonata('$failure.name'),
       cause: jsonata('$failure.cause'),
     });
-    const failed = finishAs('Record failure', 'FAILED');
-    failed.next(fail);
-    const orFail = <T extends sfn.TaskStateBase>(state: T): T => {
-      state.addCatch(failed, { errors: ['States.ALL'], assign: { failure: CAUGHT } });
-      return state;
-    };
-
-    const plan = orFail(
-      invoke(
-        this.states,
-        'Plan',
-        this.plan,
-        {
-          modelPackageArn: jsonata('$states.input.modelPackageArn'),
-          endpointName: this.endpointName,
-          serving: this.serving,
-        },
-        { plan: jsonata('$states.result.Payload') },
-      ),
+    const failed = finishAs('Record failure', 'FAILED').next(fail);
+    const rolledBack = finishAs('Record rollback', 'ROLLED_BACK').next(fail);
+    const skipped = finishAs('Record skip', 'SKIPPED').next(
+      sfn.Succeed.jsonata(states, 'Nothing to do', { outputs: { version: jsonata('$plan.version') } }),
     );
-
-    const updateTo = (id: string, configName: string, traffic: object) =>
-      callSageMaker(this.states, id, {
-        action: 'updateEndpoint',
-        resources: [endpoint, configs],
-        statements: [
-          new iam.PolicyStatement({
-            actions: ['cloudwatch:DescribeAlarms'],
-            resources: [this.errorAlarm.alarmArn, this.latencyAlarm.alarmArn],
-          }),
-        ],
-        parameters: { EndpointName: this.endpointName, EndpointConfigName: jsonata(configName), ...traffic },
-      });
-    const create = callSageMaker(this.states, 'Create endpoint', {
-      action: 'createEndpoint',
-      resources: [endpoint, configs],
-      parameters: { EndpointName: this.endpointName, EndpointConfigName: jsonata('$plan.endpointConfigName') },
-    });
-    const update = orFail(updateTo('Update endpoint', '$plan.endpointConfigName', this.traffic(bakeTime)));
-    const remove = orFail(
-      callSageMaker(this.states, 'Delete failed endpoint', {
-        action: 'deleteEndpoint',
-        resources: [endpoint],
-        parameters: { EndpointName: this.endpointName },
+    const deployed = finishAs('Record deployment', 'DEPLOYED').next(
+      sfn.Succeed.jsonata(states, 'In service', {
+        outputs: { endpointName, version: jsonata('$plan.version'), modelPackageArn: jsonata('$modelPackageArn') },
       }),
     );
-    const config = callSageMaker(this.states, 'Create endpoint configuration', {
-      action: 'createEndpointConfig',
-      resources: [configs, models],
-      parameters: {
-        EndpointConfigName: jsonata('$plan.endpointConfigName'),
-        ProductionVariants: [
-          {
-            VariantName: VARIANT_NAME,
-            ModelName: jsonata('$plan.modelName'),
-            InstanceType: this.serving.instanceType,
-            InitialInstanceCount: this.serving.instanceCount,
-            InitialVariantWeight: 1,
-          },
-        ],
-        DataCaptureConfig: {
-          EnableCapture: this.serving.capturePercent > 0,
-          InitialSamplingPercentage: this.serving.capturePercent,
-          DestinationS3Uri: `s3://${this.props.data.bucketName}/${Prefix.CAPTURE.slice(0, -1)}`,
-          CaptureOptions: [{ CaptureMode: 'Input' }, { CaptureMode: 'Output' }],
-          // what is not named here is captured as base64
-          CaptureContentTypeHeader: { CsvContentTypes: ['text/csv'] },
-        },
-      },
-    });
-    const model = callSageMaker(this.states, 'Create model', {
-      action: 'createModel',
-      resources: [models, sageMakerArn(stack, `model-package/${this.props.registry.groupName}/*`)],
-      statements: [passRoleToSageMaker(this.servingRole)],
-      parameters: {
-        ModelName: jsonata('$plan.modelName'),
-        ExecutionRoleArn: this.servingRole.roleArn,
-        Containers: [{ ModelPackageName: jsonata('$modelPackageArn') }],
-      },
-    });
 
-    // Forwards: wait for the endpoint, then believe only what it answers.
-    const smoke = invoke(this.states, 'Smoke test', this.smokeTest, {
-      endpointName: this.endpointName,
-      runId: jsonata('$plan.runId'),
-    });
-    const deployed = finishAs('Record deployment', 'DEPLOYED');
-    deployed.next(
-      sfn.Succeed.jsonata(this.states, 'In service', {
-        outputs: {
-          endpointName: this.endpointName,
-          version: jsonata('$plan.version'),
-          modelPackageArn: jsonata('$modelPackageArn'),
-        },
-      }),
-    );
-    smoke.next(deployed);
-    const skipped = finishAs('Record skip', 'SKIPPED');
-    skipped.next(sfn.Succeed.jsonata(this.states, 'Nothing to do', { outputs: { version: jsonata('$plan.version') } }));
+    const endpoint = { endpointName, serving, bakeTime, alarms: [this.errorAlarm, this.latencyAlarm] };
+    const { data, registry } = this.props;
+    const changing = verify(states, { ...endpoint, smokeTest: this.smokeTest, deployed, rolledBack, failed });
+    const make = serve(states, { ...endpoint, data, registry, role: this.servingRole, changing, failed });
 
-    const rolledBack = finishAs('Record rollback', 'ROLLED_BACK');
-    rolledBack.next(fail);
-    const silentRollback = sfn.Pass.jsonata(this.states, 'SageMaker rolled back', {
-      assign: {
-        failure: {
-          name: ErrorName.DEPLOYMENT_FAILED,
-          cause: jsonata(
-            "'the endpoint serves ' & $states.input.EndpointConfigName & ' and not ' & $plan.endpointConfigName & " +
-              "': the new model did not pass its health check, or an alarm fired. ' & " +
-              "($exists($states.input.FailureReason) ? $states.input.FailureReason : 'SageMaker gives no reason; look at the log of the endpoint.')",
-          ),
-        },
-      },
-    });
-    silentRollback.next(rolledBack);
-    const broken = sfn.Pass.jsonata(this.states, 'Endpoint failed', {
-      assign: {
-        failure: {
-          name: ErrorName.DEPLOYMENT_FAILED,
-          cause: jsonata(
-            "'the endpoint is ' & $states.input.EndpointStatus & ': ' & " +
-              "($exists($states.input.FailureReason) ? $states.input.FailureReason : 'it did not come into service in time')",
-          ),
-        },
-      },
-    });
-    broken.next(failed);
-
-    const wait = this.waitFor('the new model', failed, (settled) =>
-      settled
-        .when(
-          sfn.Condition.jsonata(
-            jsonata(
-              "$states.input.EndpointStatus = 'InService' and $states.input.EndpointConfigName = $plan.endpointConfigName",
-            ),
-          ),
-          smoke,
-        )
-        .when(sfn.Condition.jsonata(jsonata("$states.input.EndpointStatus = 'InService'")), silentRollback)
-        .otherwise(broken),
+    const plan = invoke(
+      states,
+      'Plan',
+      this.plan,
+      { modelPackageArn: jsonata('$modelPackageArn'), endpointName, serving },
+      { plan: jsonata('$states.result.Payload') },
     );
-
-    // Backwards: the smoke test failed, so the model before comes back; a first model is taken out of service.
-    const undone = this.waitFor('the old model', failed, (settled) =>
-      settled
-        .when(
-          sfn.Condition.jsonata(
-            jsonata(
-              "$states.input.EndpointStatus = 'InService' and $states.input.EndpointConfigName = $plan.previousConfigName",
-            ),
-          ),
-          rolledBack,
-        )
-        .otherwise(failed),
-    );
-    const undo = orFail(
-      updateTo('Bring back the model before', '$plan.previousConfigName', {
-        DeploymentConfig: {
-          BlueGreenUpdatePolicy: {
-            TrafficRoutingConfiguration: { Type: 'ALL_AT_ONCE', WaitIntervalInSeconds: 0 },
-            TerminationWaitInSeconds: 0,
-          },
-        },
-      }),
-    );
-    undo.next(undone);
-    const withdraw = orFail(
-      callSageMaker(this.states, 'Take out of service', {
-        action: 'deleteEndpoint',
-        resources: [endpoint],
-        parameters: { EndpointName: this.endpointName },
-      }),
-    );
-    withdraw.next(rolledBack);
-    smoke.addCatch(
-      sfn.Choice.jsonata(this.states, 'Was there a model before?')
-        .when(sfn.Condition.jsonata(jsonata('$exists($plan.previousConfigName)')), undo)
-        .otherwise(withdraw),
-      { errors: ['States.ALL'], assign: { failure: CAUGHT } },
-    );
-
-    this.makeOnce(create, wait, failed);
-    update.next(wait);
-    this.makeOnce(
-      config,
-      sfn.Choice.jsonata(this.states, 'Is there an endpoint?')
-        .when(sfn.Condition.jsonata(jsonata("$plan.action = 'create'")), create)
-        .otherwise(update),
-      failed,
-    );
-    this.makeOnce(model, config, failed);
-
-    const later = sfn.Wait.jsonata(this.states, 'Wait for a change to end', {
+    const later = sfn.Wait.jsonata(states, 'Wait for a change to end', {
       time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
     });
-    later.next(plan);
-    remove.next(later);
-    const action = sfn.Choice.jsonata(this.states, 'What is to be done?')
+    const remove = callSageMaker(states, 'Delete failed endpoint', {
+      action: 'deleteEndpoint',
+      resources: [sageMakerArn(Stack.of(this), `endpoint/${endpointName}`)],
+      parameters: { EndpointName: endpointName },
+    });
+    const action = sfn.Choice.jsonata(states, 'What is to be done?')
       .when(sfn.Condition.jsonata(jsonata("$plan.action = 'none'")), skipped)
       .when(sfn.Condition.jsonata(jsonata("$plan.action = 'wait'")), later)
-      .when(sfn.Condition.jsonata(jsonata("$plan.action = 'recreate'")), remove)
-      .otherwise(model);
-    return sfn.Pass.jsonata(this.states, 'Approved', {
+      .when(sfn.Condition.jsonata(jsonata("$plan.action = 'recreate'")), orFail(remove, failed).next(later))
+      .otherwise(make);
+    later.next(plan);
+    return sfn.Pass.jsonata(states, 'Approved', {
       assign: { modelPackageArn: jsonata('$states.input.modelPackageArn'), plan: null, failure: null, polls: 0 },
     })
-      .next(plan)
+      .next(orFail(plan, failed))
       .next(action);
-  }
-
-  /** Goes on after a call that makes something under a fixed name; that it is there already is success. */
-  private makeOnce(task: tasks.CallAwsService, next: sfn.IChainable, failed: sfn.IChainable): void {
-    task.next(next);
-    task.addCatch(
-      sfn.Choice.jsonata(this.states, `${task.id}: there already?`)
-        .when(sfn.Condition.jsonata(jsonata("$contains($failure.cause, 'already existing')")), next)
-        .otherwise(failed),
-      { errors: ['States.ALL'], assign: { failure: CAUGHT } },
-    );
-  }
-
-  /**
-   * Looks at the endpoint until it has stopped changing: that it is `InService` says nothing yet, because
-   * SageMaker rolls a failed update back without a word. Events about endpoints are best effort, so none is waited for.
-   */
-  private waitFor(what: string, failed: sfn.IChainable, settle: (settled: sfn.Choice) => sfn.Choice): sfn.IChainable {
-    const wait = sfn.Wait.jsonata(this.states, `Wait for ${what}`, {
-      time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
-      assign: { polls: jsonata('$polls + 1') },
-    });
-    const look = callSageMaker(this.states, `Look at ${what}`, {
-      action: 'describeEndpoint',
-      resources: [sageMakerArn(Stack.of(this), `endpoint/${this.endpointName}`)],
-      parameters: { EndpointName: this.endpointName },
-    });
-    look.addCatch(failed, { errors: ['States.ALL'], assign: { failure: CAUGHT } });
-    const settled = sfn.Choice.jsonata(this.states, `Is ${what} settled?`).when(
-      sfn.Condition.jsonata(
-        jsonata(
-          "($states.input.EndpointStatus in ['Creating', 'Updating', 'SystemUpdating', 'RollingBack'] " +
-            `or $exists($states.input.PendingDeploymentSummary)) and $polls < ${MAX_POLLS}`,
-        ),
-      ),
-      wait,
-    );
-    return wait.next(look).next(settle(settled));
-  }
-
-  /** All at once with one instance, for less of it is none; else a tenth first. Alarms bring the old model back. */
-  private traffic(bakeTime: Duration): object {
-    const bake = bakeTime.toSeconds();
-    return {
-      DeploymentConfig: {
-        BlueGreenUpdatePolicy: {
-          TrafficRoutingConfiguration:
-            this.serving.instanceCount === 1
-              ? { Type: 'ALL_AT_ONCE', WaitIntervalInSeconds: bake }
-              : {
-                  Type: 'CANARY',
-                  CanarySize: {
-                    Type: 'INSTANCE_COUNT',
-                    Value: Math.max(1, Math.floor(this.serving.instanceCount / 10)),
-                  },
-                  WaitIntervalInSeconds: bake,
-                },
-          TerminationWaitInSeconds: 0,
-          MaximumExecutionTimeoutInSeconds: 3600 + 2 * bake,
-        },
-        AutoRollbackConfiguration: {
-          Alarms: [{ AlarmName: this.errorAlarm.alarmName }, { AlarmName: this.latencyAlarm.alarmName }],
-        },
-      },
-    };
   }
 
   private emptyOnDelete(): CustomResource {
