@@ -40,7 +40,6 @@ test.each<[what: string, template: object, finding: RegExp]>([
   ['a reference', queue({ QueueName: { Ref: 'Nam' } }), /knows no resource or parameter Nam/],
   ['an attribute', queue({ QueueName: { 'Fn::GetAtt': ['Queue', 'Name'] } }), /asks for Name, which AWS::SQS::Queue/],
   ["another's attribute", queue({ QueueName: { 'Fn::GetAtt': ['Kew', 'Arn'] } }), /knows no resource Kew/],
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's own
   ['a substitution', queue({ QueueName: { 'Fn::Sub': '${!a}${AWS::Region}${Kew.Arn}' } }), /knows no resource Kew/],
   ['a condition', queue({ QueueName: { 'Fn::If': ['IsLarge', 'a', 'b'] } }), /knows no condition IsLarge/],
   ['a mapping', queue({ QueueName: { 'Fn::FindInMap': ['Names', 'a', 'b'] } }), /knows no mapping Names/],

@@ -91,7 +91,6 @@ const template = {
             Double: {
               Type: 'Task',
               Resource: 'arn:aws:states:::lambda:invoke',
-              // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's Fn::Sub fills it in
               Arguments: { FunctionName: '${Fn.Arn}', Payload: '{% $states.input %}' },
               Output: '{% $states.result.Payload %}',
               End: true,

@@ -31,7 +31,6 @@ function check(schema: unknown, value: unknown, path: string): string[] {
     if (schema >= MAP_OF) return entries(schema - MAP_OF, value, path);
     if (schema >= LIST_OF) return items(schema - LIST_OF, value, path);
     const wanted = SIMPLE[schema];
-    // biome-ignore lint/suspicious/useValidTypeof: the wanted type comes from the schema
     return wanted === undefined || typeof value === wanted ? [] : [`${path} must be a ${wanted}, got ${typeof value}`];
   }
   const [kind] = schema as [unknown];
