@@ -254,7 +254,9 @@ export class TrainingPipeline extends Construct {
       ['s3:PutObject', 's3:AbortMultipartUpload'],
       [`${Prefix.RUNS}*/models/`, `${Prefix.RUNS}*/checkpoints/`],
     );
-    grantList(this.trainingRole, data, [`${Prefix.RUNS}*/prepared/`, `${Prefix.RUNS}*/checkpoints/`]);
+    // SageMaker deletes in S3 what the script deletes, and may look for the folder without its slash
+    grantObjects(this.trainingRole, data, ['s3:DeleteObject'], [`${Prefix.RUNS}*/checkpoints/`]);
+    grantList(this.trainingRole, data, [`${Prefix.RUNS}*/prepared/`, `${Prefix.RUNS}*/checkpoints`]);
 
     this.scoringRole = new iam.Role(this, 'ScoringRole', {
       description: `Models of ${this.node.path} while they score the holdout`,

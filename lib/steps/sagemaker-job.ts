@@ -50,12 +50,13 @@ export class SageMakerJob extends sfn.TaskStateBase {
     const stack = Stack.of(this);
     this.taskPolicies = [
       new iam.PolicyStatement({
-        // AddTags: Step Functions marks what it starts
+        // Step Functions marks what it starts, and looks for its mark
         actions: [
           `sagemaker:Create${job.kind}`,
           `sagemaker:Describe${job.kind}`,
           `sagemaker:Stop${job.kind}`,
           'sagemaker:AddTags',
+          'sagemaker:ListTags',
         ],
         resources: [sageMakerArn(stack, `${arn}/${job.namePrefix}*`)],
       }),
