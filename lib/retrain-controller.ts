@@ -104,7 +104,7 @@ export class RetrainController extends Construct {
   /** Fires when a trigger could not be handled. */
   public readonly lostTriggerAlarm: cloudwatch.Alarm;
 
-  /** Fires when a run fails. */
+  /** Fires when a run fails or runs out of time. */
   public readonly failedRunAlarm: cloudwatch.Alarm;
 
   constructor(scope: Construct, id: string, props: RetrainControllerProps) {
@@ -179,9 +179,15 @@ export class RetrainController extends Construct {
       evaluationPeriods: 1,
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
+    const period = Duration.minutes(5);
     this.failedRunAlarm = new cloudwatch.Alarm(this, 'FailedRunAlarm', {
-      alarmDescription: `A run of ${pipelineName} failed; 'perennial runs' tells why`,
-      metric: machine.metricFailed({ period: Duration.minutes(5) }),
+      alarmDescription: `A run of ${pipelineName} failed or ran out of time; 'perennial runs' tells why`,
+      metric: new cloudwatch.MathExpression({
+        expression: 'FILL(failed, 0) + FILL(timedOut, 0)',
+        usingMetrics: { failed: machine.metricFailed(), timedOut: machine.metricTimedOut() },
+        label: 'runs that failed or ran out of time',
+        period,
+      }),
       threshold: 1,
       evaluationPeriods: 1,
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
