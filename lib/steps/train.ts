@@ -7,7 +7,7 @@ import type { Contract } from '../core/contract';
 import { ErrorName } from '../core/errors';
 import type { RunLedger } from '../run-ledger';
 import type { TrainerConfig } from '../trainer';
-import { CAUGHT, jsonata, RUN_ID, runUri, STARTED_AT, TRY } from './expressions';
+import { jsonata, RUN_ID, runUri, STARTED_AT, TRY } from './expressions';
 import { SAGEMAKER_RETRY, SERVICE_RETRY } from './retries';
 import { SageMakerJob } from './sagemaker-job';
 
@@ -30,8 +30,25 @@ export interface TrainProps {
  * Sets `$attempt` (job, status, seconds, failure), `$model` (address of the model's archive) and `$trainingJobArn`.
  */
 export function train(scope: Construct, props: TrainProps): sfn.IChainable {
+  const notTrained = sfn.Pass.jsonata(scope, 'Not trained', {
+    assign: {
+      failure: {
+        name: ErrorName.TRAINING_FAILED,
+        cause: jsonata(
+          "'the training job ' & $attempt.job & ' ended as ' & $attempt.status & ': ' & $attempt.failure & " +
+            "'. Its log is in /aws/sagemaker/TrainingJobs, stream ' & $attempt.job",
+        ),
+      },
+    },
+  });
+  const recorded = recordAttempt(scope, props).next(
+    // a job that was stopped, by hand or by its time limit, is not one that has trained
+    sfn.Choice.jsonata(scope, 'Trained?')
+      .when(sfn.Condition.jsonata(jsonata("$attempt.status = 'Completed'")), props.trained)
+      .otherwise(notTrained.next(props.failed)),
+  );
   const job = trainingJob(scope, props);
-  job.addCatch(recordAttempt(scope, 'Record failed attempt', props).next(props.failed), {
+  job.addCatch(recorded, {
     errors: ['States.ALL'],
     assign: {
       attempt: jsonata(
@@ -42,23 +59,9 @@ export function train(scope: Construct, props: TrainProps): sfn.IChainable {
           "'failure': $exists($job.FailureReason) ? $job.FailureReason : $exists($job.SecondaryStatus) ? " +
           '$job.SecondaryStatus : $exists($cause) ? $cause : $states.errorOutput.Error})',
       ),
-      failure: { name: ErrorName.TRAINING_FAILED, cause: CAUGHT.cause },
     },
   });
-  const stopped = sfn.Pass.jsonata(scope, 'Not trained', {
-    assign: {
-      failure: {
-        name: ErrorName.TRAINING_FAILED,
-        cause: jsonata("'the training job ' & $attempt.job & ' ended as ' & $attempt.status & ': ' & $attempt.failure"),
-      },
-    },
-  });
-  return job.next(recordAttempt(scope, 'Record attempt', props)).next(
-    // a job that was stopped, by hand or by its time limit, is not one that has trained
-    sfn.Choice.jsonata(scope, 'Trained?')
-      .when(sfn.Condition.jsonata(jsonata("$attempt.status = 'Completed'")), props.trained)
-      .otherwise(stopped.next(props.failed)),
-  );
+  return job.next(recorded);
 }
 
 function trainingJob(scope: Construct, props: TrainProps): SageMakerJob {
@@ -119,9 +122,9 @@ function jobName({ pipelineName }: TrainProps): string {
 }
 
 /** Puts the attempt into the ledger; one that is there already was put there by an earlier try. */
-function recordAttempt(scope: Construct, id: string, { pipelineName, trainer, ledger }: TrainProps): sfn.Chain {
-  const done = sfn.Pass.jsonata(scope, `${id}: done`);
-  const put = tasks.CallAwsService.jsonata(scope, id, {
+function recordAttempt(scope: Construct, { pipelineName, trainer, ledger }: TrainProps): sfn.Chain {
+  const done = sfn.Pass.jsonata(scope, 'Attempt recorded');
+  const put = tasks.CallAwsService.jsonata(scope, 'Record attempt', {
     service: 'dynamodb',
     action: 'putItem',
     iamAction: 'dynamodb:PutItem',
