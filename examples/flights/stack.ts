@@ -15,7 +15,7 @@ export class FlightsStack extends Stack {
       contract: DataContract.fromFile(join('examples', 'flights', 'contract.json')),
       trainer: Trainer.xgboost({
         instanceType: 'ml.g4dn.xlarge',
-        hyperparameters: { num_round: '100', max_depth: '8', eta: '0.2' },
+        hyperparameters: { num_round: '60', max_depth: '8', eta: '0.3' },
       }),
       newestFiles: 2,
       drop: 0.01,
