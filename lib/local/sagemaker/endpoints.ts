@@ -1,32 +1,12 @@
-import { join } from 'node:path';
 import { ApiError, type Caller, type Need, type Operation, type Shape } from '../service';
-import { Capture } from './capture';
 import type { Containers } from './container';
 import { awaitBake, refuseDeployment } from './deployment';
 import type { EndpointConfigs } from './endpoint-configs';
-import { actAs, arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, sorted } from './host';
-import { ModelServer } from './model-server';
+import { CREATE, REWEIGH, UPDATE } from './endpoint-requests';
+import { endFleet, type Fleet, Fleets, type Variant } from './fleet';
+import { arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, sorted } from './host';
 import type { Models } from './models';
 import * as shape from './shape';
-import { required } from './shape';
-
-/** How long a container may take to answer `/ping`, unless the options say otherwise. */
-const START_SECONDS = 20;
-/** A container that ends by itself is started again so often in a row. */
-const MOST_RESTARTS = 3;
-
-/** One variant with its running container. */
-export interface Variant {
-  readonly config: Shape;
-  server: ModelServer;
-  readonly image: string;
-  readonly capture?: Capture;
-  weight: number;
-  instances: number;
-  restarts: number;
-}
-
-export type Fleet = ReadonlyMap<string, Variant>;
 
 export interface Endpoint {
   readonly name: string;
@@ -46,15 +26,16 @@ export interface Endpoint {
 /** Endpoints: their life, and who serves which request. */
 export class Endpoints {
   private readonly endpoints = new Map<string, Endpoint>();
-  private starts = 0;
-  private stopped = false;
+  private readonly fleets: Fleets;
 
   constructor(
     private readonly host: Host,
-    private readonly containers: Containers,
-    private readonly models: Models,
+    containers: Containers,
+    models: Models,
     private readonly configs: EndpointConfigs,
-  ) {}
+  ) {
+    this.fleets = new Fleets(host, containers, models);
+  }
 
   readonly operations: Readonly<Record<string, Operation>> = {
     CreateEndpoint: {
@@ -123,7 +104,7 @@ export class Endpoints {
 
   /** What is captured is stored at once, and ended containers are not started again. */
   stop(): void {
-    this.stopped = true;
+    this.fleets.stop();
     for (const { fleet } of this.endpoints.values()) for (const { capture } of fleet.values()) capture?.flush();
   }
 
@@ -144,7 +125,7 @@ export class Endpoints {
     this.announce(endpoint);
     this.host.context.background(`endpoint ${name}`, async () => {
       try {
-        endpoint.fleet = await this.startFleet(endpoint, config);
+        endpoint.fleet = await this.fleets.start(endpoint, config);
         this.enter(endpoint, 'InService');
       } catch (error) {
         endpoint.failure = (error as Error).message;
@@ -185,7 +166,7 @@ export class Endpoints {
   /** Starts the new fleet beside the old one, shifts the traffic, and ends the old one. */
   private async replace(endpoint: Endpoint, config: Shape, deployment: Shape, retain: boolean, caller: Caller) {
     const old = endpoint.fleet;
-    const fleet = await this.startFleet(endpoint, config, retain ? old : undefined);
+    const fleet = await this.fleets.start(endpoint, config, retain ? old : undefined);
     endpoint.shift = { fleet, share: 0 };
     try {
       await awaitBake(this.host, deployment, caller, (share) => {
@@ -201,78 +182,6 @@ export class Endpoints {
     if (deployment) endpoint.deployment = deployment;
     delete endpoint.shift;
     await endFleet(old);
-  }
-
-  private async startFleet(endpoint: Endpoint, config: Shape, retained?: Fleet): Promise<Fleet> {
-    const fleet = new Map<string, Variant>();
-    try {
-      for (const variant of config.ProductionVariants) {
-        fleet.set(variant.VariantName, await this.startVariant(endpoint, config, variant, retained));
-      }
-    } catch (error) {
-      await endFleet(fleet);
-      throw error;
-    }
-    return fleet;
-  }
-
-  private async startVariant(endpoint: Endpoint, config: Shape, variant: Shape, retained?: Fleet): Promise<Variant> {
-    const { ExecutionRoleArn } = this.models.get(variant.ModelName);
-    const model = this.models.container(variant.ModelName);
-    const role = actAs(this.host, ExecutionRoleArn, endpoint.arn);
-    const { VariantName } = variant;
-    const start = () =>
-      this.startServer(endpoint, VariantName, { model, role, roleArn: ExecutionRoleArn }).catch((error: Error) => {
-        throw new Error(
-          `The primary container for production variant ${VariantName} ${error.message}. Please check the log of the endpoint.`,
-        );
-      });
-    const kept = retained?.get(VariantName);
-    const { DataCaptureConfig } = config;
-    const started: Variant = {
-      config: variant,
-      server: await start(),
-      image: model.Image,
-      weight: kept?.weight ?? variant.InitialVariantWeight ?? 1,
-      instances: kept?.instances ?? variant.InitialInstanceCount ?? 1,
-      restarts: 0,
-      ...(DataCaptureConfig?.EnableCapture && {
-        capture: new Capture(this.host, endpoint.name, VariantName, DataCaptureConfig, role),
-      }),
-    };
-    this.keepRunning(endpoint, started, start);
-    return started;
-  }
-
-  private startServer(
-    endpoint: Endpoint,
-    variant: string,
-    model: { model: ReturnType<Models['container']>; role: Caller; roleArn: string },
-  ): Promise<ModelServer> {
-    const { context, options } = this.host;
-    const folder = join(context.stateDir, 'sagemaker', 'endpoints', endpoint.name, `${variant}-${this.starts++}`);
-    const startMs = (options.containerStartSeconds ?? START_SECONDS) * 1000;
-    const line = (text: string) => context.log('sagemaker', text, { endpoint: endpoint.name, variant });
-    return ModelServer.start(this.host, this.containers, { folder, startMs, line, ...model });
-  }
-
-  /** Starts a container again that has ended by itself. */
-  private keepRunning(endpoint: Endpoint, variant: Variant, start: () => Promise<ModelServer>): void {
-    const { server } = variant;
-    void server.ended.then(async (code) => {
-      if (this.stopped || server.ending || variant.restarts >= MOST_RESTARTS) return;
-      variant.restarts++;
-      this.host.context.log(
-        'sagemaker',
-        `endpoint ${endpoint.name}: its container ended with ${code}, starting it again`,
-      );
-      try {
-        variant.server = await start();
-        this.keepRunning(endpoint, variant, start);
-      } catch (error) {
-        this.host.context.log('sagemaker', `endpoint ${endpoint.name}: ${(error as Error).message}`);
-      }
-    });
   }
 
   private reweigh(input: Shape): Shape {
@@ -416,66 +325,3 @@ export class Endpoints {
     ];
   }
 }
-
-async function endFleet(fleet: Fleet): Promise<void> {
-  for (const { capture } of fleet.values()) capture?.flush();
-  await Promise.all([...fleet.values()].map(({ server }) => server.end()));
-}
-
-const { text, whole, number, flag, list, structure, anything, tags, name } = shape;
-const SIZE = structure({
-  Type: required(text({ oneOf: ['INSTANCE_COUNT', 'CAPACITY_PERCENT'] })),
-  Value: required(whole(1, 2 ** 31 - 1)),
-});
-const DEPLOYMENT = structure({
-  BlueGreenUpdatePolicy: structure({
-    TrafficRoutingConfiguration: required(
-      structure({
-        Type: required(text({ oneOf: ['ALL_AT_ONCE', 'CANARY', 'LINEAR'] })),
-        WaitIntervalInSeconds: required(whole(0, 3600)),
-        CanarySize: SIZE,
-        LinearStepSize: SIZE,
-      }),
-    ),
-    TerminationWaitInSeconds: whole(0, 3600),
-    MaximumExecutionTimeoutInSeconds: whole(600, 28_800),
-  }),
-  RollingUpdatePolicy: structure({
-    MaximumBatchSize: required(SIZE),
-    WaitIntervalInSeconds: required(whole(0, 3600)),
-    MaximumExecutionTimeoutInSeconds: whole(600, 28_800),
-    RollbackMaximumBatchSize: SIZE,
-  }),
-  AutoRollbackConfiguration: structure({
-    Alarms: list(structure({ AlarmName: text({ min: 1, max: 255 }) }), 1, 10),
-  }),
-});
-const CREATE: shape.Members = {
-  EndpointName: required(name),
-  EndpointConfigName: required(name),
-  DeploymentConfig: DEPLOYMENT,
-  Tags: tags,
-};
-const UPDATE: shape.Members = {
-  EndpointName: required(name),
-  EndpointConfigName: required(name),
-  RetainAllVariantProperties: flag,
-  ExcludeRetainedVariantProperties: anything,
-  DeploymentConfig: DEPLOYMENT,
-  RetainDeploymentConfig: flag,
-};
-const REWEIGH: shape.Members = {
-  EndpointName: required(name),
-  DesiredWeightsAndCapacities: required(
-    list(
-      structure({
-        VariantName: required(name),
-        DesiredWeight: number(0, Number.MAX_VALUE),
-        DesiredInstanceCount: whole(0, 2 ** 31 - 1),
-        ServerlessUpdateConfig: anything,
-      }),
-      1,
-      10,
-    ),
-  ),
-};

@@ -70,3 +70,8 @@ export async function timesBelow(folder: string): Promise<Map<string, number>> {
   for (const path of await filesBelow(folder)) times.set(path, (await stat(join(folder, path))).mtimeMs);
   return times;
 }
+
+/** A prefix that ends as a folder does. */
+export function withSlash(path: string): string {
+  return path.endsWith('/') ? path : `${path}/`;
+}

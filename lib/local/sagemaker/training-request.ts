@@ -1,0 +1,138 @@
+import type { Shape } from '../service';
+import { invalid } from './host';
+import * as shape from './shape';
+import { required } from './shape';
+
+/** Refuses a CreateTrainingJob that SageMaker would refuse, or that this engine cannot run. */
+export function checkRequest(input: Shape): void {
+  shape.validate(input, REQUEST);
+  refuseContradictions(input);
+}
+
+/** Rules that concern several members. */
+function refuseContradictions(input: Shape): void {
+  const { StoppingCondition: stop = {}, EnableManagedSpotTraining: spot = false } = input;
+  const { MaxRuntimeInSeconds: runtime = 86_400, MaxWaitTimeInSeconds: wait } = stop;
+  if (spot && wait === undefined) {
+    throw invalid('MaxWaitTimeInSeconds must be specified when EnableManagedSpotTraining is true.');
+  }
+  if (!spot && wait !== undefined) {
+    throw invalid('MaxWaitTimeInSeconds can only be specified when EnableManagedSpotTraining is true.');
+  }
+  if (wait !== undefined && wait < runtime) {
+    throw invalid(
+      `Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds, got ${wait} and ${runtime}`,
+    );
+  }
+  const { ResourceConfig: resources, AlgorithmSpecification: algorithm } = input;
+  if (
+    resources.InstanceGroups === undefined &&
+    (resources.InstanceType === undefined || resources.InstanceCount === undefined)
+  ) {
+    throw invalid('ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups.');
+  }
+  if (/^ml\.(g4dn|g5|g6e?|g7e|p4de?|p5e?n?|p6)/.test(resources.InstanceType ?? '') && resources.VolumeKmsKeyId) {
+    throw invalid(`VolumeKmsKeyId is not supported for ${resources.InstanceType}, which has local storage.`);
+  }
+  if ((algorithm.TrainingImage === undefined) === (algorithm.AlgorithmName === undefined)) {
+    throw invalid('AlgorithmSpecification must have either TrainingImage or AlgorithmName.');
+  }
+  const names = (input.InputDataConfig ?? []).map((channel: Shape) => channel.ChannelName);
+  if (new Set(names).size < names.length) throw invalid(`Channel names must be unique, got ${names.join(', ')}`);
+  for (const channel of input.InputDataConfig ?? []) {
+    if (channel.DataSource.S3DataSource === undefined) {
+      throw invalid(`channel ${channel.ChannelName}: this engine reads S3DataSource only`);
+    }
+  }
+}
+
+const { text, whole, flag, list, map, structure, anything, environment, tags, vpc, name, roleArn, uri } = shape;
+const INPUT_MODES = ['Pipe', 'File', 'FastFile'];
+const REQUEST: shape.Members = {
+  TrainingJobName: required(name),
+  RoleArn: required(roleArn),
+  AlgorithmSpecification: required(
+    structure({
+      TrainingImage: text({ max: 255 }),
+      AlgorithmName: text({ max: 170 }),
+      TrainingInputMode: required(text({ oneOf: INPUT_MODES })),
+      MetricDefinitions: list(
+        structure({ Name: required(text({ min: 1, max: 255 })), Regex: required(text({ min: 1, max: 500 })) }),
+        0,
+        40,
+      ),
+      EnableSageMakerMetricsTimeSeries: flag,
+      ContainerEntrypoint: anything,
+      ContainerArguments: anything,
+      TrainingImageConfig: anything,
+    }),
+  ),
+  HyperParameters: map(text({ max: 256 }), text({ max: 2500 }), 100),
+  InputDataConfig: list(
+    structure({
+      ChannelName: required(text({ min: 1, max: 64, pattern: /^[A-Za-z0-9.\-_]+$/ })),
+      DataSource: required(
+        structure({
+          S3DataSource: structure({
+            S3DataType: required(text({ oneOf: ['S3Prefix'] })),
+            S3Uri: required(uri),
+            S3DataDistributionType: text({ oneOf: ['FullyReplicated', 'ShardedByS3Key'] }),
+            AttributeNames: anything,
+            InstanceGroupNames: anything,
+          }),
+          FileSystemDataSource: anything,
+        }),
+      ),
+      ContentType: text({ max: 256 }),
+      CompressionType: text({ oneOf: ['None'] }),
+      RecordWrapperType: text({ oneOf: ['None'] }),
+      InputMode: text({ oneOf: ['File', 'FastFile'] }),
+      ShuffleConfig: anything,
+    }),
+    1,
+    20,
+  ),
+  OutputDataConfig: required(
+    structure({
+      S3OutputPath: required(uri),
+      KmsKeyId: text({ max: 2048 }),
+      CompressionType: text({ oneOf: ['GZIP', 'NONE'] }),
+    }),
+  ),
+  ResourceConfig: required(
+    structure({
+      InstanceType: text({ pattern: /^ml\.[a-z0-9-]+\.[a-z0-9-]+$/ }),
+      InstanceCount: whole(0, 2 ** 31 - 1),
+      VolumeSizeInGB: whole(0, 2 ** 31 - 1),
+      VolumeKmsKeyId: text({ max: 2048 }),
+      KeepAlivePeriodInSeconds: whole(0, 21_600),
+      InstanceGroups: anything,
+      TrainingPlanArn: text(),
+      InstancePlacementConfig: anything,
+    }),
+  ),
+  StoppingCondition: structure({
+    MaxRuntimeInSeconds: whole(1, 28 * 86_400),
+    MaxWaitTimeInSeconds: whole(1, 2 ** 31 - 1),
+    MaxPendingTimeInSeconds: whole(7_200, 2_419_200),
+  }),
+  VpcConfig: vpc,
+  Tags: tags,
+  EnableNetworkIsolation: flag,
+  EnableInterContainerTrafficEncryption: flag,
+  EnableManagedSpotTraining: flag,
+  CheckpointConfig: structure({ S3Uri: required(uri), LocalPath: text({ max: 4096 }) }),
+  Environment: environment(512),
+  RetryStrategy: structure({ MaximumRetryAttempts: required(whole(1, 30)) }),
+  DebugHookConfig: anything,
+  DebugRuleConfigurations: anything,
+  TensorBoardOutputConfig: anything,
+  ExperimentConfig: anything,
+  ProfilerConfig: anything,
+  ProfilerRuleConfigurations: anything,
+  RemoteDebugConfig: anything,
+  InfraCheckConfig: anything,
+  SessionChainingConfig: anything,
+  MlflowConfig: anything,
+  ModelPackageConfig: anything,
+};
