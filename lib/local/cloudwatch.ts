@@ -1,20 +1,11 @@
+import { act } from './cloudwatch/actions';
 import { type Alarm, type AlarmState, judge } from './cloudwatch/alarm';
 import { evaluate, type Series } from './cloudwatch/metric-math';
 import { type Datum, idOf, Metrics } from './cloudwatch/metrics';
-import {
-  ApiError,
-  type Caller,
-  type Context,
-  type MetricSink,
-  type Need,
-  type Operation,
-  type Resource,
-  type Service,
-  type Shape,
-} from './service';
+import { ApiError, type Context, type Need, type Operation, type Resource, type Service, type Shape } from './service';
 
 /** CloudWatch: metrics in memory, and alarms that are judged when a metric of theirs arrives, or when asked for. */
-export class CloudWatch implements Service, MetricSink {
+export class CloudWatch implements Service {
   readonly name = 'monitoring';
   readonly operations: Readonly<Record<string, Operation>>;
   private readonly metrics = new Metrics();
@@ -186,62 +177,7 @@ export class CloudWatch implements Service, MetricSink {
     const actions: string[] =
       { ALARM: AlarmActions, OK: OKActions, INSUFFICIENT_DATA: InsufficientDataActions }[state] ?? [];
     for (const action of actions) {
-      this.context.background(`action of alarm ${alarm.name}`, () => this.act(alarm, action, previous.value));
-    }
-  }
-
-  private async act(alarm: Alarm, actionArn: string, previous: AlarmState): Promise<void> {
-    const { place } = this.context;
-    const service = actionArn.split(':')[2];
-    const at = new Date(alarm.updated).toISOString();
-    const message = {
-      AlarmName: alarm.name,
-      AlarmDescription: alarm.definition.AlarmDescription ?? null,
-      AWSAccountId: place.account,
-      Region: place.region,
-      AlarmArn: alarm.arn,
-      NewStateValue: alarm.state,
-      NewStateReason: alarm.reason,
-      StateChangeTime: at,
-      OldStateValue: previous,
-    };
-    const caller: Caller = {
-      kind: 'service',
-      principal: service === 'lambda' ? 'lambda.alarms.cloudwatch.amazonaws.com' : 'cloudwatch.amazonaws.com',
-      sourceArn: alarm.arn,
-    };
-    try {
-      if (service === 'sns') {
-        const Subject = `${alarm.state}: "${alarm.name}" in ${place.region}`.slice(0, 100);
-        await this.context.call(
-          'sns',
-          'Publish',
-          { TopicArn: actionArn, Subject, Message: JSON.stringify(message) },
-          caller,
-        );
-      } else if (service === 'lambda') {
-        const Payload = JSON.stringify({
-          source: 'aws.cloudwatch',
-          alarmArn: alarm.arn,
-          accountId: place.account,
-          time: at,
-          region: place.region,
-          alarmData: { alarmName: alarm.name, state: { value: alarm.state, reason: alarm.reason, timestamp: at } },
-        });
-        await this.context.call(
-          'lambda',
-          'Invoke',
-          { FunctionName: actionArn, InvocationType: 'Event', Payload },
-          caller,
-        );
-      } else {
-        this.context.log('cloudwatch', `the action ${actionArn} of alarm ${alarm.name} does nothing here`);
-      }
-    } catch (error) {
-      this.context.log(
-        'cloudwatch',
-        `the action ${actionArn} of alarm ${alarm.name} failed: ${(error as Error).message}`,
-      );
+      this.context.background(`action of alarm ${alarm.name}`, () => act(this.context, alarm, action, previous.value));
     }
   }
 

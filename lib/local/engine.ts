@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { random } from '../core/random';
 import { Assembly, placeOf } from './assembly';
 import { type Clock, ScaledClock } from './clock';
 import { accessKeyOf, Gateway, notImplemented, sessionToken } from './gateway';
@@ -17,6 +18,7 @@ import {
   type Shape,
 } from './service';
 import { HANDLED_TYPES, makeServices, type ServiceOptions, type Services } from './services';
+import { signingName } from './signing-names';
 
 /** How to start an {@link Engine}. */
 export interface EngineOptions extends ServiceOptions {
@@ -269,7 +271,7 @@ export class Engine {
   }
 
   private async call(name: string, operation: string, input: Shape, caller: Caller): Promise<Shape> {
-    const service = this.byName.get(SIGNING_NAMES[name] ?? name);
+    const service = this.byName.get(signingName(name));
     const known = service?.operations[operation];
     if (service === undefined || known === undefined) throw notImplemented(name, operation);
     const by = callerName(caller, this.assembly.place);
@@ -333,7 +335,7 @@ export class Engine {
       background: (label, work) => this.background(label, work),
       log: (service, message, detail) => this.record(service, message, detail),
       asset: (bucket, key) => this.assembly.asset(bucket, key),
-      random: mulberry32(options.seed ?? 1),
+      random: random(options.seed ?? 1),
       delivery: { copies, shuffle },
       signal: this.stopping.signal,
       outputs: this.outputs,
@@ -341,23 +343,4 @@ export class Engine {
       schedules: options.schedules ?? true,
     };
   }
-}
-
-/** Services that Step Functions and people call by another name than the signing one. */
-const SIGNING_NAMES: Readonly<Record<string, string>> = {
-  cloudwatch: 'monitoring',
-  eventbridge: 'events',
-  sfn: 'states',
-  sagemakerruntime: 'sagemaker',
-};
-
-/** A small random generator: the same numbers for the same seed. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }

@@ -8,7 +8,6 @@ import {
   type BusEvent,
   type Caller,
   type Context,
-  type EventSink,
   type Operation,
   type Resource,
   type Service,
@@ -58,7 +57,7 @@ const MAX_SEEN = 10_000;
 const SHUFFLE_WITHIN = 50;
 
 /** EventBridge: buses, rules by pattern and by schedule, and their deliveries. */
-export class EventBridge implements Service, EventSink {
+export class EventBridge implements Service {
   readonly name = 'events';
 
   /** The newest events, oldest first. */

@@ -201,12 +201,6 @@ export class Iam {
     );
   }
 
-  /** How many actions are granted to the roles in all, counted as {@link unused} counts them. */
-  granted(): number {
-    const allowed = [...this.roles.values()].flatMap(({ policies }) => policies.map(({ statement }) => statement));
-    return allowed.reduce((sum, { Effect, Action }) => sum + (Effect === 'Allow' ? listOf(Action).length : 0), 0);
-  }
-
   private attach(policy: Resource, statements: readonly Placed[]): void {
     for (const name of listOf<string>(policy.properties.Roles)) {
       const role = [...this.roles.values()].find(({ arn }) => arn.endsWith(`/${name}`) || arn === name);

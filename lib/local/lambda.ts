@@ -10,6 +10,7 @@ import { type LambdaFunction, readFunction } from './lambda/function';
 import { loggedMetrics } from './lambda/metrics-format';
 import { Pool } from './lambda/pool';
 import { RuntimeApi } from './lambda/runtime-api';
+import { readBody } from './protocols';
 import {
   ApiError,
   type Caller,
@@ -118,12 +119,10 @@ export class Lambda implements Service {
     FunctionName: string,
     caller: Caller,
   ): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
     const input = {
       FunctionName,
       InvocationType: request.headers['x-amz-invocation-type'] ?? 'RequestResponse',
-      Payload: Buffer.concat(chunks).toString('utf8'),
+      Payload: (await readBody(request)).toString('utf8'),
     };
     const answer = await this.context.call('lambda', 'Invoke', input, caller);
     response.writeHead(answer.StatusCode, {

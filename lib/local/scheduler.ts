@@ -10,6 +10,8 @@ import {
   type Service,
   type Shape,
 } from './service';
+import { signingName } from './signing-names';
+import { camelCase, pascalCase } from './states/shapes';
 import { deliver, sendToArn } from './target-delivery';
 
 /** A schedule as the API shows it (`GetSchedule`), and what stops its timer. */
@@ -20,13 +22,6 @@ interface Entry {
 
 const DEFAULT_GROUP = 'default';
 const NAME = /^[\w.-]{1,64}$/;
-
-/** Universal targets name services as the SDKs do; requests find them by their signing name. */
-const SIGNING_NAMES: Readonly<Record<string, string | undefined>> = {
-  sfn: 'states',
-  eventbridge: 'events',
-  cloudwatch: 'monitoring',
-};
 
 /** EventBridge Scheduler: schedules on the engine's clock, called under their own roles. */
 export class Scheduler implements Service {
@@ -214,9 +209,8 @@ export class Scheduler implements Service {
   private async send(target: Shape, input: string, caller: Caller, scheduleArn: string): Promise<void> {
     const [, sdkService, action] = /^arn:[^:]+:scheduler:::aws-sdk:([^:]+):([^:]+)$/.exec(target.Arn) ?? [];
     if (sdkService !== undefined && action !== undefined) {
-      const service = SIGNING_NAMES[sdkService] ?? sdkService;
-      const operation = `${action.slice(0, 1).toUpperCase()}${action.slice(1)}`;
-      await this.context.call(service, operation, parameters(service, input), caller);
+      const service = signingName(sdkService);
+      await this.context.call(service, pascalCase(action), parameters(service, input), caller);
     } else if (/:event-bus\//.test(target.Arn)) {
       const { Source, DetailType } = target.EventBridgeParameters ?? {};
       const entry = { EventBusName: target.Arn, Source, DetailType, Detail: input, Resources: [scheduleArn] };
@@ -316,9 +310,7 @@ function parameters(service: string, input: string): Shape {
     throw new ApiError('ValidationException', `a universal target's Input must be a JSON object, got ${input}`);
   }
   if (service !== 'states') return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, member]) => [`${name.slice(0, 1).toLowerCase()}${name.slice(1)}`, member]),
-  );
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [camelCase(name), member]));
 }
 
 /** A date of the API (seconds), of a template (ISO), or already one. */

@@ -169,23 +169,6 @@ export interface Delivery {
   readonly shuffle: boolean;
 }
 
-/** The default event bus, as the engine reaches it when a service emits an event. */
-export interface EventSink {
-  /** Matches the event with the rules and delivers it, in the background. */
-  accept(event: BusEvent): void;
-}
-
-/** The metrics store, as the engine reaches it when a service records a value. */
-export interface MetricSink {
-  record(
-    namespace: string,
-    name: string,
-    value: number,
-    dimensions: Readonly<Record<string, string>>,
-    unit?: string,
-  ): void;
-}
-
 /** How services that feed on queues wait for messages; they receive and delete them by calls. */
 export interface Queues {
   /** Resolves once a message can be received, or when the signal aborts. Marks the queue as one that keeps the engine busy. */

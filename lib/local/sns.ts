@@ -8,6 +8,7 @@ import {
   type Service,
   type Shape,
 } from './service';
+import { queueUrl } from './target-delivery';
 
 interface Subscription {
   readonly arn: string;
@@ -169,12 +170,11 @@ export class Sns implements Service {
     const body = envelope(published);
     try {
       if (to.protocol === 'sqs') {
-        const [, , , , account, queue] = to.endpoint.split(':');
         await this.context.call(
           'sqs',
           'SendMessage',
           {
-            QueueUrl: `${this.context.url()}/${account}/${queue}`,
+            QueueUrl: queueUrl(this.context, to.endpoint),
             MessageBody: to.raw ? published.message : JSON.stringify(body),
             ...(to.raw && { MessageAttributes: published.attributes }),
           },

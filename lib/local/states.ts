@@ -11,7 +11,8 @@ import {
   type Service,
   type Shape,
 } from './service';
-import type { Machine, State } from './states/definition';
+import { announce } from './states/announce';
+import { type Machine, statesOf } from './states/definition';
 import { PAYLOAD_LIMIT } from './states/errors';
 import { Execution, type StateMachine, type StoredExecution } from './states/execution';
 import { Integrations, integrationFailure } from './states/integrations';
@@ -174,48 +175,7 @@ export class StepFunctions implements Service {
 
   private changed(execution: Execution): void {
     this.keep(execution);
-    const { machine, status, name, input, output, startDate, stopDate } = execution;
-    if (machine.type === 'EXPRESS') return;
-    const dimensions = { StateMachineArn: machine.arn };
-    const metric = (what: string, value: number, unit: string) =>
-      this.context.metric('AWS/States', what, value, dimensions, unit);
-    if (status === 'RUNNING') metric('ExecutionsStarted', 1, 'Count');
-    else {
-      metric(
-        { SUCCEEDED: 'ExecutionsSucceeded', FAILED: 'ExecutionsFailed', TIMED_OUT: 'ExecutionsTimedOut' }[
-          status as string
-        ] ?? 'ExecutionsAborted',
-        1,
-        'Count',
-      );
-      metric('ExecutionTime', (stopDate?.getTime() ?? 0) - startDate.getTime(), 'Milliseconds');
-    }
-    this.context.log('states', `${machine.name} ${name} ${status}`, {
-      executionArn: execution.arn,
-      status,
-      ...(execution.error !== undefined && { error: execution.error }),
-      ...(execution.cause !== undefined && { cause: execution.cause }),
-    });
-    this.context.emit({
-      source: 'aws.states',
-      'detail-type': 'Step Functions Execution Status Change',
-      resources: [execution.arn],
-      detail: {
-        executionArn: execution.arn,
-        stateMachineArn: machine.arn,
-        name,
-        status,
-        startDate: startDate.getTime(),
-        stopDate: stopDate?.getTime() ?? null,
-        input,
-        inputDetails: { included: true },
-        output: output ?? null,
-        outputDetails: output === undefined ? null : { included: true },
-        error: execution.error ?? null,
-        cause: execution.cause ?? null,
-        redriveCount: execution.redriveCount,
-      },
-    });
+    announce(this.context, execution);
   }
 
   private machine(arn: string): StateMachine {
@@ -415,13 +375,4 @@ function page<T>(all: readonly T[], input: Shape, most: number): { items: readon
   const end = offset + Math.min(input.maxResults || most, 1000);
   const items = all.slice(offset, end);
   return end < all.length ? { items, nextToken: Buffer.from(String(end)).toString('base64') } : { items };
-}
-
-/** Every state of a machine, those of branches and processors too. */
-function* statesOf(machine: Machine): Generator<State> {
-  for (const state of Object.values(machine.States)) {
-    yield state;
-    for (const branch of state.Branches ?? []) yield* statesOf(branch);
-    if (state.ItemProcessor !== undefined) yield* statesOf(state.ItemProcessor);
-  }
 }

@@ -123,7 +123,8 @@ export async function sendToArn(context: Context, target: Shape, input: string, 
   }
 }
 
-function queueUrl(context: Context, arn: string): string {
+/** The address of a queue, by its ARN. */
+export function queueUrl(context: Context, arn: string): string {
   const [, , , , account, name] = arn.split(':');
   return `${context.url()}/${account}/${name}`;
 }

@@ -1,4 +1,5 @@
 import type { Caller, Context, Shape } from '../service';
+import { sendToArn } from '../target-delivery';
 import type { Outcome } from './environment';
 import type { LambdaFunction } from './function';
 
@@ -64,21 +65,11 @@ export async function invokeLater(
 }
 
 async function deliver(context: Context, arn: string, text: string, record: Shape, caller: Caller): Promise<void> {
-  const [, , service, , account, ...rest] = arn.split(':');
-  switch (service) {
-    case 'sqs': {
-      const QueueUrl = `${context.url()}/${account}/${rest[0]}`;
-      return await context.call('sqs', 'SendMessage', { QueueUrl, MessageBody: text }, caller);
-    }
+  switch (arn.split(':')[2]) {
+    case 'sqs':
     case 'sns':
-      return await context.call('sns', 'Publish', { TopicArn: arn, Message: text }, caller);
     case 'lambda':
-      return await context.call(
-        'lambda',
-        'Invoke',
-        { FunctionName: arn, InvocationType: 'Event', Payload: text },
-        caller,
-      );
+      return await sendToArn(context, { Arn: arn }, text, caller);
     case 'events': {
       const failed = record.responseContext?.functionError !== undefined;
       const DetailType = `Lambda Function Invocation Result - ${failed ? 'Failure' : 'Success'}`;

@@ -1,4 +1,5 @@
 import type { Caller, Context, Queues, Resource, Shape } from '../service';
+import { queueUrl } from '../target-delivery';
 import type { Outcome } from './environment';
 
 export interface EventSourceOptions {
@@ -50,8 +51,7 @@ export class EventSource {
     this.enabled = properties.Enabled !== false && properties.Enabled !== 'false';
     this.partial = (properties.FunctionResponseTypes ?? []).includes('ReportBatchItemFailures');
     this.pollers = Math.min(Number(properties.ScalingConfig?.MaximumConcurrency ?? POLLERS), POLLERS);
-    const [, , , , account, name] = this.queueArn.split(':');
-    this.queueUrl = `${options.context.url()}/${account}/${name}`;
+    this.queueUrl = queueUrl(options.context, this.queueArn);
   }
 
   start(): void {

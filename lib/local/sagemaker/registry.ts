@@ -308,7 +308,7 @@ const GROUP: shape.Members = {
 const APPROVAL = text({ oneOf: ['Approved', 'Rejected', 'PendingManualApproval'] });
 const METADATA_TEXT = /^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$/u;
 const METADATA = map(
-  text({ min: 1, max: 128, pattern: /^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$/u }),
+  text({ min: 1, max: 128, pattern: METADATA_TEXT }),
   text({ min: 1, max: 256, pattern: METADATA_TEXT }),
   50,
 );

@@ -8,6 +8,7 @@ import { ModelServer } from './model-server';
 import type { Models } from './models';
 import * as shape from './shape';
 import { required } from './shape';
+import { withSlash } from './staging';
 
 const MEGABYTE = 1024 ** 2;
 /** Real time in which a transform's container must answer `/ping`. */
@@ -123,7 +124,7 @@ export class TransformJobs {
     if (objects.length === 0) {
       throw new TransformFailure(`ClientError: No objects found under ${TransformInput.DataSource.S3DataSource.S3Uri}`);
     }
-    const target = s3Uri(TransformOutput.S3OutputPath.replace(/\/?$/, '/'));
+    const target = s3Uri(withSlash(TransformOutput.S3OutputPath));
     await mkdir(folder, { recursive: true });
     for (const { key } of objects) {
       const relative = key.slice(prefix.lastIndexOf('/') + 1);

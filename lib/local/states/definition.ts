@@ -75,3 +75,12 @@ export interface Machine {
   readonly QueryLanguage?: string;
   readonly TimeoutSeconds?: number;
 }
+
+/** Every state of a machine, those of branches and processors too. */
+export function* statesOf(machine: Machine): Generator<State> {
+  for (const state of Object.values(machine.States)) {
+    yield state;
+    for (const branch of state.Branches ?? []) yield* statesOf(branch);
+    if (state.ItemProcessor !== undefined) yield* statesOf(state.ItemProcessor);
+  }
+}

@@ -1,20 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { ApiError, type Caller, type Context, type Shape } from '../service';
+import { signingName } from '../signing-names';
 import { StatesError } from './errors';
 import { JOBS, runJob } from './jobs';
 import { serviceError, translated } from './service-errors';
 import { camelCase, epochTime, isoTime, jsonOf, pascalCase, renamed } from './shapes';
 import type { TaskCall } from './task';
-
-/** SigV4 signing names of services that `aws-sdk:` calls by another name. */
-const SIGNING_NAMES: Readonly<Record<string, string>> = {
-  applicationautoscaling: 'application-autoscaling',
-  cloudwatch: 'monitoring',
-  cloudwatchlogs: 'logs',
-  eventbridge: 'events',
-  sagemakerruntime: 'sagemaker',
-  sfn: 'states',
-};
 
 /** Services whose own members begin with a small letter; `aws-sdk:` shows them with a capital. */
 const CAMEL_CASE_SERVICES = ['states', 'logs'];
@@ -81,7 +72,7 @@ export class Integrations {
   }
 
   private async sdk(name: string, call: TaskCall, caller: Caller): Promise<unknown> {
-    const service = SIGNING_NAMES[name] ?? name;
+    const service = signingName(name);
     const camel = CAMEL_CASE_SERVICES.includes(service);
     const given = (call.arguments ?? {}) as Shape;
     const answer = await translated(name, false, () =>
