@@ -24,36 +24,36 @@ import {
 
 type Handler = (x: Exchange) => void | Promise<void>;
 
-/** What a request does: by method, whether it names a key, and the subresource in its query. */
-const HANDLERS: Readonly<Record<string, Handler>> = {
-  'GET service': buckets.listBuckets,
-  'PUT bucket': buckets.createBucket,
-  'DELETE bucket': buckets.deleteBucket,
-  'HEAD bucket': buckets.headBucket,
-  'GET bucket': buckets.listObjects,
-  'GET bucket versions': buckets.listObjectVersions,
-  'GET bucket location': buckets.bucketLocation,
-  'GET bucket versioning': buckets.bucketVersioning,
-  'PUT bucket versioning': buckets.bucketVersioning,
-  'GET bucket notification': buckets.bucketNotification,
-  'PUT bucket notification': buckets.bucketNotification,
-  'GET bucket uploads': multipart.listUploads,
-  'POST bucket delete': objects.deleteObjects,
-  'GET object': objects.getObject,
-  'HEAD object': objects.getObject,
-  'PUT object': objects.putObject,
-  'PUT object copy': objects.copyObject,
-  'DELETE object': objects.deleteObject,
-  'GET object tagging': objects.objectTagging,
-  'PUT object tagging': objects.objectTagging,
-  'DELETE object tagging': objects.objectTagging,
-  'GET object attributes': objects.objectAttributes,
-  'POST object uploads': multipart.createUpload,
-  'PUT object uploadId': multipart.uploadPart,
-  'PUT object uploadId copy': multipart.copyPart,
-  'POST object uploadId': multipart.completeUpload,
-  'DELETE object uploadId': multipart.abortUpload,
-  'GET object uploadId': multipart.listParts,
+/** What a request asks for: by method, whether it names a key, and the subresource in its query. */
+const HANDLERS: Readonly<Record<string, readonly [operation: string, handler: Handler]>> = {
+  'GET service': ['ListBuckets', buckets.listBuckets],
+  'PUT bucket': ['CreateBucket', buckets.createBucket],
+  'DELETE bucket': ['DeleteBucket', buckets.deleteBucket],
+  'HEAD bucket': ['HeadBucket', buckets.headBucket],
+  'GET bucket': ['ListObjects', buckets.listObjects],
+  'GET bucket versions': ['ListObjectVersions', buckets.listObjectVersions],
+  'GET bucket location': ['GetBucketLocation', buckets.bucketLocation],
+  'GET bucket versioning': ['GetBucketVersioning', buckets.bucketVersioning],
+  'PUT bucket versioning': ['PutBucketVersioning', buckets.bucketVersioning],
+  'GET bucket notification': ['GetBucketNotificationConfiguration', buckets.bucketNotification],
+  'PUT bucket notification': ['PutBucketNotificationConfiguration', buckets.bucketNotification],
+  'GET bucket uploads': ['ListMultipartUploads', multipart.listUploads],
+  'POST bucket delete': ['DeleteObjects', objects.deleteObjects],
+  'GET object': ['GetObject', objects.getObject],
+  'HEAD object': ['HeadObject', objects.getObject],
+  'PUT object': ['PutObject', objects.putObject],
+  'PUT object copy': ['CopyObject', objects.copyObject],
+  'DELETE object': ['DeleteObject', objects.deleteObject],
+  'GET object tagging': ['GetObjectTagging', objects.objectTagging],
+  'PUT object tagging': ['PutObjectTagging', objects.objectTagging],
+  'DELETE object tagging': ['DeleteObjectTagging', objects.objectTagging],
+  'GET object attributes': ['GetObjectAttributes', objects.objectAttributes],
+  'POST object uploads': ['CreateMultipartUpload', multipart.createUpload],
+  'PUT object uploadId': ['UploadPart', multipart.uploadPart],
+  'PUT object uploadId copy': ['UploadPartCopy', multipart.copyPart],
+  'POST object uploadId': ['CompleteMultipartUpload', multipart.completeUpload],
+  'DELETE object uploadId': ['AbortMultipartUpload', multipart.abortUpload],
+  'GET object uploadId': ['ListParts', multipart.listParts],
 };
 
 /** Query parameters that refine a request and do not make it another one. */
@@ -77,6 +77,7 @@ const LARGEST_INLINE = 6 * 1024 ** 2;
  */
 export class S3 implements Service, Objects {
   readonly name = 's3';
+  readonly handles = Object.values(HANDLERS).map(([operation]) => operation);
   readonly operations: Readonly<Record<string, Operation>>;
   private readonly store: Store;
 
@@ -326,7 +327,7 @@ function route(x: Exchange): Handler {
   });
   const words = [x.request.method, target, ...subresources];
   if (x.header('x-amz-copy-source') !== undefined) words.push('copy');
-  const handler = HANDLERS[words.join(' ')];
+  const [, handler] = HANDLERS[words.join(' ')] ?? [];
   if (handler) return handler;
   throw new ApiError('NotImplemented', `the local engine's S3 does not implement: ${words.join(' ')}`, 501);
 }

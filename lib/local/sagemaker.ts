@@ -16,6 +16,7 @@ export type { SageMakerOptions } from './sagemaker/host';
 /** SageMaker: jobs and endpoints as child processes of this machine, models, and their registry. */
 export class SageMaker implements Service {
   readonly name = 'sagemaker';
+  readonly handles = ['InvokeEndpoint'];
   readonly operations: Readonly<Record<string, Operation>>;
   private readonly host: Host;
   private readonly containers: Containers;

@@ -64,6 +64,8 @@ export interface Service {
   readonly name: string;
   /** Operations by their API name (`CreateTrainingJob`), for the JSON and query protocols and for calls from inside. */
   readonly operations: Readonly<Record<string, Operation>>;
+  /** API names of what {@link handle} answers beyond {@link operations}. */
+  readonly handles?: readonly string[];
   /**
    * Handles a raw HTTP request, for REST protocols (S3, Lambda, Scheduler, SageMaker runtime).
    * Returns false if the path is not its own.
