@@ -82,7 +82,7 @@ export function inferContract(columns: readonly ColumnSummary[], target?: string
 
   return {
     contract: {
-      columns: columns.map((column) => describeColumn(column, column === label)),
+      columns: columns.map((column) => describeColumn(column, column === key, column === label)),
       ...(key && { key: key.name }),
       ...(eventTime && { eventTime: eventTime.name }),
       features,
@@ -95,9 +95,10 @@ export function inferContract(columns: readonly ColumnSummary[], target?: string
   };
 }
 
-function describeColumn(column: ColumnSummary, isTarget: boolean): Record<string, unknown> {
+function describeColumn(column: ColumnSummary, isKey: boolean, isTarget: boolean): Record<string, unknown> {
   const { name, type, missing, minimum, maximum, values, rows } = column;
   const described: Record<string, unknown> = { name, type };
+  if (isKey) return described; // new rows have new keys: there is no range of them
   if (missing > 0) described.nullable = true;
   if (typeof minimum === 'number' && typeof maximum === 'number') {
     const [least, most] = isTarget && isZeroOrOne(column) ? [0, 1] : roomAround(minimum, maximum);

@@ -77,3 +77,14 @@ test('the room around a range holds it, and keeps its sign', () => {
     }),
   );
 });
+
+test('sets no range for the key: the next file has other keys', () => {
+  const key = column('ride', { type: 'integer', minimum: 1, maximum: 1000, distinct: 1000, rows: 1000 });
+  const { contract } = inferContract([
+    key,
+    column('km', { type: 'number', minimum: 0, maximum: 9 }),
+    RIDES[RIDES.length - 1],
+  ]);
+  expect(contract.key).toBe('ride');
+  expect((contract.columns as object[])[0]).toEqual({ name: 'ride', type: 'integer' });
+});
