@@ -77,4 +77,4 @@ function sources(folder) {
     .map((file) => file.slice(0, -'.ts'.length));
 }
 
-if (import.meta.url === `file://${process.argv[1]}`) await bundle();
+if (process.argv[1] === import.meta.filename) await bundle();

@@ -41,4 +41,11 @@ function missing(folder) {
   return BINARIES.filter((file) => !existsSync(join(folder, '@duckdb/node-bindings-linux-arm64', file)));
 }
 
-if (import.meta.url === `file://${process.argv[1]}`) native();
+if (process.argv[1] === import.meta.filename) {
+  try {
+    native();
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
