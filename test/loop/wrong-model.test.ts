@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import {
+  CreateModelPackageCommand,
   DeleteEndpointCommand,
   DeleteModelPackageCommand,
   DescribeEndpointCommand,
   DescribeModelPackageCommand,
+  type InferenceSpecification,
   SageMakerClient,
+  UpdateModelPackageCommand,
 } from '@aws-sdk/client-sagemaker';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
@@ -93,6 +96,45 @@ describe('a champion', () => {
     expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
   }, 120_000);
   afterAll(() => loop.stop());
+
+  test('goes on serving when somebody approves a version that cannot serve, which is rejected with the reason', async () => {
+    const [serving] = (await loop.facts()).deployments;
+    const { InferenceSpecification, ModelPackageGroupName, CustomerMetadataProperties } = await sagemaker.send(
+      new DescribeModelPackageCommand({ ModelPackageName: serving?.modelPackageArn as string }),
+    );
+    const key = 'runs/by-hand/models/broken/output/model.tar.gz';
+    const code = 'raise RuntimeError("no such library")';
+    await loop.put(key, gzipSync(createTar([{ name: 'code/inference.py', data: code }])));
+    const [container] = InferenceSpecification?.Containers ?? [];
+    const { ModelPackageArn } = await sagemaker.send(
+      new CreateModelPackageCommand({
+        ModelPackageGroupName,
+        CustomerMetadataProperties,
+        InferenceSpecification: {
+          ...InferenceSpecification,
+          Containers: [
+            {
+              Image: container?.Image,
+              Environment: container?.Environment,
+              ModelDataUrl: `s3://${loop.bucket}/${key}`,
+            },
+          ],
+        } as InferenceSpecification,
+        ModelApprovalStatus: 'PendingManualApproval',
+      }),
+    );
+    await sagemaker.send(new UpdateModelPackageCommand({ ModelPackageArn, ModelApprovalStatus: 'Approved' }));
+
+    const { deployments } = await loop.rest();
+    expect(deployments.at(-1)).toMatchObject({ version: 2, outcome: 'ROLLED_BACK' });
+    expect(deployments.at(-1)?.error).toMatchObject({ name: 'Perennial.DeploymentFailed' });
+    expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
+    const rejected = await sagemaker.send(
+      new DescribeModelPackageCommand({ ModelPackageName: ModelPackageArn as string }),
+    );
+    expect(rejected.ModelApprovalStatus).toBe('Rejected');
+    expect(rejected.ApprovalDescription).toContain('the endpoint serves flights-v1');
+  }, 120_000);
 
   test('whose endpoint somebody deleted is scored all the same, and the next model makes the endpoint again', async () => {
     await sagemaker.send(new DeleteEndpointCommand({ EndpointName: 'flights' }));
