@@ -32,9 +32,17 @@ const OUTPUTS = {
   endpoint: 'Endpoint',
 } as const;
 
+/** The address of the local engine; undefined for AWS. */
+export function engineAddress({ env }: Pick<Surroundings, 'env'>): string | undefined {
+  const { AWS_ENDPOINT_URL: address } = env;
+  if (address === undefined || address === '') return undefined;
+  if (URL.canParse(address) && /^https?:/.test(address)) return address;
+  throw new UsageError(`AWS_ENDPOINT_URL must be an address like http://127.0.0.1:4566, got ${address}`);
+}
+
 /** What the SDK's clients need to speak to AWS, or to the engine that AWS_ENDPOINT_URL names. */
 export function clientConfig({ env }: Pick<Surroundings, 'env'>) {
-  const endpoint = env.AWS_ENDPOINT_URL;
+  const endpoint = engineAddress({ env });
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_SESSION_TOKEN } = env;
   const keys = accessKeyId !== undefined && secretAccessKey !== undefined;
   const region = env.AWS_REGION ?? env.AWS_DEFAULT_REGION;
@@ -59,7 +67,7 @@ export async function findApp(options: AppOptions, surroundings: Surroundings): 
     return choose(stack, pipelinesOf(stack, outputs), options.pipeline);
   } catch (error) {
     if (/does not exist/.test((error as Error).message)) {
-      const where = surroundings.env.AWS_ENDPOINT_URL ?? 'this AWS account and region';
+      const where = engineAddress(surroundings) ?? 'this AWS account and region';
       throw new CommandError(`no stack is called ${stack} at ${where}: deploy it, or name another with --stack`);
     }
     throw error;

@@ -11,7 +11,11 @@ import { CommandError, type Surroundings, UsageError } from './failure';
 /** `approve` and `reject`: a person's word on a registered model version. */
 export function addDecide(program: Command, surroundings: Surroundings): void {
   const commands = [
-    ['approve', ModelApprovalStatus.APPROVED, 'approve a registered model version, which deploys it'],
+    [
+      'approve',
+      ModelApprovalStatus.APPROVED,
+      'approve a registered model version, which deploys it, also one that served before',
+    ],
     ['reject', ModelApprovalStatus.REJECTED, 'reject a registered model version, so that it is never deployed'],
   ] as const;
   for (const [name, status, description] of commands) {
@@ -27,8 +31,11 @@ export function addDecide(program: Command, surroundings: Surroundings): void {
         const app = await findApp(options, surroundings);
         const before = await decide(packageArn(app, version.replace('v', '')), status, options.comment, surroundings);
         const number = version.replace('v', '');
+        const again = status === ModelApprovalStatus.APPROVED ? ', and is so again: it is deployed' : '';
         surroundings.out(
-          before === status ? `version ${number} was ${status} already` : `version ${number}: ${before} → ${status}`,
+          before === status
+            ? `version ${number} was ${status} already${again}`
+            : `version ${number}: ${before} → ${status}`,
         );
       });
   }
@@ -46,15 +53,18 @@ async function decide(
     const { ModelApprovalStatus: before = 'none' } = await client.send(
       new DescribeModelPackageCommand({ ModelPackageName }),
     );
-    if (before !== status) {
-      await client.send(
+    const set = (ModelApprovalStatus: ModelApprovalStatus, ApprovalDescription?: string) =>
+      client.send(
         new UpdateModelPackageCommand({
           ModelPackageArn: ModelPackageName,
-          ModelApprovalStatus: status,
-          ...(comment !== undefined && { ApprovalDescription: comment }),
+          ModelApprovalStatus,
+          ...(ApprovalDescription !== undefined && { ApprovalDescription }),
         }),
       );
-    }
+    const isApprovedAgain = before === status && status === ModelApprovalStatus.APPROVED;
+    // what is deployed is a change to Approved: so a version that served before goes back into service
+    if (isApprovedAgain) await set(ModelApprovalStatus.PENDING_MANUAL_APPROVAL);
+    if (before !== status || isApprovedAgain) await set(status, comment);
     return before;
   } catch (error) {
     if (/does not exist/.test((error as Error).message)) {

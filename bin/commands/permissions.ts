@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { UnusedPermission } from '../../lib/local/iam';
+import { engineAddress } from './app';
 import { CommandError, type Surroundings, UsageError } from './failure';
 import { several } from './format';
 import { show } from './pipeline';
@@ -13,7 +14,7 @@ export function addPermissions(program: Command, surroundings: Surroundings): vo
     .option('--json', 'write JSON')
     .addHelpText('after', '\nExample:\n  $ AWS_ENDPOINT_URL=http://127.0.0.1:4566 perennial permissions')
     .action(async (options: { readonly all?: boolean; readonly json?: boolean }) => {
-      const endpoint = surroundings.env.AWS_ENDPOINT_URL;
+      const endpoint = engineAddress(surroundings);
       if (endpoint === undefined) {
         throw new UsageError(
           'only the local engine sees which permissions are used: set AWS_ENDPOINT_URL to its address',

@@ -224,6 +224,10 @@ describe('asking for runs', () => {
   });
 });
 
+function isApproval({ source, detail }: { source: string; detail: { ModelApprovalStatus?: string } }): boolean {
+  return source === 'aws.sagemaker' && detail.ModelApprovalStatus === 'Approved';
+}
+
 describe('deciding on a model version', () => {
   let sagemaker: SageMakerClient;
   let arn: string;
@@ -250,18 +254,25 @@ describe('deciding on a model version', () => {
   });
   afterAll(() => sagemaker?.destroy());
 
-  test('perennial approve approves, with the comment, and says so only once', async () => {
+  test('perennial approve approves, with the comment', async () => {
     expect(await perennial('approve 1 --comment "looks right"')).toMatchObject({
       code: 0,
       out: 'version 1: PendingManualApproval → Approved',
     });
     const found = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: arn }));
     expect(found).toMatchObject({ ModelApprovalStatus: 'Approved', ApprovalDescription: 'looks right' });
-    expect((await perennial('approve v1')).out).toBe('version 1 was Approved already');
+  });
+
+  test('perennial approve approves an approved version again, so that it is deployed again', async () => {
+    const approvals = () => engine.services.events.events.filter(({ event }) => isApproval(event)).length;
+    const before = approvals();
+    expect((await perennial('approve v1')).out).toBe('version 1 was Approved already, and is so again: it is deployed');
+    expect(approvals()).toBe(before + 1);
   });
 
   test('perennial reject rejects', async () => {
     expect((await perennial('reject 1')).out).toBe('version 1: Approved → Rejected');
+    expect((await perennial('reject 1')).out).toBe('version 1 was Rejected already');
   });
 
   test('a version that does not exist, or is no version, is refused', async () => {
@@ -363,6 +374,15 @@ describe('what goes wrong', () => {
     );
     expect((await perennial('permissions', { env: { AWS_ENDPOINT_URL: url } })).err).toBe(err);
   });
+
+  test.each(['localhost:4566', 'nowhere'])(
+    'an address that is none, such as %s, is named',
+    async (AWS_ENDPOINT_URL) => {
+      const message = `perennial: AWS_ENDPOINT_URL must be an address like http://127.0.0.1:4566, got ${AWS_ENDPOINT_URL}`;
+      for (const command of ['runs', 'permissions'])
+        expect(await perennial(command, { env: { AWS_ENDPOINT_URL } })).toMatchObject({ code: 2, err: message });
+    },
+  );
 
   test('a stack trace is there for who asks', async () => {
     expect((await perennial('run nonsense --verbose')).err).toMatch(/\n +at /);
