@@ -9,7 +9,7 @@ import { Prefix } from '../lib/core';
 import { Engine } from '../lib/local';
 import { ensurePython, imageRequirements } from '../lib/local/python';
 import { type Facts, readFacts } from './commands/ledger';
-import { progressOf } from './commands/local';
+import { greeting, interrupted, progressOf } from './commands/local';
 import { readFindings } from './commands/report';
 import { printRuns, printServed, printWindows } from './commands/tables';
 import { cutMonths, type Month, requestsOf } from './flights/months';
@@ -51,6 +51,7 @@ async function main(keep: boolean): Promise<void> {
     log: progressOf(() => engine, verbose, { out: (line) => say(`  ${line}`) }),
   });
   say(`the local engine answers at ${engine.url}`);
+  say(`its lines begin with its own clock, whose waits pass ${1 / TIME_SCALE} times faster; it is ${day(engine)}`);
   try {
     const loop = new Loop(engine);
     await loop.live(months);
@@ -87,12 +88,12 @@ class Loop {
     await this.upload(Prefix.INCOMING, january);
     await this.ask(february);
     this.pass(28);
-    say(`uploading ${february.name}: a challenger must beat the model in service`);
+    say(`it is ${day(this.engine)}; uploading ${february.name}: a challenger must beat the model in service`);
     await this.upload(Prefix.INCOMING, february);
     for (const month of later) {
       await this.ask(month);
       this.pass(30);
-      say(`the true delays of ${month.name} are known`);
+      say(`it is ${day(this.engine)}; the true delays of ${month.name} are known`);
       await this.upload(Prefix.TRUTH, month);
     }
   }
@@ -148,6 +149,10 @@ class Loop {
   }
 }
 
+function day(engine: Engine): string {
+  return engine.now().toISOString().slice(0, 10);
+}
+
 /** The job is done only if the loop has closed: models in service, and a retraining that drift started by itself. */
 function check({ runs, deployments }: Facts): void {
   const failed = runs.filter(({ ended }) => ended === undefined || ended.outcome === 'FAILED');
@@ -158,13 +163,16 @@ function check({ runs, deployments }: Facts): void {
 }
 
 async function stay(engine: Engine): Promise<void> {
-  console.log(`\nThe engine stays up until Ctrl-C. Point any AWS client at it:\n`);
-  for (const [name, value] of Object.entries(engine.environment)) console.log(`export ${name}=${value}`);
-  await new Promise<void>((done) => process.once('SIGINT', done));
+  console.log(`\n${greeting(engine)}`);
+  await interrupted();
 }
 
-const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
-await main(values.keep).catch((error: Error) => {
-  console.error(`\n${error.message}`);
-  process.exitCode = 1;
-});
+try {
+  const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
+  await main(values.keep);
+} catch (error) {
+  const { message, code } = error as NodeJS.ErrnoException;
+  const isUsage = code?.startsWith('ERR_PARSE_ARGS') ?? false;
+  console.error(isUsage ? `${message}; the only option is --keep: npm start -- --keep` : `\n${message}`);
+  process.exitCode = isUsage ? 2 : 1;
+}

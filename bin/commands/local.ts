@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Engine, LogEntry } from '../../lib/local';
 import type { Envelope } from '../../lib/local/events';
@@ -23,12 +24,13 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
     .option('--speed <factor>', 'how much faster waits pass: with 60 a minute takes a second', speed, 1)
     .addHelpText(
       'after',
-      '\nExample:\n  $ npx cdk synth --quiet && perennial local\n\nIn another terminal, with the two lines that it prints:\n  $ aws s3 cp january.parquet s3://<DataBucket>/incoming/\n  $ perennial runs',
+      '\nExample:\n  $ npx cdk synth --quiet && perennial local\n\nIn another terminal, with the lines that it prints:\n  $ aws s3 cp january.parquet s3://<DataBucket>/incoming/\n  $ perennial runs',
     )
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals<LocalOptions>();
       const { Engine } = await import('../../lib/local'); // the other commands need not wait for it to load
       let engine: Engine | undefined;
+      const isContinued = existsSync(options.state);
       const progress = progressOf(() => engine, options.verbose === true, surroundings);
       try {
         engine = await Engine.start({
@@ -42,6 +44,11 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
         throw options.verbose ? error : new CommandError((error as Error).message);
       }
       surroundings.out(greeting(engine));
+      if (isContinued) {
+        surroundings.out(
+          `It goes on from what an earlier start left in ${options.state}, except for endpoints: 'perennial approve <version>' brings a model back. Delete the folder to begin anew.\n`,
+        );
+      }
       await interrupted();
       surroundings.out('\nstopping');
       await engine.stop();
@@ -59,7 +66,8 @@ export function greeting(engine: Pick<Engine, 'environment' | 'outputs' | 'inert
     `The app runs at ${engine.url}; its state is in ${engine.stateDir}. Ctrl-C ends it.`,
     'For the AWS CLI, the SDKs and perennial, in another terminal:\n',
     `  export AWS_ENDPOINT_URL=${AWS_ENDPOINT_URL}`,
-    `  export AWS_REGION=${AWS_REGION} AWS_ACCESS_KEY_ID=${AWS_ACCESS_KEY_ID} AWS_SECRET_ACCESS_KEY=${AWS_SECRET_ACCESS_KEY}\n`,
+    `  export AWS_REGION=${AWS_REGION} AWS_DEFAULT_REGION=${AWS_REGION}`, // boto3 reads only the second
+    `  export AWS_ACCESS_KEY_ID=${AWS_ACCESS_KEY_ID} AWS_SECRET_ACCESS_KEY=${AWS_SECRET_ACCESS_KEY}\n`,
     ...(outputs.length === 0 ? [] : [`${printTable(['STACK', 'OUTPUT', 'VALUE'], outputs)}\n`]),
     ...(inert.length === 0 ? [] : [`${printTable(['DOES NOTHING HERE', 'WHICH', 'BECAUSE'], inert)}\n`]),
   ].join('\n');
@@ -124,7 +132,7 @@ export function describeEvent(
 }
 
 /** Ends with the first Ctrl-C or a request to terminate. */
-function interrupted(): Promise<void> {
+export function interrupted(): Promise<void> {
   return new Promise((done) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
   });
