@@ -1,8 +1,7 @@
-import { Duration, Size, Stack } from 'aws-cdk-lib';
+import { Duration, Size } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
-import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as scheduler from 'aws-cdk-lib/aws-scheduler';
@@ -13,7 +12,7 @@ import { Construct } from 'constructs';
 import { ASSESS_DEFAULTS } from './core/assess';
 import type { MonitorRules } from './core/documents';
 import { EnvName, Events, METRICS_NAMESPACE, MetricName, Prefix } from './core/names';
-import { grantList, grantObjects } from './private/grants';
+import { allowEvents, grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
 import { scheduleInput } from './private/schedule-input';
 import { outside, refuse } from './private/validate';
@@ -105,7 +104,6 @@ export class DriftMonitor extends Construct {
   constructor(scope: Construct, id: string, props: DriftMonitorProps) {
     super(scope, id);
     const { data, ledger, pipelineName, endpointName } = props;
-    const stack = Stack.of(this);
     const interval = props.interval ?? Duration.hours(1);
     const rules: MonitorRules = {
       lookBackDays: (props.lookBack ?? Duration.days(45)).toDays({ integral: false }),
@@ -155,12 +153,7 @@ export class DriftMonitor extends Construct {
     grantObjects(handler.role, data, ['s3:PutObject'], [Prefix.MONITOR]);
     ledger.grantQuery(handler.role);
     ledger.grantLease(handler.role);
-    handler.role.addToPolicy(
-      new iam.PolicyStatement({
-        actions: ['events:PutEvents'],
-        resources: [stack.formatArn({ service: 'events', resource: 'event-bus', resourceName: 'default' })],
-      }),
-    );
+    allowEvents(handler.role);
 
     this.schedule = new scheduler.Schedule(this, 'Schedule', {
       description: 'Judges what was captured',

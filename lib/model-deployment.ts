@@ -14,7 +14,14 @@ import type { DeploymentOutcome, ServingSettings } from './core/documents';
 import { EnvName, Prefix, VARIANT_NAME } from './core/names';
 import type { ModelRegistry } from './model-registry';
 import { allowContainer } from './private/container-role';
-import { grantList, grantObjects, grantSageMaker, sageMakerArn, sageMakerPrincipal } from './private/grants';
+import {
+  allowEvents,
+  grantList,
+  grantObjects,
+  grantSageMaker,
+  sageMakerArn,
+  sageMakerPrincipal,
+} from './private/grants';
 import { Handler } from './private/handler';
 import { machineLog } from './private/machine-log';
 import { scheduleInput } from './private/schedule-input';
@@ -248,12 +255,7 @@ export class ModelDeployment extends Construct {
     grantSageMaker(finish.role, stack, ['sagemaker:DeleteEndpointConfig'], [`endpoint-config/${this.endpointName}-v*`]);
     grantSageMaker(finish.role, stack, ['sagemaker:DeleteModel'], [`model/${this.endpointName}-v*`]);
     finish.role.addToPolicy(listOf('sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'));
-    finish.role.addToPolicy(
-      new iam.PolicyStatement({
-        actions: ['events:PutEvents'],
-        resources: [stack.formatArn({ service: 'events', resource: 'event-bus', resourceName: 'default' })],
-      }),
-    );
+    allowEvents(finish.role);
 
     this.machine = new sfn.StateMachine(this, 'Machine', {
       comment: `Deploys approved models of ${props.pipelineName} to ${this.endpointName}`,

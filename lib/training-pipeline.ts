@@ -9,7 +9,14 @@ import { EnvName, Prefix, scoringModelName } from './core/names';
 import type { DataContract } from './data-contract';
 import type { ModelRegistry } from './model-registry';
 import { allowContainer } from './private/container-role';
-import { grantList, grantObjects, grantSageMaker, passRoleToSageMaker, sageMakerPrincipal } from './private/grants';
+import {
+  allowEvents,
+  grantList,
+  grantObjects,
+  grantSageMaker,
+  passRoleToSageMaker,
+  sageMakerPrincipal,
+} from './private/grants';
 import { Handler } from './private/handler';
 import { machineLog } from './private/machine-log';
 import { invoke, orFail } from './private/state-parts';
@@ -310,12 +317,7 @@ export class TrainingPipeline extends Construct {
     });
     this.finish = finish.function;
     ledger.grantLease(finish.role);
-    finish.role.addToPolicy(
-      new iam.PolicyStatement({
-        actions: ['events:PutEvents'],
-        resources: [stack.formatArn({ service: 'events', resource: 'event-bus', resourceName: 'default' })],
-      }),
-    );
+    allowEvents(finish.role);
 
     this.machine = new sfn.StateMachine(this, 'Machine', {
       comment: `Trains, judges and registers models of ${this.pipelineName}`,

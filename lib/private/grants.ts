@@ -1,4 +1,4 @@
-import type { Stack } from 'aws-cdk-lib';
+import { Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 
@@ -59,4 +59,10 @@ export function sageMakerPrincipal(stack: Stack): iam.IPrincipal {
       ArnLike: { 'aws:SourceArn': sageMakerArn(stack, '*') },
     },
   });
+}
+
+/** Allows to send events to the default bus. */
+export function allowEvents(role: iam.Role): void {
+  const bus = Stack.of(role).formatArn({ service: 'events', resource: 'event-bus', resourceName: 'default' });
+  role.addToPolicy(new iam.PolicyStatement({ actions: ['events:PutEvents'], resources: [bus] }));
 }
