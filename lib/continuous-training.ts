@@ -8,8 +8,9 @@ import { ModelRegistry } from './model-registry';
 import { RetrainController } from './retrain-controller';
 import { RunLedger } from './run-ledger';
 import type { Trainer } from './trainer';
-import { type Promotion, TrainingPipeline } from './training-pipeline';
+import { type Budget, type Patience, type Promotion, TrainingPipeline } from './training-pipeline';
 import type { ITrigger } from './triggers/trigger';
+import type { Tuning } from './tuning';
 
 /** Properties of a {@link ContinuousTraining}. */
 export interface ContinuousTrainingProps {
@@ -46,6 +47,27 @@ export interface ContinuousTrainingProps {
    * @default true
    */
   readonly autoApprove?: boolean;
+
+  /**
+   * How long machines are waited for, beyond what the trainer's offers say.
+   *
+   * @default - a full quota for an hour, and the offers three times over, a quarter of an hour apart
+   */
+  readonly patience?: Patience;
+
+  /**
+   * What training may cost; what would cost more is not begun.
+   *
+   * @default - any amount
+   */
+  readonly budget?: Budget;
+
+  /**
+   * How hyperparameters are searched for within a run.
+   *
+   * @default - the trainer's own are used
+   */
+  readonly tuning?: Tuning;
 
   /**
    * The instance that serves.
@@ -132,6 +154,9 @@ export class ContinuousTraining extends Construct {
       newestFiles: props.newestFiles,
       promotion: props.promotion,
       autoApprove: props.autoApprove,
+      patience: props.patience,
+      budget: props.budget,
+      tuning: props.tuning,
     });
     const { pipelineName } = this.training;
     this.controller = new RetrainController(this, 'Controller', {

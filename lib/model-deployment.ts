@@ -186,7 +186,7 @@ export class ModelDeployment extends Construct {
     });
     grantObjects(this.servingRole, data, ['s3:GetObject'], [`${Prefix.RUNS}*/models/`]);
     grantObjects(this.servingRole, data, ['s3:PutObject'], [Prefix.CAPTURE]);
-    allowContainer(this.servingRole, props.imageRepositoryArn ?? `arn:${stack.partition}:ecr:*:*:repository/*`);
+    allowContainer(this.servingRole, [props.imageRepositoryArn ?? `arn:${stack.partition}:ecr:*:*:repository/*`]);
 
     const metric = (metricName: string, statistic: string) =>
       new cloudwatch.Metric({

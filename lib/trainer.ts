@@ -1,64 +1,64 @@
-import { Duration } from 'aws-cdk-lib';
-import * as assets from 'aws-cdk-lib/aws-s3-assets';
+import type { Duration, Size } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { built } from './private/assets';
-import { xgboostImage } from './private/images';
-import { outside, refuse } from './private/validate';
+import type { Offer } from './offer';
+import { xgboost } from './private/trainers';
 
 /** What a training job needs to know about how a model is trained and served. */
 export interface TrainerConfig {
-  /** The image that trains, and serves what it trained. */
+  /** The image that trains, on machines with a GPU if there are several images. */
   readonly image: string;
-  /** The ARN of the image's repository. */
-  readonly repositoryArn: string;
-  /** The training code: a `.tar.gz` in script mode. */
-  readonly source: assets.Asset;
-  /** The file in the source that trains. */
-  readonly program: string;
-  /** What the code is told, all strings. */
-  readonly hyperparameters: Record<string, string>;
-  /** For each metric that the code prints, the regular expression that finds it. */
-  readonly metrics: Record<string, string>;
-  /** SageMaker's name of the framework, for the registry. */
-  readonly framework: string;
-  /** Its version, for the registry. */
-  readonly frameworkVersion: string;
+  /** The image that trains on machines without a GPU; the same, if absent. */
+  readonly cpuImage?: string;
+  /** The ARNs of the repositories of the images that train. */
+  readonly repositoryArns: string[];
+  /** The image that serves what was trained. */
+  readonly servingImage: string;
+  /** The ARN of its repository. */
+  readonly servingRepositoryArn: string;
   /** The environment of the container that serves. */
   readonly servingEnvironment: Record<string, string>;
-  /** e.g. `ml.g5.2xlarge` */
-  readonly instanceType: string;
+  /** The code in script mode: a `.tar.gz` in S3; absent where the image is all there is. */
+  readonly source?: TrainerSource;
+  /** What tells one version of the code from another: an asset's hash, an image's tag or digest. */
+  readonly codeVersion: string;
+  /** What the code is told, all strings. */
+  readonly hyperparameters: Record<string, string>;
+  /** The environment of the container that trains. */
+  readonly environment: Record<string, string>;
+  /** For each metric that the code prints, the regular expression that finds it. */
+  readonly metrics: Record<string, string>;
+  /** SageMaker's name of the framework, for the registry; absent if it has none. */
+  readonly framework?: string;
+  /** Its version, for the registry. */
+  readonly frameworkVersion?: string;
+  /** Where it trains: tried in this order. */
+  readonly compute: Offer[];
   /** The longest that a training job may run. */
   readonly maxDuration: Duration;
-  /** GiB of the volume for data and model. */
-  readonly volumeSize: number;
+  /** The memory that one GPU must have; absent if any, or none, will do. */
+  readonly gpuMemory?: Size;
+  /** Whether the script is started by torchrun, once a GPU and machine, where there are several. */
+  readonly torchrun: boolean;
 }
 
-/** How a model is trained: an algorithm, its parameters and the machine it runs on. */
-export abstract class Trainer {
-  /** Gradient-boosted trees in SageMaker's XGBoost container, on the GPU where the instance has one. */
-  public static xgboost(props: XGBoostTrainerProps = {}): Trainer {
-    return new XGBoostTrainer(props);
-  }
-
-  /** Makes the assets that the trainer needs, and says how its jobs are started. */
-  public abstract bind(scope: Construct): TrainerConfig;
+/** A training script in S3. */
+export interface TrainerSource {
+  /** The archive's address. */
+  readonly url: string;
+  /** The ARN of the archive's object. */
+  readonly arn: string;
+  /** The file in it that trains. */
+  readonly program: string;
 }
 
-/** Properties of an XGBoost trainer. */
-export interface XGBoostTrainerProps {
+/** What all trainers can be told. */
+export interface TrainerProps {
   /**
-   * XGBoost's own parameters, e.g. `{ num_round: '200', max_depth: '8', eta: '0.1' }`.
+   * Where to train: tried in order until one offer has trained the model.
    *
-   * @default - the training script's: 200 rounds, depth 8, eta 0.1, early stopping after 20 rounds
+   * @default - for XGBoost ml.g4dn.xlarge, for the others ml.g5.xlarge: spot, then at the full price, then the next larger type
    */
-  readonly hyperparameters?: Record<string, string>;
-
-  /**
-   * The instance that trains. A GPU pays from some millions of rows.
-   *
-   * @default 'ml.g4dn.xlarge'
-   */
-  readonly instanceType?: string;
+  readonly compute?: Offer[];
 
   /**
    * The longest that a training job may run, 1 minute to 28 days.
@@ -68,6 +68,30 @@ export interface XGBoostTrainerProps {
   readonly maxDuration?: Duration;
 
   /**
+   * The memory that one GPU must have, so that no offer is a machine on which the model does not fit.
+   *
+   * @default - any GPU, or none, will do
+   */
+  readonly gpuMemory?: Size;
+
+  /**
+   * The environment of the container that trains. Anybody who may describe the job can read it: no secrets.
+   *
+   * @default - none
+   */
+  readonly environment?: Record<string, string>;
+}
+
+/** Properties of {@link Trainer.xgboost}. */
+export interface XGBoostTrainerProps extends TrainerProps {
+  /**
+   * XGBoost's own parameters, e.g. `{ num_round: '200', max_depth: '8', eta: '0.1' }`.
+   *
+   * @default - the training script's: 200 rounds, depth 8, eta 0.1, early stopping after 20 rounds
+   */
+  readonly hyperparameters?: Record<string, string>;
+
+  /**
    * What makes two trainings on the same data equal.
    *
    * @default 42
@@ -75,44 +99,23 @@ export interface XGBoostTrainerProps {
   readonly seed?: number;
 }
 
-class XGBoostTrainer extends Trainer {
-  constructor(private readonly props: XGBoostTrainerProps) {
+/** How a model is trained: an algorithm, its parameters and the machines it runs on. */
+export abstract class Trainer {
+  /** Gradient-boosted trees in SageMaker's XGBoost container, on the GPU where the machine has one. */
+  public static xgboost(props: XGBoostTrainerProps = {}): Trainer {
+    return new BoundTrainer((scope) => xgboost(scope, props));
+  }
+
+  /** Makes the assets that the trainer needs, and says how its jobs are started. */
+  public abstract bind(scope: Construct): TrainerConfig;
+}
+
+class BoundTrainer extends Trainer {
+  constructor(private readonly config: (scope: Construct) => TrainerConfig) {
     super();
   }
 
   public bind(scope: Construct): TrainerConfig {
-    const instanceType = this.props.instanceType ?? 'ml.g4dn.xlarge';
-    const maxDuration = this.props.maxDuration ?? Duration.hours(4);
-    const tooLong = Object.entries(this.props.hyperparameters ?? {}).filter(([, value]) => value.length > 2500);
-    refuse(scope, [
-      !/^ml\.[a-z0-9-]+\.[a-z0-9]+$/.test(instanceType) &&
-        `instanceType must look like ml.g5.2xlarge, got '${instanceType}'`,
-      outside(maxDuration.toSeconds(), 60, 28 * 86400) &&
-        `maxDuration must be 1 minute to 28 days, got ${maxDuration.toHumanString()}`,
-      tooLong.length > 0 && `hyperparameters must be at most 2500 characters each, got ${tooLong[0]?.[0]} with more`,
-    ]);
-    const { uri, repositoryArn } = xgboostImage(scope, '3.2-0');
-    return {
-      image: uri,
-      repositoryArn,
-      source: new assets.Asset(scope, 'Source', { path: built('training', 'xgboost.tar.gz') }),
-      program: 'train.py',
-      hyperparameters: { ...this.props.hyperparameters, seed: String(this.props.seed ?? 42) },
-      metrics: Object.fromEntries(
-        ['train', 'validation'].flatMap((part) =>
-          ['auc', 'logloss', 'rmse'].map((metric) => [`${part}:${metric}`, `${part}:${metric}=([0-9.eE+-]+)`]),
-        ),
-      ),
-      framework: 'XGBOOST',
-      frameworkVersion: '3.2-0',
-      servingEnvironment: {
-        SAGEMAKER_PROGRAM: 'inference.py',
-        SAGEMAKER_SUBMIT_DIRECTORY: '/opt/ml/model/code',
-        SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT: 'text/csv', // else a request that accepts anything is answered in JSON
-      },
-      instanceType,
-      maxDuration,
-      volumeSize: 30,
-    };
+    return this.config(scope);
   }
 }

@@ -1,14 +1,15 @@
-import { Duration, Names, Size, Stack } from 'aws-cdk-lib';
+import { Duration, Names, Size, Stack, Token } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
+import { type AttemptRules, offerPrice } from './core/attempts';
 import type { JudgeRules, Outcome, SplitRule } from './core/documents';
 import { EnvName, Prefix, scoringModelName } from './core/names';
 import type { DataContract } from './data-contract';
 import type { ModelRegistry } from './model-registry';
-import { allowContainer } from './private/container-role';
+import { allowContainer, allowVolumeKeys, readJobLogs } from './private/container-role';
 import {
   allowEvents,
   grantList,
@@ -27,6 +28,7 @@ import { register } from './steps/register';
 import { score } from './steps/score';
 import { train } from './steps/train';
 import type { Trainer, TrainerConfig } from './trainer';
+import type { Tuning } from './tuning';
 
 /** Which verdicts replace the model in service. */
 export enum Promotion {
@@ -136,6 +138,75 @@ export interface TrainingPipelineProps {
    * @default 'ml.m5.large'
    */
   readonly scoringInstanceType?: string;
+
+  /**
+   * How long machines are waited for, beyond what the trainer's offers say.
+   *
+   * @default - a full quota for an hour, and the offers three times over, a quarter of an hour apart
+   */
+  readonly patience?: Patience;
+
+  /**
+   * What training may cost; what would cost more is not begun.
+   *
+   * @default - any amount
+   */
+  readonly budget?: Budget;
+
+  /**
+   * How hyperparameters are searched for within a run.
+   *
+   * @default - the trainer's own are used
+   */
+  readonly tuning?: Tuning;
+}
+
+/** How long machines are waited for. */
+export interface Patience {
+  /**
+   * How long a full quota is asked again before the next offer is tried, 0 to 24 hours.
+   *
+   * @default Duration.hours(1)
+   */
+  readonly quotaWait?: Duration;
+
+  /**
+   * How often the list of offers is walked before the run fails, 1 to 100.
+   *
+   * @default 3
+   */
+  readonly rounds?: number;
+
+  /**
+   * How long to wait before the list is walked again, up to 24 hours.
+   *
+   * @default Duration.minutes(15)
+   */
+  readonly roundWait?: Duration;
+}
+
+/** What training jobs may cost, at on-demand prices. A job is given no more time than the money lasts. */
+export interface Budget {
+  /**
+   * USD that the jobs of one run may cost.
+   *
+   * @default - any amount
+   */
+  readonly maxCostPerRun?: number;
+
+  /**
+   * USD that the jobs of all runs that begin in one month (UTC) may cost.
+   *
+   * @default - any amount
+   */
+  readonly maxCostPerMonth?: number;
+
+  /**
+   * Your own prices, in USD an hour by instance type, e.g. `{ 'ml.g6.2xlarge': 1.22 }`; they go before those that are known.
+   *
+   * @default - a dated table of known prices (lib/core/prices.ts)
+   */
+  readonly prices?: Record<string, number>;
 }
 
 /**
@@ -148,7 +219,7 @@ export class TrainingPipeline extends Construct {
   /** The pipeline's name. */
   public readonly pipelineName: string;
 
-  /** The ARN of the repository of the image that trains and serves. */
+  /** The ARN of the repository of the image that serves. */
   public readonly imageRepositoryArn: string;
 
   /** The training machine. */
@@ -166,6 +237,9 @@ export class TrainingPipeline extends Construct {
   /** The function that checks, quarantines, derives and splits. */
   public readonly prepare: lambda.Function;
 
+  /** The function that records how a training job ended, and decides on the next. */
+  public readonly attempt: lambda.Function;
+
   /** The function that finds the model to beat. */
   public readonly champion: lambda.Function;
 
@@ -177,6 +251,7 @@ export class TrainingPipeline extends Construct {
 
   private readonly props: TrainingPipelineProps;
   private readonly trainerConfig: TrainerConfig;
+  private readonly attemptRules: AttemptRules;
 
   constructor(scope: Construct, id: string, props: TrainingPipelineProps) {
     super(scope, id);
@@ -201,7 +276,9 @@ export class TrainingPipeline extends Construct {
         `minSliceRows must be at least 30, got ${props.minSliceRows}`,
     ]);
     this.trainerConfig = props.trainer.bind(this);
-    this.imageRepositoryArn = this.trainerConfig.repositoryArn;
+    const { source, compute, repositoryArns, servingRepositoryArn } = this.trainerConfig;
+    this.imageRepositoryArn = servingRepositoryArn;
+    this.attemptRules = this.readRules();
 
     const ledgerEnvironment = {
       [EnvName.LEDGER_TABLE]: ledger.table.tableName,
@@ -241,14 +318,11 @@ export class TrainingPipeline extends Construct {
       description: `Training jobs of ${this.node.path}`,
       assumedBy: sageMakerPrincipal(stack),
     });
-    allowContainer(this.trainingRole, this.trainerConfig.repositoryArn);
-    const { source } = this.trainerConfig;
-    this.trainingRole.addToPolicy(
-      new iam.PolicyStatement({
-        actions: ['s3:GetObject'],
-        resources: [source.bucket.arnForObjects(source.s3ObjectKey)],
-      }),
-    );
+    allowContainer(this.trainingRole, repositoryArns);
+    if (source !== undefined) {
+      this.trainingRole.addToPolicy(new iam.PolicyStatement({ actions: ['s3:GetObject'], resources: [source.arn] }));
+    }
+    allowVolumeKeys(this.trainingRole, compute);
     grantObjects(
       this.trainingRole,
       data,
@@ -269,7 +343,7 @@ export class TrainingPipeline extends Construct {
       description: `Models of ${this.node.path} while they score the holdout`,
       assumedBy: sageMakerPrincipal(stack),
     });
-    allowContainer(this.scoringRole, this.trainerConfig.repositoryArn);
+    allowContainer(this.scoringRole, [servingRepositoryArn]);
     grantObjects(
       this.scoringRole,
       data,
@@ -278,6 +352,25 @@ export class TrainingPipeline extends Construct {
     );
     grantObjects(this.scoringRole, data, ['s3:PutObject', 's3:AbortMultipartUpload'], [`${Prefix.RUNS}*/scores/`]);
     grantList(this.scoringRole, data, [`${Prefix.RUNS}*/models/`, `${Prefix.RUNS}*/prepared/holdout/`]);
+
+    const attempt = new Handler(this, 'Attempt', {
+      bundle: 'attempt',
+      description: 'Records how a training job ended, and decides on the next (lambdas/attempt.ts)',
+      timeout: Duration.minutes(1),
+      memorySize: 256,
+      environment,
+    });
+    this.attempt = attempt.function;
+    ledger.grantAppend(attempt.role);
+    ledger.grantQuery(attempt.role);
+    grantSageMaker(
+      attempt.role,
+      stack,
+      ['sagemaker:DescribeTrainingJob', 'sagemaker:StopTrainingJob'],
+      [`training-job/${this.pipelineName}-*`],
+    );
+    for (const statement of readJobLogs(stack, this.pipelineName)) attempt.role.addToPolicy(statement);
+    if (this.attemptRules.tuning !== undefined) grantObjects(attempt.role, data, ['s3:PutObject'], [Prefix.RUNS]);
 
     const champion = new Handler(this, 'Champion', {
       bundle: 'champion',
@@ -379,6 +472,8 @@ export class TrainingPipeline extends Construct {
         reason: jsonata("$exists($states.input.reason) ? $states.input.reason : 'manual'"),
         dataVersion: jsonata('$states.result.Payload.dataVersion'),
         modelPackageArn: null,
+        attempt: null,
+        caught: null,
       },
     );
     const prepare = invoke(states, 'Prepare', this.prepare, { runId: jsonata(RUN_ID) });
@@ -408,11 +503,58 @@ export class TrainingPipeline extends Construct {
       contract: props.contract._contract,
       trainer,
       role: this.trainingRole,
-      ledger: props.ledger,
+      attempt: this.attempt,
+      rules: this.attemptRules,
       trained: judged,
       failed,
     });
     return orFail(snapshot, failed).next(orFail(prepare, failed)).next(trained);
+  }
+
+  /** How the offers are walked; refuses what could never begin. */
+  private readRules(): AttemptRules {
+    const { patience = {}, budget = {}, tuning } = this.props;
+    const { compute, maxDuration } = this.trainerConfig;
+    const { region } = Stack.of(this);
+    const quotaWait = patience.quotaWait ?? Duration.hours(1);
+    const roundWait = patience.roundWait ?? Duration.minutes(15);
+    const rules: AttemptRules = {
+      offers: compute.map((offer) => offer._spec(maxDuration)),
+      quotaWaitSeconds: quotaWait.toSeconds(),
+      rounds: patience.rounds ?? 3,
+      roundWaitSeconds: roundWait.toSeconds(),
+      ...(budget.maxCostPerRun !== undefined && { maxCostPerRun: budget.maxCostPerRun }),
+      ...(budget.maxCostPerMonth !== undefined && { maxCostPerMonth: budget.maxCostPerMonth }),
+      ...(budget.prices !== undefined && { prices: budget.prices }),
+      ...(tuning !== undefined && { tuning: tuning._rules(this) }),
+    };
+    const metrics = Object.keys(this.trainerConfig.metrics);
+    const hasCeiling = budget.maxCostPerRun !== undefined || budget.maxCostPerMonth !== undefined;
+    refuse(this, [
+      outside(rules.quotaWaitSeconds, 0, 86_400) &&
+        `patience.quotaWait must be 0 to 24 hours, got ${quotaWait.toHumanString()}`,
+      outside(rules.roundWaitSeconds, 0, 86_400) &&
+        `patience.roundWait must be 0 to 24 hours, got ${roundWait.toHumanString()}`,
+      outside(rules.rounds, 1, 100) && `patience.rounds must be 1 to 100, got ${rules.rounds}`,
+      outside(budget.maxCostPerRun ?? 1, 0.01, 1e9) &&
+        `budget.maxCostPerRun must be at least 0.01 USD, got ${budget.maxCostPerRun}`,
+      outside(budget.maxCostPerMonth ?? 1, 0.01, 1e9) &&
+        `budget.maxCostPerMonth must be at least 0.01 USD, got ${budget.maxCostPerMonth}`,
+      ...Object.entries(budget.prices ?? {}).map(
+        ([type, price]) => outside(price, 0, 10_000) && `budget.prices must be USD an hour, got ${price} for ${type}`,
+      ),
+      rules.tuning !== undefined &&
+        !metrics.includes(rules.tuning.metric) &&
+        `tuning.metric must be one that the trainer prints (${metrics.join(', ')}), got ${rules.tuning.metric}`,
+      ...rules.offers.map(
+        (offer) =>
+          hasCeiling &&
+          !Token.isUnresolved(region) &&
+          offerPrice(offer, region, budget.prices) === undefined &&
+          `budget: the price of ${offer.label} in ${region} is unknown, and a ceiling needs one; tell it in budget.prices`,
+      ),
+    ]);
+    return rules;
   }
 
   private rules(): JudgeRules {

@@ -14,6 +14,10 @@ const EXPLAINED: ReadonlyArray<[finding: RegExp, because: string]> = [
     'names that begin with the pipeline: one a run',
   ],
   [/IAM5\[Resource::arn:.*:log-group:\/aws\/sagemaker\/\*\]$/, 'SageMaker names its log groups itself'],
+  [
+    /IAM5\[Resource::arn:.*:log-group:\/aws\/sagemaker\/TrainingJobs:(log-stream:[a-z0-9-]+-)?\*\]$/,
+    "the log streams of the pipeline's jobs, whose names SageMaker makes",
+  ],
   [/IAM5\[Resource::\*\]$/, 'listing, log delivery, tracing, metrics and registry log-in know no resource'],
   [/IAM5\[Resource::<.*Function\w+\.Arn>:\*\]$/, "the scheduler's target grants the versions of the function as well"],
 ];

@@ -54,7 +54,7 @@ function print(value: Shape): string {
   if (value['Fn::Join']) return value['Fn::Join'][1].map(print).join(value['Fn::Join'][0]);
   if (value['Fn::GetAtt']) return `<${nameOf(value['Fn::GetAtt'][0])}>`;
   if (value['Fn::FindInMap']) return '<registry account>';
-  if (value['Fn::Sub']) return value['Fn::Sub'];
+  if (value['Fn::Sub']) return value['Fn::Sub'].replace(/\/[0-9a-f]{64}/, '/<asset>');
   if (value.Ref?.startsWith('AWS::')) return `<${value.Ref.slice(5)}>`;
   return value.Ref ? `<${nameOf(value.Ref)}>` : JSON.stringify(value);
 }

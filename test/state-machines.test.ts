@@ -78,7 +78,7 @@ describe('the state machines', () => {
   });
 
   test('no machine is paid for before the data has been checked', () => {
-    expect(reachable(training, training?.StartAt, ['Prepare'])).not.toContain('Train');
+    expect(reachable(training, training?.StartAt, ['Prepare'])).not.toContain('Train on offer 1');
   });
 });
 

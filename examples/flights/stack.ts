@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { ContinuousTraining, DataContract, Trainer } from '../../lib';
+import { ContinuousTraining, DataContract, Offer, Trainer } from '../../lib';
 
 /** Predicts whether a flight arrives more than 15 minutes late. */
 export class FlightsStack extends Stack {
@@ -14,7 +14,7 @@ export class FlightsStack extends Stack {
       pipelineName: 'flights',
       contract: DataContract.fromFile(join('examples', 'flights', 'contract.json')),
       trainer: Trainer.xgboost({
-        instanceType: 'ml.g4dn.xlarge',
+        compute: [Offer.spot('ml.g4dn.xlarge'), Offer.onDemand('ml.g4dn.xlarge'), Offer.onDemand('ml.g5.xlarge')],
         hyperparameters: { num_round: '60', max_depth: '8', eta: '0.3' },
       }),
       newestFiles: 2,

@@ -11,6 +11,7 @@ import {
   ModelDeployment,
   ModelRegistry,
   NewDataTrigger,
+  Offer,
   RetrainController,
   RunLedger,
   ScheduleTrigger,
@@ -32,7 +33,7 @@ export class TrainOnly extends Stack {
       ledger,
       registry: new ModelRegistry(this, 'Registry', { groupName: 'flights' }),
       contract,
-      trainer: Trainer.xgboost({ instanceType: 'ml.g5.xlarge', maxDuration: Duration.hours(1) }),
+      trainer: Trainer.xgboost({ compute: [Offer.onDemand('ml.g5.xlarge')], maxDuration: Duration.hours(1) }),
       autoApprove: false,
     });
     new RetrainController(this, 'Controller', {

@@ -17,6 +17,7 @@ export async function unlessMissing<T>(call: Promise<T>): Promise<T | undefined>
 function isMissing(error: unknown): boolean {
   return (
     error instanceof SageMakerServiceException &&
-    (error.name === 'ResourceNotFound' || /could not find|does not exist|cannot find/i.test(error.message))
+    (error.name === 'ResourceNotFound' ||
+      /could not find|does not exist|cannot find|resource not found/i.test(error.message))
   );
 }

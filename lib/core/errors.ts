@@ -11,6 +11,8 @@ export const ErrorName = {
   DATA_REJECTED: 'Perennial.DataRejected',
   /** The training job ended without a usable model. */
   TRAINING_FAILED: 'Perennial.TrainingFailed',
+  /** What the run's jobs may cost, or the month's, does not allow (another) one. */
+  BUDGET_EXCEEDED: 'Perennial.BudgetExceeded',
   /** A model did not answer the holdout with one finite score a row. */
   SCORING_FAILED: 'Perennial.ScoringFailed',
   /** The model package is not approved (any more), or is gone. */

@@ -1,7 +1,9 @@
 import type { Problem } from './contract';
 import type { DeploymentInput, DeploymentOutcome, Evidence, Outcome, PrepareReport, TrainingInput } from './documents';
+import type { FailureKind } from './failures';
 import type { Verdict } from './judge';
 import type { Reason } from './names';
+import type { Hyperparameters } from './tuning';
 
 /**
  * The ledger: one DynamoDB table, partition key `pk` (the pipeline's name), sort key `sk`.
@@ -14,6 +16,7 @@ import type { Reason } from './names';
  * |---|---|
  * | `RUN#<started>#<run>#START` | {@link RunStarted} |
  * | `RUN#<started>#<run>#PREPARED` | {@link RunPrepared} |
+ * | `RUN#<started>#<run>#BEGUN#<job>` | {@link AttemptBegun} |
  * | `RUN#<started>#<run>#ATTEMPT#<job>` | {@link TrainingAttempt} |
  * | `RUN#<started>#<run>#VERDICT` | {@link RunJudged} |
  * | `RUN#<started>#<run>#END` | {@link RunEnded} |
@@ -28,8 +31,11 @@ import type { Reason } from './names';
  * version). They carry a `revision`: who writes names the one it has read.
  */
 export const LedgerKey = {
-  run: (startedAt: string, runId: string, fact: 'START' | 'PREPARED' | `ATTEMPT#${string}` | 'VERDICT' | 'END') =>
-    `RUN#${startedAt}#${runId}#${fact}`,
+  run: (
+    startedAt: string,
+    runId: string,
+    fact: 'START' | 'PREPARED' | `BEGUN#${string}` | `ATTEMPT#${string}` | 'VERDICT' | 'END',
+  ) => `RUN#${startedAt}#${runId}#${fact}`,
   deployment: (startedAt: string, deploymentId: string) => `DEPLOYMENT#${startedAt}#${deploymentId}`,
   monitor: (windowEnd: string, windowId: string) => `MONITOR#${windowEnd}#${windowId}`,
   decision: (at: string, eventId: string) => `DECISION#${at}#${eventId}`,
@@ -60,16 +66,48 @@ export interface RunPrepared extends Fact, PrepareReport {
   readonly runId: string;
 }
 
-/** One training job, failed ones too. */
+/** A training job that is about to be asked for, with what it may cost: written before it is, so that none goes uncounted. */
+export interface AttemptBegun extends Fact {
+  readonly runId: string;
+  readonly job: string;
+  /** As a person reads it, e.g. `2 × ml.g5.2xlarge, spot`. */
+  readonly offer: string;
+  /** The longest that it may run, which the money may have shortened. */
+  readonly maxRuntimeSeconds: number;
+  /** USD as the last runs took; absent if there were none, or if the price is unknown. */
+  readonly expectedUsd?: number;
+  /** USD if it runs for as long as it may; absent if the price is unknown. */
+  readonly atMostUsd?: number;
+}
+
+/** One training job that has ended, or was refused. */
 export interface TrainingAttempt extends Fact {
   readonly runId: string;
   readonly job: string;
+  readonly offer: string;
+  /** The first of its instances, where they are of several types. */
   readonly instanceType: string;
+  /** All of its instances. */
   readonly instanceCount: number;
+  readonly spot: boolean;
+  /** SageMaker's word, or `Refused` if there never was a job. */
   readonly status: string;
-  /** Seconds; absent if the job never ran. */
-  readonly billableSeconds?: number;
+  /** Why it did not train. */
+  readonly kind?: FailureKind;
   readonly failure?: string;
+  /** Billed seconds of each instance; absent if the job never had one. */
+  readonly billableSeconds?: number;
+  /** Seconds from its first machine to its end. */
+  readonly trainingSeconds?: number;
+  /** How often a spot machine was taken away. */
+  readonly interruptions?: number;
+  /** USD at on-demand prices; absent if a price is unknown. */
+  readonly costUsd?: number;
+  /** Which set of hyperparameters it trained, where several are tried. */
+  readonly iteration?: number;
+  readonly hyperparameters?: Hyperparameters;
+  /** The last value of each metric that it printed. */
+  readonly metrics?: Readonly<Record<string, number>>;
 }
 
 export interface RunJudged extends Fact {

@@ -37,8 +37,10 @@ export function runKeys(runId: string) {
     profile: `${root}profile.json`,
     /** Below it SageMaker writes `<job>/output/model.tar.gz`. */
     models: `${root}models/`,
-    /** Shared by all attempts of the run. */
+    /** Below it, a folder for each set of hyperparameters, shared by all attempts of the run. */
     checkpoints: `${root}checkpoints/`,
+    /** {@link import('./documents').TuningDocument}: the hyperparameters that were tried, and those that were chosen. */
+    tuning: `${root}tuning.json`,
     /** Batch transform writes `rows.csv.out` below it: one score a line. */
     scores: (model: 'candidate' | 'champion') => `${root}scores/${model}/`,
     /** {@link import('./judge').Judgement}. */

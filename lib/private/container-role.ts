@@ -1,12 +1,13 @@
 import { ArnFormat, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type { Offer } from '../offer';
 
 /**
  * Allows what every container of SageMaker needs: its log, its metrics, its image.
  *
  * @see https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
  */
-export function allowContainer(role: iam.Role, repositoryArn: string): void {
+export function allowContainer(role: iam.Role, repositoryArns: string[]): void {
   const stack = Stack.of(role);
   role.addToPolicy(
     new iam.PolicyStatement({
@@ -32,7 +33,31 @@ export function allowContainer(role: iam.Role, repositoryArn: string): void {
   role.addToPolicy(
     new iam.PolicyStatement({
       actions: ['ecr:BatchCheckLayerAvailability', 'ecr:GetDownloadUrlForLayer', 'ecr:BatchGetImage'],
-      resources: [repositoryArn],
+      resources: repositoryArns,
     }),
   );
+}
+
+/**
+ * Allows SageMaker to use the keys of the offers' volumes in the role's name.
+ *
+ * @see https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms
+ */
+export function allowVolumeKeys(role: iam.Role, offers: Offer[]): void {
+  const keys = new Set(offers.map((offer) => offer._volumeKey).filter((key) => key !== undefined));
+  for (const key of keys) key.grant(role, 'kms:CreateGrant', 'kms:DescribeKey', 'kms:GenerateDataKeyWithoutPlaintext');
+}
+
+/** Allows to read what the training jobs of a pipeline have written. */
+export function readJobLogs(stack: Stack, pipelineName: string): iam.PolicyStatement[] {
+  const group = '/aws/sagemaker/TrainingJobs';
+  const arn = (resourceName: string) =>
+    stack.formatArn({ service: 'logs', resource: 'log-group', resourceName, arnFormat: ArnFormat.COLON_RESOURCE_NAME });
+  return [
+    new iam.PolicyStatement({ actions: ['logs:DescribeLogStreams'], resources: [arn(`${group}:*`)] }),
+    new iam.PolicyStatement({
+      actions: ['logs:GetLogEvents'],
+      resources: [arn(`${group}:log-stream:${pipelineName}-*`)],
+    }),
+  ];
 }

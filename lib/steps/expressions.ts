@@ -18,10 +18,11 @@ export const jsonata = (expression: string) => `{% ${expression} %}`;
  * The S3 address of one of the run's documents, as JSONata; the variable `$data` holds `s3://<bucket>/`.
  *
  * @param key picks the document from {@link runKeys}
+ * @param below an expression for what comes after the key
  */
-export function runUri(key: (keys: ReturnType<typeof runKeys>) => string): string {
+export function runUri(key: (keys: ReturnType<typeof runKeys>) => string, below?: string): string {
   const [before, after] = key(runKeys('\0')).split('\0');
-  return jsonata(`$data & '${before}' & ${RUN_ID} & '${after}'`);
+  return jsonata(`$data & '${before}' & ${RUN_ID} & '${after}'${below === undefined ? '' : ` & ${below}`}`);
 }
 
 /**

@@ -40,7 +40,11 @@ export function register(scope: Construct, props: RegisterProps): sfn.IChainable
       ClientToken: jsonata(`$substring($hash(${RUN_ID}, 'SHA-256'), 0, 36)`),
       InferenceSpecification: {
         Containers: [
-          { ...containerOf(trainer), Framework: trainer.framework, FrameworkVersion: trainer.frameworkVersion },
+          {
+            ...containerOf(trainer),
+            ...(trainer.framework !== undefined && { Framework: trainer.framework }),
+            ...(trainer.frameworkVersion !== undefined && { FrameworkVersion: trainer.frameworkVersion }),
+          },
         ],
         SupportedContentTypes: ['text/csv'],
         SupportedResponseMIMETypes: ['text/csv'],
@@ -55,7 +59,7 @@ export function register(scope: Construct, props: RegisterProps): sfn.IChainable
         runId: jsonata(RUN_ID),
         reason: jsonata('$reason'),
         dataVersion: jsonata('$dataVersion'),
-        codeVersion: trainer.source.assetHash,
+        codeVersion: trainer.codeVersion,
         verdict: jsonata('$judgement.verdict'),
       },
     },
@@ -81,6 +85,6 @@ export function register(scope: Construct, props: RegisterProps): sfn.IChainable
 }
 
 /** The container that serves the candidate, as SageMaker's models and packages name it. */
-export function containerOf({ image, servingEnvironment }: TrainerConfig) {
-  return { Image: image, ModelDataUrl: jsonata('$model'), Environment: servingEnvironment };
+export function containerOf({ servingImage, servingEnvironment }: TrainerConfig) {
+  return { Image: servingImage, ModelDataUrl: jsonata('$model'), Environment: servingEnvironment };
 }

@@ -1,152 +1,176 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
+import type { AttemptRules, OfferSpec } from '../core/attempts';
 import type { Contract } from '../core/contract';
-import { ErrorName } from '../core/errors';
-import type { RunLedger } from '../run-ledger';
+import type { Offer } from '../offer';
+import { invoke, orFail } from '../private/state-parts';
 import type { TrainerConfig } from '../trainer';
-import { jsonata, RUN_ID, runUri, STARTED_AT, TRY } from './expressions';
-import { SAGEMAKER_RETRY, SERVICE_RETRY } from './retries';
+import { jsonata, RUN_ID, runUri, STARTED_AT } from './expressions';
 import { SageMakerJob } from './sagemaker-job';
 
 export interface TrainProps {
   readonly pipelineName: string;
   readonly contract: Contract;
   readonly trainer: TrainerConfig;
-  /** The role that the job runs as. */
+  /** The role that the jobs run as. */
   readonly role: iam.IRole;
-  readonly ledger: RunLedger;
+  /** The function that records how a job ended, and decides what comes next. */
+  readonly attempt: lambda.IFunction;
+  readonly rules: AttemptRules;
   /** Where a trained model goes on. */
   readonly trained: sfn.IChainable;
   /** Where a failure goes on, with `$failure` set. */
   readonly failed: sfn.IChainable;
 }
 
+/** Beyond all that a job may take, the time in which SageMaker must have ended it. */
+const MARGIN = Duration.hours(1);
+/** How long a job may wait for machines at the full price, where nobody says. */
+const LONGEST_PENDING = Duration.days(1);
+
 /**
- * Trains, and records the attempt whether it succeeds or not.
+ * Walks the offers until one of them has trained: a function decides, and each offer has a state of its own, so that
+ * its request stands in the definition as it is sent.
  *
- * Sets `$attempt` (job, status, seconds, failure), `$model` (address of the model's archive) and `$trainingJobArn`.
+ * Reads `$attempt` and `$caught` (null before the first job); sets `$model` (address of the model's archive) and
+ * `$trainingJobArn`.
  */
 export function train(scope: Construct, props: TrainProps): sfn.IChainable {
-  const notTrained = sfn.Pass.jsonata(scope, 'Not trained', {
-    assign: {
-      failure: {
-        name: ErrorName.TRAINING_FAILED,
-        cause: jsonata(
-          "'the training job ' & $attempt.job & ' ended as ' & $attempt.status & ': ' & $attempt.failure & " +
-            "'. Its log is in /aws/sagemaker/TrainingJobs, stream ' & $attempt.job",
-        ),
-      },
+  const { trainer, failed } = props;
+  const decide = invoke(
+    scope,
+    'Next attempt',
+    props.attempt,
+    {
+      runId: jsonata(RUN_ID),
+      startedAt: jsonata(STARTED_AT),
+      rules: props.rules,
+      walk: jsonata('$attempt ? $attempt.walk : null'),
+      caught: jsonata('$caught'),
     },
-  });
-  const recorded = recordAttempt(scope, props).next(
-    // a job that was stopped, by hand or by its time limit, is not one that has trained
-    sfn.Choice.jsonata(scope, 'Trained?')
-      .when(sfn.Condition.jsonata(jsonata("$attempt.status = 'Completed'")), props.trained)
-      .otherwise(notTrained.next(props.failed)),
+    { attempt: jsonata('$states.result.Payload') },
   );
-  const job = trainingJob(scope, props);
-  job.addCatch(recorded, {
-    errors: ['States.ALL'],
-    assign: {
-      attempt: jsonata(
-        '($cause := $states.errorOutput.Cause; $job := $substring($cause, 0, 1) = "{" ? $parse($cause); ' +
-          `{'job': $exists($job.TrainingJobName) ? $job.TrainingJobName : ${jobName(props)}, ` +
-          "'status': $exists($job.TrainingJobStatus) ? $job.TrainingJobStatus : 'Refused', " +
-          "'seconds': $exists($job.BillableTimeInSeconds) ? $job.BillableTimeInSeconds : 0, " +
-          "'failure': $exists($job.FailureReason) ? $job.FailureReason : $exists($job.SecondaryStatus) ? " +
-          '$job.SecondaryStatus : $exists($cause) ? $cause : $states.errorOutput.Error})',
-      ),
-    },
+  const jobs = trainer.compute.map((offer, i) => trainingJob(scope, props, offer, i));
+  for (const job of jobs) {
+    job.addCatch(decide, {
+      errors: ['States.ALL'],
+      assign: {
+        caught: {
+          name: jsonata('$states.errorOutput.Error'),
+          cause: jsonata("$exists($states.errorOutput.Cause) ? $substring($states.errorOutput.Cause, 0, 2000) : ''"),
+        },
+      },
+    });
+    job.next(decide);
+  }
+  const onOffer = whichOffer(scope, jobs);
+  const wait = sfn.Wait.jsonata(scope, 'Wait for machines', {
+    time: sfn.WaitTime.seconds(jsonata('$attempt.waitSeconds')),
   });
-  return job.next(recorded);
+  wait.next(
+    sfn.Choice.jsonata(scope, 'Has the job ended?')
+      .when(sfn.Condition.jsonata(jsonata("$attempt.action = 'LOOK'")), decide)
+      .otherwise(onOffer),
+  );
+  const next = sfn.Choice.jsonata(scope, 'Trained?')
+    .when(sfn.Condition.jsonata(jsonata("$attempt.action = 'TRAINED'")), props.trained, {
+      assign: { model: jsonata('$attempt.model'), trainingJobArn: jsonata('$attempt.trainingJobArn') },
+    })
+    .when(sfn.Condition.jsonata(jsonata("$attempt.action = 'FAILED'")), failed, {
+      assign: { failure: jsonata('$attempt.failure') },
+    })
+    .when(sfn.Condition.jsonata(jsonata('$attempt.waitSeconds > 0')), wait)
+    .otherwise(onOffer);
+  return orFail(decide, failed).next(next);
 }
 
-function trainingJob(scope: Construct, props: TrainProps): SageMakerJob {
-  const { trainer, contract, role } = props;
+/** The state of the offer that was decided on. */
+function whichOffer(scope: Construct, jobs: SageMakerJob[]): sfn.IChainable {
+  const [first, ...others] = jobs as [SageMakerJob, ...SageMakerJob[]];
+  if (others.length === 0) return first;
+  const choice = sfn.Choice.jsonata(scope, 'Which offer?');
+  others.forEach((job, i) => {
+    choice.when(sfn.Condition.jsonata(jsonata(`$attempt.job.offer = ${i + 1}`)), job);
+  });
+  return choice.otherwise(first);
+}
+
+function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: number): SageMakerJob {
+  const { trainer, role, pipelineName } = props;
+  const spec = props.rules.offers[index] as OfferSpec;
+  const { spot, resources, maxPendingSeconds } = offer._request();
   const channel = (ChannelName: string, S3Uri: string) => ({
     ChannelName,
     ContentType: 'application/x-parquet',
     DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri, S3DataDistributionType: 'FullyReplicated' } },
   });
   const [trainUri, validationUri] = [runUri((keys) => keys.train), runUri((keys) => keys.validation)];
-  const job = new SageMakerJob(scope, 'Train', {
+  return new SageMakerJob(scope, `Train on offer ${index + 1}`, {
+    comment: spec.label,
     kind: 'TrainingJob',
-    namePrefix: `${props.pipelineName}-`,
+    namePrefix: `${pipelineName}-`,
     role,
     arguments: {
-      TrainingJobName: jsonata(jobName(props)),
+      TrainingJobName: jsonata('$attempt.job.name'),
       RoleArn: role.roleArn,
       AlgorithmSpecification: {
-        TrainingImage: trainer.image,
+        TrainingImage: offer._gpus > 0 ? trainer.image : (trainer.cpuImage ?? trainer.image),
         TrainingInputMode: 'File',
         MetricDefinitions: Object.entries(trainer.metrics).map(([Name, Regex]) => ({ Name, Regex })),
       },
-      HyperParameters: {
-        ...trainer.hyperparameters,
-        problem: contract.target.problem,
-        ...(contract.key !== undefined && { key: contract.key }),
-        sagemaker_program: trainer.program,
-        sagemaker_submit_directory: trainer.source.s3ObjectUrl,
-        sagemaker_region: Stack.of(scope).region,
-        sagemaker_job_name: jsonata(jobName(props)),
-      },
+      HyperParameters: hyperparameters(Stack.of(scope).region, props, offer),
       InputDataConfig: [channel('train', trainUri), channel('validation', validationUri)],
       OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models) },
-      CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints) },
-      ResourceConfig: { InstanceType: trainer.instanceType, InstanceCount: 1, VolumeSizeInGB: trainer.volumeSize },
-      StoppingCondition: { MaxRuntimeInSeconds: trainer.maxDuration.toSeconds() },
-    },
-    // longer than the job may run, by the time that it may wait for its machine
-    taskTimeout: sfn.Timeout.duration(trainer.maxDuration.plus(Duration.days(1))),
-    assign: {
-      attempt: {
-        job: jsonata('$states.result.TrainingJobName'),
-        status: jsonata('$states.result.TrainingJobStatus'),
-        seconds: jsonata('$exists($states.result.BillableTimeInSeconds) ? $states.result.BillableTimeInSeconds : 0'),
-        failure: jsonata("$exists($states.result.SecondaryStatus) ? $states.result.SecondaryStatus : ''"),
+      CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints, '$attempt.job.checkpoints') },
+      ResourceConfig: resources,
+      EnableManagedSpotTraining: spot,
+      StoppingCondition: {
+        MaxRuntimeInSeconds: jsonata('$attempt.job.maxRuntimeSeconds'),
+        ...(spot && { MaxWaitTimeInSeconds: jsonata('$attempt.job.maxWaitSeconds') }),
+        ...(maxPendingSeconds !== undefined && { MaxPendingTimeInSeconds: maxPendingSeconds }),
       },
-      model: jsonata('$states.result.ModelArtifacts.S3ModelArtifacts'),
-      trainingJobArn: jsonata('$states.result.TrainingJobArn'),
+      ...(Object.keys(trainer.environment).length > 0 && { Environment: trainer.environment }),
+      Tags: [
+        { Key: 'perennial:pipeline', Value: pipelineName },
+        { Key: 'perennial:run', Value: jsonata(RUN_ID) },
+      ],
     },
+    taskTimeout: sfn.Timeout.duration(
+      Duration.seconds(
+        spec.maxRuntimeSeconds +
+          (spec.maxWaitSeconds ?? maxPendingSeconds ?? LONGEST_PENDING.toSeconds()) +
+          MARGIN.toSeconds(),
+      ),
+    ),
+    assign: { caught: null },
   });
-  job.addRetry(SAGEMAKER_RETRY);
-  return job;
 }
 
-/** One job a try: SageMaker never forgets a name. */
-function jobName({ pipelineName }: TrainProps): string {
-  return `'${pipelineName}-' & ${RUN_ID} & '-' & ${TRY}`;
-}
-
-/** Puts the attempt into the ledger; one that is there already was put there by an earlier try. */
-function recordAttempt(scope: Construct, { pipelineName, trainer, ledger }: TrainProps): sfn.Chain {
-  const done = sfn.Pass.jsonata(scope, 'Attempt recorded');
-  const put = tasks.CallAwsService.jsonata(scope, 'Record attempt', {
-    service: 'dynamodb',
-    action: 'putItem',
-    iamAction: 'dynamodb:PutItem',
-    iamResources: [ledger.table.tableArn],
-    parameters: {
-      TableName: ledger.table.tableName,
-      ConditionExpression: 'attribute_not_exists(pk)',
-      Item: {
-        pk: { S: pipelineName },
-        sk: { S: jsonata(`'RUN#' & ${STARTED_AT} & '#' & ${RUN_ID} & '#ATTEMPT#' & $attempt.job`) },
-        at: { S: jsonata('$states.context.State.EnteredTime') },
-        runId: { S: jsonata(RUN_ID) },
-        job: { S: jsonata('$attempt.job') },
-        instanceType: { S: trainer.instanceType },
-        instanceCount: { N: '1' },
-        status: { S: jsonata('$attempt.status') },
-        billableSeconds: { N: jsonata('$string($attempt.seconds)') },
-        failure: { S: jsonata("$attempt.status = 'Completed' ? '' : $attempt.failure") },
-      },
-    },
-  });
-  put.addRetry(SERVICE_RETRY);
-  put.addCatch(done, { errors: ['DynamoDB.ConditionalCheckFailedException'] });
-  return sfn.Chain.start(put).next(done);
+/** What the script is told: the trainer's own words, ours, and SageMaker's for script mode and torchrun. */
+function hyperparameters(region: string, { trainer, contract, rules }: TrainProps, offer: Offer) {
+  const { source } = trainer;
+  const several = offer._gpus > 1 || offer._instances > 1;
+  const told = {
+    ...trainer.hyperparameters,
+    problem: contract.target.problem,
+    ...(contract.key !== undefined && { key: contract.key }),
+    ...(source !== undefined && {
+      sagemaker_program: source.program,
+      sagemaker_submit_directory: source.url,
+      sagemaker_region: region,
+    }),
+    ...(source !== undefined &&
+      trainer.torchrun &&
+      several && {
+        sagemaker_torch_distributed_enabled: 'true',
+        sagemaker_instance_type: String(offer._request().resources.InstanceType),
+      }),
+  };
+  const job = source === undefined ? {} : { sagemaker_job_name: jsonata('$attempt.job.name') };
+  if (rules.tuning === undefined) return { ...told, ...job };
+  const name = source === undefined ? '{}' : "{'sagemaker_job_name': $attempt.job.name}";
+  return jsonata(`$merge([${JSON.stringify(told)}, ${name}, $attempt.job.hyperparameters])`);
 }

@@ -29,7 +29,9 @@ class ScriptTrainer extends Trainer {
   public bind(scope: Construct): TrainerConfig {
     const path = join(mkdtempSync(join(tmpdir(), 'script-')), 'source.tar.gz');
     writeFileSync(path, gzipSync(createTar([{ name: 'train.py', data: this.script }])));
-    return { ...Trainer.xgboost().bind(scope), source: new Asset(scope, 'Script', { path }) };
+    const { s3ObjectUrl: url, bucket, s3ObjectKey } = new Asset(scope, 'Script', { path });
+    const source = { url, arn: bucket.arnForObjects(s3ObjectKey), program: 'train.py' };
+    return { ...Trainer.xgboost().bind(scope), source };
   }
 }
 

@@ -1,0 +1,429 @@
+import { ErrorName } from './errors';
+import type { Failure } from './failures';
+import { shortHash } from './names';
+import { type Price, trainingPrice, usd } from './prices';
+import { random } from './random';
+import { bestTrial, type Hyperparameters, isGoodEnough, type Trial, type TuningRules } from './tuning';
+
+/** One way to get machines for a training job; several are tried in order. */
+export interface OfferSpec {
+  /** As messages name it, e.g. `2 × ml.g5.2xlarge, spot`. */
+  readonly label: string;
+  readonly instances: ReadonlyArray<{ readonly instanceType: string; readonly count: number }>;
+  readonly spot: boolean;
+  /** The longest that a job may run. */
+  readonly maxRuntimeSeconds: number;
+  /** Spot: the longest that it may wait besides. */
+  readonly maxWaitSeconds?: number;
+  /** How long the machines are kept, and paid for, after the job. */
+  readonly keepAliveSeconds?: number;
+}
+
+/** How the offers are walked, and what may be spent. */
+export interface AttemptRules {
+  readonly offers: readonly OfferSpec[];
+  /** How long a full quota is asked again before the next offer is tried. */
+  readonly quotaWaitSeconds: number;
+  /** How often the list of offers is walked. */
+  readonly rounds: number;
+  /** How long to wait before it is walked again. */
+  readonly roundWaitSeconds: number;
+  /** USD that one run's jobs may cost. */
+  readonly maxCostPerRun?: number;
+  /** USD that the jobs of all runs that begin in a month (UTC) may cost. */
+  readonly maxCostPerMonth?: number;
+  /** Prices that go before the table's: USD an hour by instance type. */
+  readonly prices?: Readonly<Record<string, number>>;
+  readonly tuning?: TuningRules;
+}
+
+/** How far a run has come with its offers; the state machine carries it from attempt to attempt. */
+export interface Walk {
+  /** Jobs that were asked for so far; a job's number is the count that includes it. */
+  readonly attempts: number;
+  /** The offer that is next, or under way. */
+  readonly offer: number;
+  /** How often the list was begun. */
+  readonly round: number;
+  /** How often this offer has failed with what is worth another try. */
+  readonly tries: number;
+  /** ISO time since which the quota of this offer is full. */
+  readonly quotaSince?: string;
+  /** USD that this run's ended jobs have cost, as far as prices are known. */
+  readonly spentUsd: number;
+  /** The job under way. */
+  readonly begun?: Begun;
+  /** Which set of hyperparameters is trained: 1 is the trainer's own. */
+  readonly iteration: number;
+  readonly trials: readonly Trial[];
+  /** What became of each attempt, a sentence each. */
+  readonly story: readonly string[];
+}
+
+/** A job that was asked for. */
+export interface Begun {
+  readonly job: string;
+  readonly offer: number;
+  readonly iteration: number;
+  readonly maxRuntimeSeconds: number;
+  /** Whether the job may run for less than the offer says, because the money ends before. */
+  readonly cutByBudget?: boolean;
+  /** USD; absent if the price is unknown. */
+  readonly expectedUsd?: number;
+  readonly atMostUsd?: number;
+}
+
+/** What is known of money and time when a job is decided on. */
+export interface Circumstances {
+  readonly pipeline: string;
+  readonly runId: string;
+  /** ISO time at which the run's execution began. */
+  readonly startedAt: string;
+  /** ISO. */
+  readonly now: string;
+  readonly region: string;
+  /** USD that the jobs of this month's other runs have cost, or may cost if they have not ended. */
+  readonly spentThisMonthUsd: number;
+  /** Billed seconds of completed jobs of earlier runs, newest first. */
+  readonly history: ReadonlyArray<{ readonly instanceType: string; readonly seconds: number }>;
+}
+
+/** What a completed job came to. */
+export type TrialResult = Pick<Trial, 'value' | 'model' | 'arn'>;
+
+export type Next =
+  | {
+      readonly action: 'TRAIN';
+      readonly walk: Walk;
+      readonly begun: Begun;
+      readonly waitSeconds: number;
+      readonly hyperparameters: Hyperparameters;
+    }
+  | { readonly action: 'TRAINED'; readonly walk: Walk }
+  | {
+      readonly action: 'FAILED';
+      readonly walk: Walk;
+      readonly failure: { readonly name: ErrorName; readonly cause: string };
+    };
+
+const FIRST_STEP: Walk = {
+  attempts: 0,
+  offer: 0,
+  round: 1,
+  tries: 0,
+  spentUsd: 0,
+  iteration: 1,
+  trials: [],
+  story: [],
+};
+
+/** Seconds that a script has to save its work after it was told to stop, which are billed. */
+export const GRACE_SECONDS = 120;
+/** No job is begun that may not run at least so long. */
+const SHORTEST_SECONDS = 60;
+/** A full quota is asked again after so many seconds at first, and half as much longer each time. */
+const QUOTA_SECONDS = { first: 120, longest: 900, growth: 1.5 };
+/** SageMaker's own faults are met so often an offer: after 30 s and 60 s, and then with the next. */
+const INTERNAL = { tries: 2, firstSeconds: 30 };
+/** Throttled calls: 5, 10, 20 … 300 s, half an hour in all; then the next offer. */
+const THROTTLE = { tries: 10, firstSeconds: 5, longestSeconds: 300 };
+/** The newest so many earlier jobs tell how long one takes. */
+const HISTORY = 5;
+/** A story keeps so many sentences: the first and the newest. */
+const STORY = 40;
+
+/** The price of all of an offer's machines together, in USD a second; undefined if one is unknown. */
+export function offerPrice(offer: OfferSpec, region: string, own?: AttemptRules['prices']): number | undefined {
+  const prices = offer.instances.map(({ instanceType, count }) => {
+    const price: Price | undefined = trainingPrice(region, instanceType, own);
+    return price === undefined ? Number.NaN : price.usdPerHour * count;
+  });
+  const hour = prices.reduce((sum, price) => sum + price, 0);
+  return Number.isNaN(hour) ? undefined : hour / 3600;
+}
+
+/**
+ * What a job has cost: its billed seconds at the on-demand price.
+ *
+ * Of a spot job SageMaker bills fewer seconds than it ran, which is the discount.
+ *
+ * @see https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training.html
+ */
+export function costOf(
+  offer: OfferSpec,
+  billableSeconds: number,
+  region: string,
+  own?: AttemptRules['prices'],
+): number | undefined {
+  const price = offerPrice(offer, region, own);
+  return price === undefined ? undefined : price * billableSeconds;
+}
+
+/** The first job of a run, or why there may be none. */
+export function firstAttempt(rules: AttemptRules, circumstances: Circumstances): Next {
+  return begin(rules, FIRST_STEP, 0, circumstances);
+}
+
+/**
+ * What follows a job that has ended.
+ *
+ * @param failure why it did not train; undefined if it did
+ * @param ended what it was billed, and what it reached
+ */
+export function nextAttempt(
+  rules: AttemptRules,
+  before: Walk,
+  failure: Failure | undefined,
+  ended: { readonly billableSeconds: number; readonly trial?: TrialResult },
+  circumstances: Circumstances,
+): Next {
+  const begun = before.begun as Begun;
+  const offer = rules.offers[begun.offer] as OfferSpec;
+  const cost = costOf(offer, ended.billableSeconds, circumstances.region, rules.prices);
+  const walk: Walk = {
+    ...before,
+    begun: undefined,
+    spentUsd: before.spentUsd + (cost ?? 0),
+    story: told(
+      before.story,
+      `${begun.job} on ${offer.label}: ${failure === undefined ? 'trained' : `${failure.kind}, ${failure.reason}`}`,
+    ),
+  };
+  if (rules.tuning === undefined) {
+    return failure === undefined
+      ? { action: 'TRAINED', walk }
+      : afterFailure(rules, walk, failure, begun, circumstances);
+  }
+  return nextTrial(rules, rules.tuning, walk, failure, ended.trial, begun, circumstances);
+}
+
+/** The bounded loop: the next hyperparameters, until the target is reached or a bound is. */
+function nextTrial(
+  rules: AttemptRules,
+  tuning: TuningRules,
+  before: Walk,
+  failure: Failure | undefined,
+  trial: TrialResult | undefined,
+  begun: Begun,
+  circumstances: Circumstances,
+): Next {
+  // other hyperparameters may make a script fail; that the trainer's own do is the script's fault
+  const isOver = failure === undefined || (failure.kind === 'ALGORITHM' && before.trials.length > 0);
+  if (!isOver) {
+    const next = afterFailure(rules, before, failure, begun, circumstances);
+    return failure.kind === 'CANCELLED' ? next : orBest(tuning, before, next);
+  }
+  const { iteration, job } = begun;
+  if (failure === undefined && trial?.value === undefined) {
+    const because = `the training job ${job} printed no metric ${tuning.metric}, by which hyperparameters are chosen`;
+    return orBest(tuning, before, failed(before, ErrorName.TRAINING_FAILED, because));
+  }
+  const hyperparameters = tuning.suggestions[iteration - 1] ?? {};
+  const trials = [...before.trials, { ...(failure === undefined && trial), iteration, hyperparameters, job }];
+  const walk: Walk = { ...before, trials };
+  if (isGoodEnough(tuning, trials) || iteration >= tuning.suggestions.length) return { action: 'TRAINED', walk };
+  const further = { ...walk, iteration: iteration + 1, tries: 0, quotaSince: undefined };
+  return orBest(tuning, walk, begin(rules, further, 0, circumstances));
+}
+
+/** Where there is a model already, that no better one can be had is no failure. */
+function orBest(tuning: TuningRules, walk: Walk, next: Next): Next {
+  if (next.action !== 'FAILED' || bestTrial(tuning, walk.trials) === undefined) return next;
+  return { action: 'TRAINED', walk: { ...walk, story: told(walk.story, `the search ended: ${next.failure.cause}`) } };
+}
+
+function afterFailure(
+  rules: AttemptRules,
+  walk: Walk,
+  failure: Failure,
+  begun: Begun,
+  circumstances: Circumstances,
+): Next {
+  const { kind, reason } = failure;
+  const { now } = circumstances;
+  const tries = walk.tries + 1;
+  const again = (seconds: number, more: Partial<Walk> = {}) =>
+    begin(rules, { ...walk, tries, ...more }, jittered(seconds, walk, circumstances), circumstances);
+  switch (kind) {
+    case 'ALGORITHM':
+    case 'CLIENT':
+    case 'CANCELLED': {
+      const before = walk.story.slice(0, -1);
+      if (failure.atTimeLimit && begun.cutByBudget) {
+        const limit = `the ceiling allowed ${begun.job} ${begun.maxRuntimeSeconds} s, which were not enough; its checkpoints are kept`;
+        return failed(walk, ErrorName.BUDGET_EXCEEDED, withStory(limit, before));
+      }
+      const because = `the training job ${begun.job} failed (${kind}): ${reason}`;
+      return failed(walk, ErrorName.TRAINING_FAILED, withStory(because, before));
+    }
+    case 'QUOTA': {
+      const since = walk.quotaSince ?? now;
+      const left = rules.quotaWaitSeconds - (Date.parse(now) - Date.parse(since)) / 1000;
+      if (left <= 0) return advance(rules, walk, circumstances);
+      const { first, longest, growth } = QUOTA_SECONDS;
+      return again(Math.min(first * growth ** walk.tries, longest, left), { quotaSince: since });
+    }
+    case 'THROTTLE':
+      if (tries > THROTTLE.tries) return advance(rules, walk, circumstances);
+      return again(Math.min(THROTTLE.firstSeconds * 2 ** walk.tries, THROTTLE.longestSeconds));
+    case 'INTERNAL':
+      if (tries > INTERNAL.tries) return advance(rules, walk, circumstances);
+      return again(INTERNAL.firstSeconds * 2 ** walk.tries);
+    case 'CAPACITY':
+    case 'SPOT_TIMEOUT':
+      return advance(rules, walk, circumstances);
+  }
+}
+
+/** The next offer; after the last, the first again, as often as is allowed. */
+function advance(rules: AttemptRules, walk: Walk, circumstances: Circumstances): Next {
+  if (walk.offer + 1 < rules.offers.length) {
+    return begin(rules, { ...walk, offer: walk.offer + 1, tries: 0, quotaSince: undefined }, 0, circumstances);
+  }
+  if (walk.round < rules.rounds) return nextRound(rules, walk, circumstances);
+  const rounds = rules.rounds === 1 ? '' : ` in ${rules.rounds} rounds`;
+  return failed(
+    walk,
+    ErrorName.TRAINING_FAILED,
+    `none of the offers gave a machine${rounds}: ${walk.story.join(' | ')}`,
+  );
+}
+
+/** The first offer again, after a wait. */
+function nextRound(rules: AttemptRules, walk: Walk, circumstances: Circumstances): Next {
+  const next = { ...walk, offer: 0, round: walk.round + 1, tries: 0, quotaSince: undefined };
+  return begin(rules, next, rules.roundWaitSeconds, circumstances);
+}
+
+/** Begins a job on the walk's offer, or on the first after it that the money allows. */
+function begin(rules: AttemptRules, walk: Walk, waitSeconds: number, circumstances: Circumstances): Next {
+  const tooDear: string[] = [];
+  for (let offer = walk.offer; offer < rules.offers.length; offer++) {
+    const spec = rules.offers[offer] as OfferSpec;
+    const terms = affordable(rules, spec, walk, circumstances);
+    if (typeof terms === 'string') {
+      tooDear.push(terms);
+      continue;
+    }
+    const attempts = walk.attempts + 1;
+    const begun: Begun = {
+      job: jobName(circumstances, attempts),
+      offer,
+      iteration: walk.iteration,
+      ...terms,
+    };
+    const hyperparameters = rules.tuning?.suggestions[walk.iteration - 1] ?? {};
+    const moved = offer === walk.offer ? walk : { ...walk, offer, tries: 0, quotaSince: undefined };
+    const story = tooDear.reduce(told, moved.story);
+    return {
+      action: 'TRAIN',
+      walk: { ...moved, attempts, begun, story },
+      begun,
+      waitSeconds: Math.ceil(waitSeconds),
+      hyperparameters,
+    };
+  }
+  // offers before this one may be cheaper
+  if (walk.offer > 0 && walk.round < rules.rounds) return nextRound(rules, walk, circumstances);
+  return outOfMoney(walk, tooDear.join('; '));
+}
+
+/** For how long an offer may run, and what that costs; or why it may not at all. */
+function affordable(
+  rules: AttemptRules,
+  offer: OfferSpec,
+  walk: Walk,
+  { region, spentThisMonthUsd, history }: Circumstances,
+): Omit<Begun, 'job' | 'offer' | 'iteration'> | string {
+  const { maxRuntimeSeconds, keepAliveSeconds = 0 } = offer;
+  const price = offerPrice(offer, region, rules.prices);
+  const unbilled = GRACE_SECONDS + keepAliveSeconds;
+  const expectedSeconds = expected(offer, history);
+  const estimate = (seconds: number) => (price === undefined ? undefined : price * seconds);
+  const left = Math.min(
+    (rules.maxCostPerRun ?? Number.POSITIVE_INFINITY) - walk.spentUsd,
+    (rules.maxCostPerMonth ?? Number.POSITIVE_INFINITY) - walk.spentUsd - spentThisMonthUsd,
+  );
+  if (left === Number.POSITIVE_INFINITY) {
+    return {
+      maxRuntimeSeconds,
+      ...(price !== undefined && { atMostUsd: price * (maxRuntimeSeconds + unbilled) }),
+      ...(expectedSeconds !== undefined && price !== undefined && { expectedUsd: estimate(expectedSeconds) }),
+    };
+  }
+  if (price === undefined) {
+    return `${offer.label}: its price in ${region} is unknown, and a ceiling needs one; tell it by the budget's prices`;
+  }
+  const seconds = Math.min(maxRuntimeSeconds, Math.floor(left / price - unbilled));
+  const needed = Math.min(maxRuntimeSeconds, Math.max(SHORTEST_SECONDS, expectedSeconds ?? 0));
+  if (seconds < needed) {
+    const why =
+      expectedSeconds === undefined
+        ? `the shortest job (${needed} s)`
+        : `a job like the last (${Math.round(needed)} s)`;
+    return `${offer.label}: ${why} with what is kept in reserve would cost ${usd(price * (needed + unbilled))}, and ${usd(Math.max(0, left))} is left of ${ceilings(rules)}`;
+  }
+  return {
+    maxRuntimeSeconds: seconds,
+    ...(seconds < maxRuntimeSeconds && { cutByBudget: true }),
+    atMostUsd: price * (seconds + unbilled),
+    ...(expectedSeconds !== undefined && { expectedUsd: price * expectedSeconds }),
+  };
+}
+
+function ceilings({ maxCostPerRun, maxCostPerMonth }: AttemptRules): string {
+  const named = [
+    maxCostPerRun !== undefined && `${usd(maxCostPerRun)} a run`,
+    maxCostPerMonth !== undefined && `${usd(maxCostPerMonth)} a month`,
+  ];
+  return named.filter((ceiling) => ceiling !== false).join(' and ');
+}
+
+/** Seconds that a job on this offer takes by earlier runs: on the same instance if there were any, else on any. */
+function expected(offer: OfferSpec, history: Circumstances['history']): number | undefined {
+  const types = offer.instances.map(({ instanceType }) => instanceType);
+  const alike = history.filter(({ instanceType }) => types.includes(instanceType));
+  const seconds = (alike.length > 0 ? alike : history)
+    .slice(0, HISTORY)
+    .map((job) => job.seconds)
+    .sort((a, b) => a - b);
+  return seconds.length === 0 ? undefined : seconds[Math.floor(seconds.length / 2)];
+}
+
+function outOfMoney(walk: Walk, because: string): Next {
+  return failed(walk, ErrorName.BUDGET_EXCEEDED, withStory(because, walk.story));
+}
+
+function failed(walk: Walk, name: ErrorName, cause: string): Next {
+  return { action: 'FAILED', walk, failure: { name, cause } };
+}
+
+/** A reason, and what was tried before. */
+function withStory(because: string, before: readonly string[]): string {
+  return before.length === 0 ? because : `${because}. Before that: ${before.join(' | ')}`;
+}
+
+function told(story: readonly string[], sentence: string): readonly string[] {
+  const short = sentence.length > 400 ? `${sentence.slice(0, 397)}…` : sentence;
+  const all = [...story, short];
+  return all.length <= STORY ? all : [...all.slice(0, STORY / 2), ...all.slice(all.length - STORY / 2)];
+}
+
+/** Between half of a wait and all of it: the same for the same attempt, so that a retry decides alike. */
+function jittered(seconds: number, walk: Walk, { runId }: Circumstances): number {
+  const draw = random(Number.parseInt(shortHash(`${runId}#${walk.attempts}`, 8), 16))();
+  return seconds * (0.5 + draw / 2);
+}
+
+/**
+ * A job's name: one an attempt, because SageMaker never forgets a name. It does not change when the attempt is made
+ * again (a retry, a redrive), so that the name itself keeps a second job from being started.
+ */
+export function jobName(
+  { pipeline, runId, startedAt }: Pick<Circumstances, 'pipeline' | 'runId' | 'startedAt'>,
+  attempt: number,
+): string {
+  const execution = shortHash(startedAt, 4); // the same run may be made again after the app was deleted and deployed
+  const name = `${pipeline}-${runId.replace(/[^a-zA-Z0-9]+/g, '-')}-${execution}-${attempt}`;
+  return name.length <= 63 ? name : `${pipeline}-${shortHash(runId, 20)}-${execution}-${attempt}`;
+}

@@ -1,0 +1,119 @@
+import { Token } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { type Range, suggestions, type TuningRules } from './core/tuning';
+import { outside, refuse } from './private/validate';
+
+/** The values that a hyperparameter may have. */
+export class HyperparameterRange {
+  /** A number between two others, both included. */
+  public static number(name: string, min: number, max: number, logarithmic = false): HyperparameterRange {
+    return new HyperparameterRange({ name, kind: 'number', min, max, logarithmic });
+  }
+
+  /** A whole number between two others, both included. */
+  public static integer(name: string, min: number, max: number, logarithmic = false): HyperparameterRange {
+    return new HyperparameterRange({ name, kind: 'integer', min, max, logarithmic });
+  }
+
+  /** One of some values. */
+  public static choice(name: string, values: string[]): HyperparameterRange {
+    return new HyperparameterRange({ name, kind: 'choice', values });
+  }
+
+  private constructor(private readonly range: Range) {}
+
+  /** @internal */
+  public get _range(): Range {
+    return this.range;
+  }
+
+  /** What is wrong with the range. @internal */
+  public get _mistakes(): string[] {
+    const { range } = this;
+    const { name } = range;
+    const mistakes: Array<string | false> = [
+      !/^[a-zA-Z0-9_.-]{1,256}$/.test(name) &&
+        `ranges: a hyperparameter's name must be 1 to 256 letters, got '${name}'`,
+    ];
+    if (range.kind === 'choice') {
+      mistakes.push(
+        range.values.length < 2 && `ranges: ${name} must have at least 2 values, got ${range.values.length}`,
+      );
+    } else if (!Token.isUnresolved(range.min) && !Token.isUnresolved(range.max)) {
+      const { min, max, kind, logarithmic = false } = range;
+      mistakes.push(
+        !(min < max) && `ranges: ${name} must have a minimum below its maximum, got ${min} and ${max}`,
+        logarithmic && !(min > 0) && `ranges: ${name} must be above 0 to be logarithmic, got a minimum of ${min}`,
+        kind === 'integer' &&
+          !(Number.isInteger(min) && Number.isInteger(max)) &&
+          `ranges: ${name} must have whole bounds, got ${min} and ${max}`,
+      );
+    }
+    return mistakes.filter((mistake) => mistake !== false);
+  }
+}
+
+/** What is tried, and until when. */
+export interface TuningProps {
+  /** The hyperparameters that are varied. The trainer's own values are tried first. */
+  readonly ranges: HyperparameterRange[];
+
+  /** The most sets of hyperparameters that a run tries, its own among them: 2 to 100. */
+  readonly maxTrials: number;
+
+  /**
+   * The metric that is looked at, by the name that the trainer gives it.
+   *
+   * @default 'validation:auc'
+   */
+  readonly metric?: string;
+
+  /**
+   * Whether less of the metric is better.
+   *
+   * @default false
+   */
+  readonly lowerIsBetter?: boolean;
+
+  /**
+   * The value of the metric from which the model is good enough, so that nothing more is tried.
+   *
+   * @default - all trials are made
+   */
+  readonly target?: number;
+}
+
+/**
+ * The search for hyperparameters within a run: trials on the same data, until one is good enough or a bound is reached.
+ *
+ * Trials are compared on the validation rows, never on the holdout: a holdout that has chosen a model cannot judge it.
+ */
+export class Tuning {
+  /** One trial after another, each a training job of its own that walks the offers; as even over the ranges as can be. */
+  public static oneByOne(props: TuningProps): Tuning {
+    return new Tuning(props);
+  }
+
+  private constructor(private readonly props: TuningProps) {}
+
+  /** @internal */
+  public _rules(scope: Construct): TuningRules {
+    const { ranges, maxTrials, metric = 'validation:auc', lowerIsBetter = false, target } = this.props;
+    const names = ranges.map(({ _range }) => _range.name);
+    refuse(scope, [
+      (ranges.length < 1 || ranges.length > 20) && `tuning: ranges must be 1 to 20, got ${ranges.length}`,
+      outside(maxTrials, 2, 100) && `tuning: maxTrials must be 2 to 100, got ${maxTrials}`,
+      new Set(names).size < names.length && `tuning: each hyperparameter must have one range, got ${names.join(', ')}`,
+      ...ranges.flatMap(({ _mistakes }) => _mistakes.map((mistake) => `tuning: ${mistake}`)),
+    ]);
+    return {
+      metric,
+      higherIsBetter: !lowerIsBetter,
+      ...(target !== undefined && { target }),
+      suggestions: suggestions(
+        ranges.map(({ _range }) => _range),
+        maxTrials,
+      ),
+    };
+  }
+}

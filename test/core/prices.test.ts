@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest';
+import { costOf, jobName, offerPrice } from '../../lib/core/attempts';
+import { trainingPrice, usd } from '../../lib/core/prices';
+
+const offer = (instanceType: string, count = 1) => ({
+  label: instanceType,
+  instances: [{ instanceType, count }],
+  spot: false,
+  maxRuntimeSeconds: 3600,
+});
+
+describe('prices', () => {
+  test('are known by region, with their date and where they come from', () => {
+    expect(trainingPrice('us-east-1', 'ml.g5.2xlarge')).toEqual({
+      instanceType: 'ml.g5.2xlarge',
+      usdPerHour: 1.515,
+      asOf: '2026-08-20',
+      source: 'list',
+    });
+  });
+
+  test('are unknown rather than guessed', () => {
+    expect(trainingPrice('us-east-1', 'ml.p5.48xlarge')).toBeUndefined();
+    expect(trainingPrice('eu-west-1', 'ml.g5.2xlarge')).toBeUndefined();
+    expect(usd(undefined)).toBe('unknown');
+  });
+
+  test('that the app tells go before', () => {
+    expect(trainingPrice('us-east-1', 'ml.g5.2xlarge', { 'ml.g5.2xlarge': 1 })).toMatchObject({
+      usdPerHour: 1,
+      source: 'own',
+    });
+    expect(trainingPrice('eu-west-1', 'ml.g5.2xlarge', { 'ml.g5.2xlarge': 0 })?.usdPerHour).toBe(0);
+  });
+
+  test('count every machine of an offer, and none if one is unknown', () => {
+    expect(offerPrice(offer('ml.g5.2xlarge', 4), 'us-east-1')).toBeCloseTo((4 * 1.515) / 3600, 12);
+    const mixed = {
+      ...offer('ml.g5.2xlarge'),
+      instances: [
+        { instanceType: 'ml.g5.2xlarge', count: 1 },
+        { instanceType: 'ml.m5.large', count: 2 },
+      ],
+    };
+    expect(costOf(mixed, 3600, 'us-east-1')).toBeCloseTo(1.515 + 0.23, 12);
+    expect(
+      costOf(
+        { ...mixed, instances: [...mixed.instances, { instanceType: 'ml.p5.4xlarge', count: 1 }] },
+        3600,
+        'us-east-1',
+      ),
+    ).toBeUndefined();
+  });
+
+  test('are written as a person reads them', () => {
+    expect([0, 0.0123, 1.5, 1234.567].map(usd)).toEqual(['0.00 USD', '0.0123 USD', '1.50 USD', '1,234.57 USD']);
+  });
+});
+
+describe('the name of a job', () => {
+  const run = { pipeline: 'flights', runId: 'data-0123456789ab', startedAt: '2026-03-01T00:00:00.000Z' };
+
+  test('is the same for the same attempt, and another for another or in another execution', () => {
+    expect(jobName(run, 1)).toBe(jobName(run, 1));
+    expect(jobName(run, 1)).toMatch(/^flights-data-0123456789ab-[0-9a-f]{4}-1$/);
+    expect(jobName(run, 2)).not.toBe(jobName(run, 1));
+    expect(jobName({ ...run, startedAt: '2026-06-01T00:00:00.000Z' }, 1)).not.toBe(jobName(run, 1));
+  });
+
+  test.each(['by_hand.1', '-x-', 'a'.repeat(80), 'schedule-0123456789ab-01234567'])(
+    'is legal for a run called %s',
+    (runId) => {
+      const name = jobName({ ...run, pipeline: 'p'.repeat(20), runId }, 100);
+      expect(name).toMatch(/^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$/);
+    },
+  );
+});
