@@ -33,7 +33,7 @@ export async function bundle() {
   const strays = Object.keys(metafile.inputs).filter((file) => /node_modules\/(aws-cdk-lib|constructs)\//.test(file));
   if (strays.length > 0) throw new Error(`a handler imports the CDK: ${strays[0]}`);
 
-  for (const trainer of readdirSync('training')) archive(trainer);
+  archiveTrainers();
 
   const [programs, app] = [sources('bin').filter((name) => name !== 'app'), 'bin/app.ts'];
   const { metafile: made } = await build({
@@ -60,13 +60,23 @@ export async function bundle() {
   cpSync('lib/local', 'dist/local', { recursive: true, filter: (path) => !path.endsWith('.ts') });
 }
 
-/** Packs a trainer's folder as SageMaker wants code: the same files always give the same bytes. */
+/** Packs all trainers; what they share is none. */
+export function archiveTrainers() {
+  for (const trainer of readdirSync('training').filter((name) => name !== 'shared')) archive(trainer);
+}
+
+/**
+ * Packs a trainer's folder, and beside its files those that all trainers share, as SageMaker wants code:
+ * the same files always give the same bytes.
+ */
 function archive(trainer) {
-  const folder = join('training', trainer);
-  const files = readdirSync(folder)
-    .filter((name) => /\.(py|txt|sh)$/.test(name))
-    .sort()
-    .map((name) => ({ name, data: readFileSync(join(folder, name)), attrs: { mtime: 0, mode: '644' } }));
+  const files = [join('training', trainer), 'training/shared']
+    .flatMap((folder) => readdirSync(folder).map((name) => ({ name, path: join(folder, name) })))
+    .filter(({ name }) => /\.(py|txt|sh)$/.test(name))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ name, path }) => ({ name, data: readFileSync(path), attrs: { mtime: 0, mode: '644' } }));
+  const twice = files.find(({ name }, index) => name === files[index + 1]?.name);
+  if (twice) throw new Error(`both training/${trainer} and training/shared have ${twice.name}`);
   mkdirSync('dist/training', { recursive: true });
   writeFileSync(`dist/training/${trainer}.tar.gz`, gzipSync(createTar(files)));
 }

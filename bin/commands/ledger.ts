@@ -1,6 +1,7 @@
 import { type DynamoDBClient, QueryCommand } from '@aws-sdk/client-dynamodb';
 import { fromItem } from '../../lambdas/shared/items';
 import type {
+  AttemptBegun,
   Decision,
   DeploymentEnded,
   Fact,
@@ -20,6 +21,9 @@ export interface Run {
   readonly startedAt: string;
   readonly started?: RunStarted;
   readonly prepared?: RunPrepared;
+  /** The training jobs that were asked for, in order. */
+  readonly begun: readonly AttemptBegun[];
+  /** Those that have ended. */
   readonly attempts: readonly TrainingAttempt[];
   readonly judged?: RunJudged;
   readonly ended?: RunEnded;
@@ -81,16 +85,21 @@ export function toFacts(pipeline: string, items: readonly Fact[]): Facts {
 }
 
 function runsOf(items: readonly Fact[]): Run[] {
-  const runs = new Map<string, { -readonly [key in keyof Run]: Run[key] } & { attempts: TrainingAttempt[] }>();
+  type Growing = { -readonly [key in keyof Run]: Run[key] } & { begun: AttemptBegun[]; attempts: TrainingAttempt[] };
+  const runs = new Map<string, Growing>();
   for (const item of items) {
     const [, startedAt = '', runId = '', fact] = item.sk.split('#');
-    const run = runs.get(`${startedAt}#${runId}`) ?? { runId, startedAt, attempts: [] };
+    const run = runs.get(`${startedAt}#${runId}`) ?? { runId, startedAt, begun: [], attempts: [] };
     runs.set(`${startedAt}#${runId}`, run);
     if (fact === 'START') run.started = item as RunStarted;
     else if (fact === 'PREPARED') run.prepared = item as RunPrepared;
+    else if (fact === 'BEGUN') run.begun.push(item as AttemptBegun);
     else if (fact === 'ATTEMPT') run.attempts.push(item as TrainingAttempt);
     else if (fact === 'VERDICT') run.judged = item as RunJudged;
     else if (fact === 'END') run.ended = item as RunEnded;
+  }
+  for (const { begun, attempts } of runs.values()) {
+    for (const jobs of [begun, attempts]) jobs.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
   }
   return [...runs.values()];
 }

@@ -1,6 +1,8 @@
 import { GetExecutionHistoryCommand, type HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
 import type { Command } from 'commander';
+import { usd } from '../../lib/core/prices';
 import { clientConfig, type PipelineApp } from './app';
+import { billed, cost, endedAs, estimate, remark } from './costs';
 import { CommandError, type Surroundings } from './failure';
 import { bytes, count, duration, minute, several, shortVersion } from './format';
 import { causeText, type Facts, REASONS_IN_WORDS, type Run, servedPeriods, versionOf } from './ledger';
@@ -49,6 +51,7 @@ export function findRun({ runs }: Facts, id: string): Run {
 export function printRun(facts: Facts, run: Run, steps: readonly Step[]): string {
   return [
     printTable(['RUN', run.runId], summary(facts, run)),
+    ...(run.attempts.length === 0 ? [] : [printAttempts(run)]),
     ...(steps.length === 0 ? [] : [printSteps(steps)]),
     ...(run.prepared === undefined || run.prepared.quarantine.length === 0
       ? []
@@ -83,19 +86,29 @@ function summary(facts: Facts, run: Run): string[][] {
         `${count(rowsOf(run))} (${count(prepared.rows.train)} to train, ${count(prepared.rows.validation)} to stop early, ${count(prepared.rows.holdout)} to judge), ${count(prepared.rows.quarantined)} set aside`,
     ],
     ['newest row', prepared?.cutoff],
-    ...run.attempts.map(({ job, instanceType, instanceCount, status, billableSeconds, failure }): [string, string] => [
-      'training',
-      wrap(
-        `${job} on ${instanceCount} × ${instanceType}: ${status}${billableSeconds === undefined ? '' : `, ${duration(billableSeconds * 1000)} billed`}${failure ? `; ${failure}` : ''}`,
-        100,
-      ),
-    ]),
+    ['training was to cost', estimate(run)],
+    ['training cost', cost(run)],
     ['verdict', judged && `${judged.verdict}, ${judged.metric} ${difference(judged)}`],
     ['', judged && wrap(judged.because, 100)],
     ['registered as', versionOf(run) === undefined ? undefined : `v${versionOf(run)}`],
     ['served', servedWhen(facts, run)],
   ];
   return rows.filter((row): row is [string, string] => row[1] !== undefined);
+}
+
+/** The training jobs: where, how they ended, and what for. */
+function printAttempts({ attempts }: Run): string {
+  return printTable(
+    ['TRAINING JOB', 'ON', 'ENDED AS', 'BILLED', 'COST', ''],
+    attempts.map((attempt) => [
+      attempt.job,
+      attempt.offer,
+      endedAs(attempt),
+      billed(attempt),
+      usd(attempt.costUsd),
+      wrap(remark(attempt), 60),
+    ]),
+  );
 }
 
 function printSteps(steps: readonly Step[]): string {

@@ -1,4 +1,6 @@
 import type { Finding } from '../../lib/core/assess';
+import { usd } from '../../lib/core/prices';
+import { billed, remark, spentUsd } from '../commands/costs';
 import { count, duration, interval, metric, minute, several, shortVersion, signed } from '../commands/format';
 import {
   causeText,
@@ -81,7 +83,10 @@ function headline(facts: ReportFacts): Html {
 <p class="lead">${sentence(whyServed(now))}</p>`;
 }
 
-function cards({ runs, windows, decisions, refused }: ReportFacts): Html[] {
+function cards({ runs, windows, decisions, refused, writtenAt }: ReportFacts): Html[] {
+  const month = runs
+    .filter(({ startedAt }) => startedAt.startsWith(writtenAt.slice(0, 7)))
+    .flatMap(({ attempts }) => attempts);
   const run = runs.at(-1);
   const window = windows.at(-1);
   const promoted = runs.filter(({ ended }) => ended?.outcome === 'PROMOTED').length;
@@ -92,6 +97,7 @@ function cards({ runs, windows, decisions, refused }: ReportFacts): Html[] {
     card('runs', count(runs.length), `${promoted} promoted`),
     card('newest run', run === undefined ? '–' : chip(run.ended?.outcome ?? 'RUNNING'), run && minute(run.startedAt)),
     card('newest window', window === undefined ? '–' : chip(window.verdict), window && minute(window.at)),
+    card('training', usd(spentUsd(month)), 'this month'),
     card('triggers', count(decisions.length), `${ignored} ignored`),
     ...(refused.length === 0 ? [] : [card('files refused', count(refused.length), 'see below')]),
   ];
@@ -152,8 +158,33 @@ function runsSection({ runs }: ReportFacts, plot: Html | undefined): Content {
       ),
       runs.some(({ judged }) => judged !== undefined),
     ),
+    trainingJobs(runs),
     failures(runs),
   ];
+}
+
+/** Every training job, newest first: where it ran, how it ended, and what it cost against what was expected. */
+function trainingJobs(runs: readonly Run[]): Content {
+  const jobs = runs.flatMap((run) => run.attempts.map((attempt) => ({ run, attempt }))).reverse();
+  if (jobs.length === 0) return undefined;
+  return html`<h3>Training jobs</h3>
+<p>Costs at on-demand prices; of a spot job fewer seconds are billed than it ran.</p>${table(
+    ['run', 'on', 'ended as', 'billed', 'expected', 'at most', 'cost', ''],
+    jobs.slice(0, MOST_LISTED).map(({ run, attempt }) => {
+      const begun = run.begun.find(({ job }) => job === attempt.job);
+      return [
+        code(run.runId),
+        attempt.offer,
+        chip(attempt.kind ?? attempt.status.toUpperCase()),
+        billed(attempt),
+        begun?.expectedUsd === undefined ? '–' : usd(begun.expectedUsd),
+        usd(begun?.atMostUsd),
+        usd(attempt.costUsd),
+        remark(attempt),
+      ];
+    }),
+    [4, 5, 6],
+  )}${more(jobs.length)}`;
 }
 
 function runCells(run: Run): Content[] {
@@ -308,7 +339,10 @@ const TONES: Readonly<Record<string, string>> = {
   DEPLOYED: 'good',
   OK: 'good',
   STARTED: 'good',
+  COMPLETED: 'good',
   FAILED: 'bad',
+  ALGORITHM: 'bad',
+  CLIENT: 'bad',
   WORSE: 'bad',
   FIRST_REFUSED: 'bad',
   ROLLED_BACK: 'bad',

@@ -65,8 +65,7 @@ export function ledgerItems(): Fact[] {
     },
   ] as const;
   const facts = runs.flatMap((run, i): Fact[] => {
-    const key = (fact: 'START' | 'PREPARED' | 'VERDICT' | 'END' | `ATTEMPT#${string}`) =>
-      LedgerKey.run(run.start, run.id, fact);
+    const key = (fact: Parameters<typeof LedgerKey.run>[2]) => LedgerKey.run(run.start, run.id, fact);
     const evidence = [
       {
         reason: run.reason,
@@ -101,14 +100,7 @@ export function ledgerItems(): Fact[] {
         quarantine: i === 0 ? [] : [{ reason: 'delay: must be a number, got <missing>', rows: 312 * i }],
         cutoff: '2001-02-28T23:59:00Z',
       }),
-      item(key(`ATTEMPT#${run.id}-a0`), run.end, {
-        runId: run.id,
-        job: `${run.id}-a0`,
-        instanceType: 'ml.g4dn.xlarge',
-        instanceCount: 1,
-        status: 'Completed',
-        billableSeconds: 84,
-      }),
+      ...attempts(run, i === 1, key),
       item(key('VERDICT'), run.end, { runId: run.id, problem: 'binary', metric: 'auc', ...verdict }),
       item(key('END'), run.end, {
         runId: run.id,
@@ -172,6 +164,51 @@ export function ledgerItems(): Fact[] {
     }),
     item(LedgerKey.lease('training'), at(12, 0, 40), { pending: [], startedToday: 4, unpromoted: 1 }),
   ];
+}
+
+/** A run's training jobs: one that trained, after one for which there was no machine if `twice`. */
+function attempts(
+  run: { readonly id: string; readonly start: string; readonly end: string },
+  twice: boolean,
+  key: (fact: Parameters<typeof LedgerKey.run>[2]) => string,
+): Fact[] {
+  const job = (attempt: number) => `flights-${run.id}-4ad1-${attempt}`;
+  const ends = [
+    {
+      offer: 'ml.g4dn.xlarge, spot',
+      spot: true,
+      status: 'Failed',
+      kind: 'CAPACITY',
+      failure: 'CapacityError: no machine',
+    },
+    {
+      offer: 'ml.g4dn.xlarge',
+      spot: false,
+      status: 'Completed',
+      billableSeconds: 84,
+      trainingSeconds: 84,
+      costUsd: 0.0172,
+    },
+  ];
+  return (twice ? ends : ends.slice(1)).flatMap(({ offer, ...rest }, i) => [
+    item(key(`BEGUN#${job(i + 1)}`), run.start, {
+      runId: run.id,
+      job: job(i + 1),
+      offer,
+      maxRuntimeSeconds: 14_400,
+      ...(twice && { expectedUsd: 0.0168 }),
+      atMostUsd: 2.9702,
+    }),
+    item(key(`ATTEMPT#${job(i + 1)}`), run.end, {
+      runId: run.id,
+      job: job(i + 1),
+      offer,
+      instanceType: 'ml.g4dn.xlarge',
+      instanceCount: 1,
+      costUsd: 0,
+      ...rest,
+    }),
+  ]);
 }
 
 /** What the monitor found in the story's windows. */

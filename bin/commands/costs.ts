@@ -1,0 +1,56 @@
+import type { TrainingAttempt } from '../../lib/core/ledger';
+import { usd } from '../../lib/core/prices';
+import { duration, metric, several } from './format';
+import type { Run } from './ledger';
+
+/** What a run's training was expected to cost before it began; undefined if it never was to begin. */
+export function estimate({ begun: [first] }: Run): string | undefined {
+  if (first === undefined) return undefined;
+  const { expectedUsd, atMostUsd } = first;
+  if (atMostUsd === undefined) return `unknown: no price is known for ${first.offer}`;
+  const most = `at most ${usd(atMostUsd)}`;
+  return expectedUsd === undefined
+    ? `${most}; no earlier run tells how long it takes`
+    : `${usd(expectedUsd)} as the last runs took, ${most}`;
+}
+
+/** What a run's training jobs have cost at on-demand prices, as far as prices are known. */
+export function cost({ attempts, begun }: Run): string | undefined {
+  if (begun.length === 0) return undefined;
+  const known = attempts.filter(({ costUsd }) => costUsd !== undefined);
+  const sum = usd(spentUsd(known));
+  const open = begun.length - attempts.length;
+  const jobs = several(attempts.length, 'job');
+  if (open > 0) return `${sum} so far, in ${jobs}; one is under way`;
+  if (known.length === 0) return `unknown, in ${jobs}`;
+  return known.length < attempts.length ? `at least ${sum}, in ${jobs}; some prices are unknown` : `${sum} in ${jobs}`;
+}
+
+/** USD that jobs have cost; those of unknown price count nothing. */
+export function spentUsd(attempts: readonly TrainingAttempt[]): number {
+  return attempts.reduce((sum, { costUsd }) => sum + (costUsd ?? 0), 0);
+}
+
+/** How a job ended: SageMaker's word, and what kind of failure that was. */
+export function endedAs({ status, kind }: TrainingAttempt): string {
+  return kind === undefined ? status : `${status}: ${kind.toLowerCase().replaceAll('_', ' ')}`;
+}
+
+/** Its billed time; with how often a spot machine was taken away. */
+export function billed({ billableSeconds, interruptions }: TrainingAttempt): string {
+  if (billableSeconds === undefined) return '–';
+  const taken =
+    interruptions === undefined ? '' : `, taken away ${interruptions === 1 ? 'once' : `${interruptions} times`}`;
+  return `${duration(billableSeconds * 1000)}${taken}`;
+}
+
+/** What was tried and what it came to, where hyperparameters were searched for; else why the job failed. */
+export function remark({ iteration, hyperparameters = {}, metrics = {}, failure }: TrainingAttempt): string {
+  if (failure !== undefined) return failure;
+  if (iteration === undefined) return '';
+  const values = Object.entries(hyperparameters).map(([name, value]) => `${name} ${value}`);
+  const reached = Object.entries(metrics)
+    .filter(([name]) => name.startsWith('validation:'))
+    .map(([name, value]) => `${name.slice('validation:'.length)} ${metric(value)}`);
+  return `${values.join(', ') || "the trainer's own parameters"}: ${reached.join(', ')}`;
+}
