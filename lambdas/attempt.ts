@@ -1,14 +1,8 @@
-import { CloudWatchLogsClient, DescribeLogStreamsCommand, GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
+import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { S3Client } from '@aws-sdk/client-s3';
-import {
-  DescribeTrainingJobCommand,
-  type DescribeTrainingJobResponse,
-  SageMakerClient,
-  StopTrainingJobCommand,
-} from '@aws-sdk/client-sagemaker';
+import { SageMakerClient } from '@aws-sdk/client-sagemaker';
 import { type Circumstances, costOf, firstAttempt, type Next, nextAttempt, type OfferSpec } from '../lib/core/attempts';
 import type { AttemptReport, AttemptRequest, TuningDocument } from '../lib/core/documents';
-import { ErrorName, PerennialError } from '../lib/core/errors';
 import { type CaughtError, type Failure, failureOf, type JobFacts, refusalOf } from '../lib/core/failures';
 import { type AttemptBegun, type Fact, LedgerKey, type TrainingAttempt } from '../lib/core/ledger';
 import { EnvName, runKeys } from '../lib/core/names';
@@ -16,19 +10,17 @@ import { bestTrial, type Trial, type TuningRules } from '../lib/core/tuning';
 import { env } from './shared/env';
 import { dynamoLedger, type Ledger } from './shared/ledger-port';
 import { S3Store } from './shared/s3-store';
-import { unlessMissing } from './shared/sagemaker';
+import { type Jobs, LOG_GROUP, lastLines, sageMakerJobs } from './shared/training-jobs';
 
 export interface AttemptPorts {
   readonly pipeline: string;
   readonly region: string;
   readonly ledger: Ledger;
   readonly store: Pick<S3Store, 'putJson'>;
-  /** A training job as SageMaker knows it; undefined if there is none of this name. */
-  find(job: string): Promise<JobFacts | undefined>;
-  /** Asks a job to stop; one that has ended stays as it is. */
-  stop(job: string): Promise<void>;
-  /** The last lines that a job's script has written. */
-  lastLines(job: string): Promise<string[]>;
+  /** Training jobs, and tuning jobs. */
+  readonly jobs: Record<'training' | 'tuning', Jobs>;
+  /** The last lines that the script of a job has written, whose log streams' names begin so. */
+  lastLines(streams: string): Promise<string[]>;
   now(): Date;
 }
 
@@ -36,7 +28,6 @@ export interface AttemptPorts {
 const LOOK_SECONDS = 60;
 /** So many lines of a script's log stand in its failure, and so many characters. */
 const [LINES, CHARACTERS] = [12, 1500];
-const LOG_GROUP = '/aws/sagemaker/TrainingJobs';
 
 let onAws: AttemptPorts | undefined;
 
@@ -59,15 +50,17 @@ export async function attempt(ports: AttemptPorts, request: AttemptRequest): Pro
     return report(ports, request, firstAttempt(rules, await circumstances(ports, request)));
   }
   const { begun } = walk;
-  const facts = await ports.find(begun.job);
+  const jobs = ports.jobs[rules.search === undefined ? 'training' : 'tuning'];
+  const facts = await jobs.find(begun.job);
   if (facts?.status === 'InProgress' || facts?.status === 'Stopping') {
     // a state that has run out of time has asked for the end already, but only once
-    if (request.caught?.name === 'States.Timeout' && facts.status === 'InProgress') await ports.stop(begun.job);
+    if (request.caught?.name === 'States.Timeout' && facts.status === 'InProgress') await jobs.stop(begun.job);
     return { action: 'LOOK', walk, waitSeconds: LOOK_SECONDS };
   }
 
   const offer = rules.offers[begun.offer] as OfferSpec;
-  const failure = await inItsOwnWords(ports, begun.job, whatWentWrong(facts, request.caught ?? LOST));
+  const streams = rules.search === undefined ? `${begun.job}/` : `${begun.job}-`;
+  const failure = await inItsOwnWords(ports, streams, whatWentWrong(facts, request.caught ?? LOST));
   const { billableSeconds, trainingSeconds, interruptions, metrics } = facts ?? {};
   await ledger.append<TrainingAttempt>({
     sk: LedgerKey.run(startedAt, runId, `ATTEMPT#${begun.job}`),
@@ -105,11 +98,11 @@ async function report(
   const { walk } = next;
   if (next.action === 'FAILED') return { action: 'FAILED', walk, waitSeconds: 0, failure: next.failure };
   if (next.action === 'TRAINED') {
-    const best = rules.tuning && bestTrial(rules.tuning, walk.trials);
-    if (rules.tuning && best) {
-      await ports.store.putJson(runKeys(runId).tuning, tuningDocument(runId, rules.tuning, walk.trials, best));
-    }
-    const { model, arn } = best ?? ended ?? {};
+    const search = rules.tuning ?? rules.search;
+    const trials = rules.search === undefined ? walk.trials : (ended?.trials ?? []);
+    const best = search && bestTrial(search, trials);
+    if (search && best) await ports.store.putJson(runKeys(runId).tuning, tuningDocument(runId, search, trials, best));
+    const { model, arn } = (rules.tuning && best) ?? ended ?? {};
     return { action: 'TRAINED', walk, waitSeconds: 0, model, trainingJobArn: arn };
   }
   const { begun, hyperparameters, waitSeconds } = next;
@@ -141,7 +134,7 @@ async function report(
 
 function tuningDocument(
   runId: string,
-  { metric, higherIsBetter, target }: TuningRules,
+  { metric, higherIsBetter, target }: Pick<TuningRules, 'metric' | 'higherIsBetter' | 'target'>,
   trials: readonly Trial[],
   best: Trial,
 ): TuningDocument {
@@ -178,13 +171,13 @@ function whatWentWrong(facts: JobFacts | undefined, caught: CaughtError): Failur
 }
 
 /** A failure of the script's, with its own last lines: SageMaker's containers often put words of theirs in their place. */
-async function inItsOwnWords(ports: AttemptPorts, job: string, failure?: Failure): Promise<Failure | undefined> {
+async function inItsOwnWords(ports: AttemptPorts, streams: string, failure?: Failure): Promise<Failure | undefined> {
   if (failure === undefined || !['ALGORITHM', 'CLIENT'].includes(failure.kind)) return failure;
-  const lines = await ports.lastLines(job);
+  const lines = await ports.lastLines(streams);
   const missing = lines.slice(-LINES).filter((line) => line.trim() !== '' && !failure.reason.includes(line.trim()));
   if (missing.length === 0) return failure;
   const text = missing.join('\n').slice(-CHARACTERS);
-  return { ...failure, reason: `${failure.reason}\nThe end of its log (${LOG_GROUP}, stream ${job}):\n${text}` };
+  return { ...failure, reason: `${failure.reason}\nThe end of its log (${LOG_GROUP}, stream ${streams}…):\n${text}` };
 }
 
 /** What is known of money and time, from the ledger. */
@@ -218,62 +211,14 @@ async function spentInMonth(ledger: Ledger, month: string, thisRun: string): Pro
 }
 
 function portsOnAws(): AttemptPorts {
-  const sagemaker = new SageMakerClient();
   const logs = new CloudWatchLogsClient();
   return {
     pipeline: env(EnvName.PIPELINE),
     region: env('AWS_REGION'),
     ledger: dynamoLedger(),
     store: new S3Store(new S3Client(), env(EnvName.DATA_BUCKET)),
-    find: async (TrainingJobName) => {
-      const found = await unlessMissing(sagemaker.send(new DescribeTrainingJobCommand({ TrainingJobName })));
-      return found && factsOf(found);
-    },
-    stop: async (TrainingJobName) => {
-      await sagemaker.send(new StopTrainingJobCommand({ TrainingJobName }));
-    },
-    lastLines: (job) => lastLines(logs, job),
+    jobs: sageMakerJobs(new SageMakerClient()),
+    lastLines: (streams) => lastLines(logs, streams, LINES),
     now: () => new Date(),
   };
-}
-
-/** Of a job's description, what matters. */
-export function factsOf(job: DescribeTrainingJobResponse): JobFacts {
-  const { TrainingJobStatus: status, FinalMetricDataList: metrics } = job;
-  if (status === undefined || status === 'Deleting') {
-    throw new PerennialError(ErrorName.TRAINING_FAILED, `the training job must have a status, got ${status}`);
-  }
-  const interruptions = job.SecondaryStatusTransitions?.filter(({ Status }) => Status === 'Interrupted').length;
-  return {
-    status,
-    secondaryStatus: job.SecondaryStatus,
-    failureReason: job.FailureReason,
-    billableSeconds: job.BillableTimeInSeconds,
-    trainingSeconds: job.TrainingTimeInSeconds,
-    ...(interruptions && { interruptions }),
-    arn: job.TrainingJobArn,
-    model: job.ModelArtifacts?.S3ModelArtifacts,
-    ...(metrics && {
-      metrics: Object.fromEntries(metrics.map(({ MetricName = '', Value = Number.NaN }) => [MetricName, Value])),
-    }),
-  };
-}
-
-/** The end of a job's log; of several hosts, of the one that wrote last. */
-async function lastLines(logs: CloudWatchLogsClient, job: string): Promise<string[]> {
-  const group = { logGroupName: LOG_GROUP };
-  try {
-    const { logStreams = [] } = await logs.send(
-      new DescribeLogStreamsCommand({ ...group, logStreamNamePrefix: `${job}/` }),
-    );
-    const newest = logStreams.sort((a, b) => (b.lastEventTimestamp ?? 0) - (a.lastEventTimestamp ?? 0))[0];
-    if (newest?.logStreamName === undefined) return [];
-    const { events = [] } = await logs.send(
-      new GetLogEventsCommand({ ...group, logStreamName: newest.logStreamName, limit: LINES, startFromHead: false }),
-    );
-    return events.map(({ message = '' }) => message);
-  } catch (error) {
-    if ((error as Error).name === 'ResourceNotFoundException') return []; // no job of this account has written a line yet
-    throw error;
-  }
 }

@@ -370,7 +370,20 @@ export class TrainingPipeline extends Construct {
       [`training-job/${this.pipelineName}-*`],
     );
     for (const statement of readJobLogs(stack, this.pipelineName)) attempt.role.addToPolicy(statement);
-    if (this.attemptRules.tuning !== undefined) grantObjects(attempt.role, data, ['s3:PutObject'], [Prefix.RUNS]);
+    const { tuning, search } = this.attemptRules;
+    if (tuning ?? search) grantObjects(attempt.role, data, ['s3:PutObject'], [Prefix.RUNS]);
+    if (search !== undefined) {
+      grantSageMaker(
+        attempt.role,
+        stack,
+        [
+          'sagemaker:DescribeHyperParameterTuningJob',
+          'sagemaker:ListTrainingJobsForHyperParameterTuningJob',
+          'sagemaker:StopHyperParameterTuningJob',
+        ],
+        [`hyper-parameter-tuning-job/${this.pipelineName}-*`],
+      );
+    }
 
     const champion = new Handler(this, 'Champion', {
       bundle: 'champion',
@@ -505,6 +518,7 @@ export class TrainingPipeline extends Construct {
       role: this.trainingRole,
       attempt: this.attempt,
       rules: this.attemptRules,
+      search: props.tuning?._request(),
       trained: judged,
       failed,
     });
@@ -526,9 +540,10 @@ export class TrainingPipeline extends Construct {
       ...(budget.maxCostPerRun !== undefined && { maxCostPerRun: budget.maxCostPerRun }),
       ...(budget.maxCostPerMonth !== undefined && { maxCostPerMonth: budget.maxCostPerMonth }),
       ...(budget.prices !== undefined && { prices: budget.prices }),
-      ...(tuning !== undefined && { tuning: tuning._rules(this) }),
+      ...tuning?._rules(this),
     };
     const metrics = Object.keys(this.trainerConfig.metrics);
+    const looked = (rules.tuning ?? rules.search)?.metric;
     const hasCeiling = budget.maxCostPerRun !== undefined || budget.maxCostPerMonth !== undefined;
     refuse(this, [
       outside(rules.quotaWaitSeconds, 0, 86_400) &&
@@ -543,9 +558,9 @@ export class TrainingPipeline extends Construct {
       ...Object.entries(budget.prices ?? {}).map(
         ([type, price]) => outside(price, 0, 10_000) && `budget.prices must be USD an hour, got ${price} for ${type}`,
       ),
-      rules.tuning !== undefined &&
-        !metrics.includes(rules.tuning.metric) &&
-        `tuning.metric must be one that the trainer prints (${metrics.join(', ')}), got ${rules.tuning.metric}`,
+      looked !== undefined &&
+        !metrics.includes(looked) &&
+        `tuning.metric must be one that the trainer prints (${metrics.join(', ')}), got ${looked}`,
       ...rules.offers.map(
         (offer) =>
           hasCeiling &&

@@ -1,6 +1,6 @@
 import { Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { type Range, suggestions, type TuningRules } from './core/tuning';
+import { type NumericRange, type Range, type SearchRules, suggestions, type TuningRules } from './core/tuning';
 import { outside, refuse } from './private/validate';
 
 /** The values that a hyperparameter may have. */
@@ -83,21 +83,66 @@ export interface TuningProps {
   readonly target?: number;
 }
 
+/** How SageMaker chooses what its tuning job tries. */
+export enum SearchStrategy {
+  /** By what has been tried so far. */
+  BAYESIAN = 'Bayesian',
+  /** At random. */
+  RANDOM = 'Random',
+}
+
+/** What a tuning job of SageMaker's tries, and how. */
+export interface SageMakerTuningProps extends TuningProps {
+  /**
+   * How many training jobs run at once, 1 to 10. Each needs machines of its own.
+   *
+   * @default 2
+   */
+  readonly trialsAtOnce?: number;
+
+  /**
+   * How SageMaker chooses what is tried.
+   *
+   * @default SearchStrategy.BAYESIAN
+   */
+  readonly strategy?: SearchStrategy;
+}
+
+/** The members of a tuning job's request that say what is searched for. */
+export interface SearchRequest {
+  readonly config: Record<string, unknown>;
+  /** The hyperparameters that are varied. */
+  readonly names: string[];
+  readonly maxTrials: number;
+  readonly atOnce: number;
+}
+
 /**
  * The search for hyperparameters within a run: trials on the same data, until one is good enough or a bound is reached.
  *
  * Trials are compared on the validation rows, never on the holdout: a holdout that has chosen a model cannot judge it.
  */
 export class Tuning {
-  /** One trial after another, each a training job of its own that walks the offers; as even over the ranges as can be. */
+  /**
+   * One trial after another, each a training job that walks the offers, evenly over the ranges; the trainer's own
+   * values first.
+   */
   public static oneByOne(props: TuningProps): Tuning {
     return new Tuning(props);
   }
 
-  private constructor(private readonly props: TuningProps) {}
+  /** A tuning job of SageMaker's, which makes its training jobs itself, several at once; it walks the offers as a whole. */
+  public static sageMaker(props: SageMakerTuningProps): Tuning {
+    return new Tuning(props, props);
+  }
+
+  private constructor(
+    private readonly props: TuningProps,
+    private readonly search?: SageMakerTuningProps,
+  ) {}
 
   /** @internal */
-  public _rules(scope: Construct): TuningRules {
+  public _rules(scope: Construct): { tuning?: TuningRules; search?: SearchRules } {
     const { ranges, maxTrials, metric = 'validation:auc', lowerIsBetter = false, target } = this.props;
     const names = ranges.map(({ _range }) => _range.name);
     refuse(scope, [
@@ -105,15 +150,59 @@ export class Tuning {
       outside(maxTrials, 2, 100) && `tuning: maxTrials must be 2 to 100, got ${maxTrials}`,
       new Set(names).size < names.length && `tuning: each hyperparameter must have one range, got ${names.join(', ')}`,
       ...ranges.flatMap(({ _mistakes }) => _mistakes.map((mistake) => `tuning: ${mistake}`)),
+      this.search !== undefined &&
+        outside(this.search.trialsAtOnce ?? 2, 1, 10) &&
+        `tuning: trialsAtOnce must be 1 to 10, got ${this.search.trialsAtOnce}`,
     ]);
+    const rules = { metric, higherIsBetter: !lowerIsBetter, ...(target !== undefined && { target }) };
+    if (this.search !== undefined) return { search: { ...rules, maxTrials } };
     return {
-      metric,
-      higherIsBetter: !lowerIsBetter,
-      ...(target !== undefined && { target }),
-      suggestions: suggestions(
-        ranges.map(({ _range }) => _range),
-        maxTrials,
-      ),
+      tuning: {
+        ...rules,
+        suggestions: suggestions(
+          ranges.map(({ _range }) => _range),
+          maxTrials,
+        ),
+      },
+    };
+  }
+
+  /** As a tuning job's request has it; undefined for trials one by one. @internal */
+  public _request(): SearchRequest | undefined {
+    if (this.search === undefined) return undefined;
+    const { ranges, maxTrials, metric, lowerIsBetter, target, trialsAtOnce = 2, strategy } = this.search;
+    const all = ranges.map(({ _range }) => _range);
+    const bounded = (kind: 'integer' | 'number') =>
+      all
+        .filter((range): range is NumericRange => range.kind === kind)
+        .map(({ name, min, max, logarithmic }) => ({
+          Name: name,
+          MinValue: String(min),
+          MaxValue: String(max),
+          ScalingType: logarithmic ? 'Logarithmic' : 'Linear',
+        }));
+    const atOnce = Math.min(trialsAtOnce, maxTrials);
+    return {
+      names: ranges.map(({ _range }) => _range.name),
+      maxTrials,
+      atOnce,
+      config: {
+        Strategy: strategy ?? SearchStrategy.BAYESIAN,
+        HyperParameterTuningJobObjective: {
+          Type: lowerIsBetter ? 'Minimize' : 'Maximize',
+          MetricName: metric ?? 'validation:auc',
+        },
+        ResourceLimits: { MaxNumberOfTrainingJobs: maxTrials, MaxParallelTrainingJobs: atOnce },
+        ParameterRanges: {
+          IntegerParameterRanges: bounded('integer'),
+          ContinuousParameterRanges: bounded('number'),
+          CategoricalParameterRanges: all
+            .filter((range) => range.kind === 'choice')
+            .map(({ name, values }) => ({ Name: name, Values: values })),
+        },
+        ...(target !== undefined && { TuningJobCompletionCriteria: { TargetObjectiveMetricValue: target } }),
+        RandomSeed: 42,
+      },
     };
   }
 }

@@ -3,7 +3,14 @@ import type { Failure } from './failures';
 import { shortHash } from './names';
 import { type Price, trainingPrice, usd } from './prices';
 import { random } from './random';
-import { bestTrial, type Hyperparameters, isGoodEnough, type Trial, type TuningRules } from './tuning';
+import {
+  bestTrial,
+  type Hyperparameters,
+  isGoodEnough,
+  type SearchRules,
+  type Trial,
+  type TuningRules,
+} from './tuning';
 
 /** One way to get machines for a training job; several are tried in order. */
 export interface OfferSpec {
@@ -34,7 +41,10 @@ export interface AttemptRules {
   readonly maxCostPerMonth?: number;
   /** Prices that go before the table's: USD an hour by instance type. */
   readonly prices?: Readonly<Record<string, number>>;
+  /** Hyperparameters are searched for by one job after another. */
   readonly tuning?: TuningRules;
+  /** They are searched for by a tuning job of SageMaker's, which makes so many training jobs. */
+  readonly search?: SearchRules;
 }
 
 /** How far a run has come with its offers; the state machine carries it from attempt to attempt. */
@@ -307,7 +317,7 @@ function begin(rules: AttemptRules, walk: Walk, waitSeconds: number, circumstanc
     }
     const attempts = walk.attempts + 1;
     const begun: Begun = {
-      job: jobName(circumstances, attempts),
+      job: (rules.search === undefined ? jobName : searchName)(circumstances, attempts),
       offer,
       iteration: walk.iteration,
       ...terms,
@@ -336,7 +346,9 @@ function affordable(
   { region, spentThisMonthUsd, history }: Circumstances,
 ): Omit<Begun, 'job' | 'offer' | 'iteration'> | string {
   const { maxRuntimeSeconds, keepAliveSeconds = 0 } = offer;
-  const price = offerPrice(offer, region, rules.prices);
+  const each = offerPrice(offer, region, rules.prices);
+  const jobs = rules.search?.maxTrials ?? 1;
+  const price = each === undefined ? undefined : each * jobs; // of a second of all of them
   const unbilled = GRACE_SECONDS + keepAliveSeconds;
   const expectedSeconds = expected(offer, history);
   const estimate = (seconds: number) => (price === undefined ? undefined : price * seconds);
@@ -426,4 +438,12 @@ export function jobName(
   const execution = shortHash(startedAt, 4); // the same run may be made again after the app was deleted and deployed
   const name = `${pipeline}-${runId.replace(/[^a-zA-Z0-9]+/g, '-')}-${execution}-${attempt}`;
   return name.length <= 63 ? name : `${pipeline}-${shortHash(runId, 20)}-${execution}-${attempt}`;
+}
+
+/** A tuning job's name, of which SageMaker makes those of its training jobs: at most 32 characters. */
+export function searchName(
+  { pipeline, runId, startedAt }: Pick<Circumstances, 'pipeline' | 'runId' | 'startedAt'>,
+  attempt: number,
+): string {
+  return `${pipeline}-${shortHash(`${runId} ${startedAt}`, 7)}-${attempt}`;
 }

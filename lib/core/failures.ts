@@ -1,3 +1,5 @@
+import type { Trial } from './tuning';
+
 /** What a training job's failure calls for. */
 export const FAILURE_KINDS = [
   /** No machine of this kind is free: another kind may be. */
@@ -44,6 +46,8 @@ export interface JobFacts {
   readonly model?: string;
   /** The last value of each metric. */
   readonly metrics?: Readonly<Record<string, number>>;
+  /** A tuning job's training jobs. */
+  readonly trials?: readonly Trial[];
 }
 
 /** What a state that could not start a job, or lost sight of it, was caught with. */

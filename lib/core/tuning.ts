@@ -1,16 +1,23 @@
 /** Hyperparameters as SageMaker takes them: all strings. */
 export type Hyperparameters = Readonly<Record<string, string>>;
 
+/** Numbers that a hyperparameter may have, both bounds included. */
+export interface NumericRange {
+  readonly name: string;
+  readonly kind: 'number' | 'integer';
+  readonly min: number;
+  readonly max: number;
+  readonly logarithmic?: boolean;
+}
+
 /** Values that a hyperparameter may have. */
-export type Range =
-  | {
-      readonly name: string;
-      readonly kind: 'number' | 'integer';
-      readonly min: number;
-      readonly max: number;
-      readonly logarithmic?: boolean;
-    }
-  | { readonly name: string; readonly kind: 'choice'; readonly values: readonly string[] };
+export interface ChoiceRange {
+  readonly name: string;
+  readonly kind: 'choice';
+  readonly values: readonly string[];
+}
+
+export type Range = NumericRange | ChoiceRange;
 
 /** The bounded search for hyperparameters within a run. */
 export interface TuningRules {
@@ -21,6 +28,15 @@ export interface TuningRules {
   readonly target?: number;
   /** What is tried, in order; the first is the trainer's own parameters. */
   readonly suggestions: readonly Hyperparameters[];
+}
+
+/** The search that is left to SageMaker. */
+export interface SearchRules {
+  readonly metric: string;
+  readonly higherIsBetter: boolean;
+  readonly target?: number;
+  /** Training jobs, at most. */
+  readonly maxTrials: number;
 }
 
 /** One set of hyperparameters and what it came to. */

@@ -12,6 +12,11 @@ const KINDS = {
     rule: 'StepFunctionsGetEventsForSageMakerTransformJobsRule',
     passesRole: false,
   },
+  HyperParameterTuningJob: {
+    arn: 'hyper-parameter-tuning-job',
+    rule: 'StepFunctionsGetEventsForSageMakerTuningJobsRule',
+    passesRole: true,
+  },
 } as const;
 
 export interface SageMakerJobProps extends sfn.TaskStateJsonataBaseProps {

@@ -8,6 +8,7 @@ import type { Contract } from '../core/contract';
 import type { Offer } from '../offer';
 import { invoke, orFail } from '../private/state-parts';
 import type { TrainerConfig } from '../trainer';
+import type { SearchRequest } from '../tuning';
 import { jsonata, RUN_ID, runUri, STARTED_AT } from './expressions';
 import { SageMakerJob } from './sagemaker-job';
 
@@ -20,6 +21,8 @@ export interface TrainProps {
   /** The function that records how a job ended, and decides what comes next. */
   readonly attempt: lambda.IFunction;
   readonly rules: AttemptRules;
+  /** The search that is left to SageMaker. */
+  readonly search?: SearchRequest;
   /** Where a trained model goes on. */
   readonly trained: sfn.IChainable;
   /** Where a failure goes on, with `$failure` set. */
@@ -98,9 +101,56 @@ function whichOffer(scope: Construct, jobs: SageMakerJob[]): sfn.IChainable {
   return choice.otherwise(first);
 }
 
+/** One training job, or a tuning job that makes several. */
 function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: number): SageMakerJob {
-  const { trainer, role, pipelineName } = props;
-  const spec = props.rules.offers[index] as OfferSpec;
+  const { role, pipelineName, rules, search } = props;
+  const spec = rules.offers[index] as OfferSpec;
+  const { maxPendingSeconds } = offer._request();
+  const { region } = Stack.of(scope);
+  const waves = search === undefined ? 1 : Math.ceil(search.maxTrials / search.atOnce);
+  const wait = spec.maxWaitSeconds ?? maxPendingSeconds ?? LONGEST_PENDING.toSeconds();
+  const common = {
+    comment: spec.label,
+    namePrefix: `${pipelineName}-`,
+    role,
+    // longer than all that the job may take
+    taskTimeout: sfn.Timeout.duration(Duration.seconds(waves * (spec.maxRuntimeSeconds + wait) + MARGIN.toSeconds())),
+    assign: { caught: null },
+  };
+  const definition = definitionOf(props, offer);
+  const Tags = [
+    { Key: 'perennial:pipeline', Value: pipelineName },
+    { Key: 'perennial:run', Value: jsonata(RUN_ID) },
+  ];
+  if (search !== undefined) {
+    return new SageMakerJob(scope, `Tune on offer ${index + 1}`, {
+      ...common,
+      kind: 'HyperParameterTuningJob',
+      arguments: {
+        HyperParameterTuningJobName: jsonata('$attempt.job.name'),
+        HyperParameterTuningJobConfig: search.config,
+        TrainingJobDefinition: {
+          StaticHyperParameters: without(search.names, hyperparameters(region, props, offer)),
+          ...definition,
+        },
+        Tags,
+      },
+    });
+  }
+  return new SageMakerJob(scope, `Train on offer ${index + 1}`, {
+    ...common,
+    kind: 'TrainingJob',
+    arguments: {
+      TrainingJobName: jsonata('$attempt.job.name'),
+      HyperParameters: trialHyperparameters(region, props, offer),
+      ...definition,
+      Tags,
+    },
+  });
+}
+
+/** What training jobs and the definition in a tuning job have in common. */
+function definitionOf({ trainer, role }: TrainProps, offer: Offer) {
   const { spot, resources, maxPendingSeconds } = offer._request();
   const channel = (ChannelName: string, S3Uri: string) => ({
     ChannelName,
@@ -108,52 +158,31 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
     DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri, S3DataDistributionType: 'FullyReplicated' } },
   });
   const [trainUri, validationUri] = [runUri((keys) => keys.train), runUri((keys) => keys.validation)];
-  return new SageMakerJob(scope, `Train on offer ${index + 1}`, {
-    comment: spec.label,
-    kind: 'TrainingJob',
-    namePrefix: `${pipelineName}-`,
-    role,
-    arguments: {
-      TrainingJobName: jsonata('$attempt.job.name'),
-      RoleArn: role.roleArn,
-      AlgorithmSpecification: {
-        TrainingImage: offer._gpus > 0 ? trainer.image : (trainer.cpuImage ?? trainer.image),
-        TrainingInputMode: 'File',
-        MetricDefinitions: Object.entries(trainer.metrics).map(([Name, Regex]) => ({ Name, Regex })),
-      },
-      HyperParameters: hyperparameters(Stack.of(scope).region, props, offer),
-      InputDataConfig: [channel('train', trainUri), channel('validation', validationUri)],
-      OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models) },
-      CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints, '$attempt.job.checkpoints') },
-      ResourceConfig: resources,
-      EnableManagedSpotTraining: spot,
-      StoppingCondition: {
-        MaxRuntimeInSeconds: jsonata('$attempt.job.maxRuntimeSeconds'),
-        ...(spot && { MaxWaitTimeInSeconds: jsonata('$attempt.job.maxWaitSeconds') }),
-        ...(maxPendingSeconds !== undefined && { MaxPendingTimeInSeconds: maxPendingSeconds }),
-      },
-      ...(Object.keys(trainer.environment).length > 0 && { Environment: trainer.environment }),
-      Tags: [
-        { Key: 'perennial:pipeline', Value: pipelineName },
-        { Key: 'perennial:run', Value: jsonata(RUN_ID) },
-      ],
+  return {
+    RoleArn: role.roleArn,
+    AlgorithmSpecification: {
+      TrainingImage: offer._gpus > 0 ? trainer.image : (trainer.cpuImage ?? trainer.image),
+      TrainingInputMode: 'File',
+      MetricDefinitions: Object.entries(trainer.metrics).map(([Name, Regex]) => ({ Name, Regex })),
     },
-    taskTimeout: sfn.Timeout.duration(
-      Duration.seconds(
-        spec.maxRuntimeSeconds +
-          (spec.maxWaitSeconds ?? maxPendingSeconds ?? LONGEST_PENDING.toSeconds()) +
-          MARGIN.toSeconds(),
-      ),
-    ),
-    assign: { caught: null },
-  });
+    InputDataConfig: [channel('train', trainUri), channel('validation', validationUri)],
+    OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models) },
+    CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints, '$attempt.job.checkpoints') },
+    ResourceConfig: resources,
+    EnableManagedSpotTraining: spot,
+    StoppingCondition: {
+      MaxRuntimeInSeconds: jsonata('$attempt.job.maxRuntimeSeconds'),
+      ...(spot && { MaxWaitTimeInSeconds: jsonata('$attempt.job.maxWaitSeconds') }),
+      ...(maxPendingSeconds !== undefined && { MaxPendingTimeInSeconds: maxPendingSeconds }),
+    },
+    ...(Object.keys(trainer.environment).length > 0 && { Environment: trainer.environment }),
+  };
 }
 
 /** What the script is told: the trainer's own words, ours, and SageMaker's for script mode and torchrun. */
-function hyperparameters(region: string, { trainer, contract, rules }: TrainProps, offer: Offer) {
+function hyperparameters(region: string, { trainer, contract }: TrainProps, offer: Offer): Record<string, string> {
   const { source } = trainer;
-  const several = offer._gpus > 1 || offer._instances > 1;
-  const told = {
+  return {
     ...trainer.hyperparameters,
     problem: contract.target.problem,
     ...(contract.key !== undefined && { key: contract.key }),
@@ -164,13 +193,24 @@ function hyperparameters(region: string, { trainer, contract, rules }: TrainProp
     }),
     ...(source !== undefined &&
       trainer.torchrun &&
-      several && {
+      (offer._gpus > 1 || offer._instances > 1) && {
         sagemaker_torch_distributed_enabled: 'true',
-        sagemaker_instance_type: String(offer._request().resources.InstanceType),
+        sagemaker_instance_type: offer._spec(trainer.maxDuration).instances[0]?.instanceType as string,
       }),
   };
-  const job = source === undefined ? {} : { sagemaker_job_name: jsonata('$attempt.job.name') };
-  if (rules.tuning === undefined) return { ...told, ...job };
-  const name = source === undefined ? '{}' : "{'sagemaker_job_name': $attempt.job.name}";
+}
+
+/** The same for one job of a run, with what the run's search tries. */
+function trialHyperparameters(region: string, props: TrainProps, offer: Offer) {
+  const told = hyperparameters(region, props, offer);
+  const isScript = props.trainer.source !== undefined;
+  if (props.rules.tuning === undefined) {
+    return { ...told, ...(isScript && { sagemaker_job_name: jsonata('$attempt.job.name') }) };
+  }
+  const name = isScript ? "{'sagemaker_job_name': $attempt.job.name}" : '{}';
   return jsonata(`$merge([${JSON.stringify(told)}, ${name}, $attempt.job.hyperparameters])`);
+}
+
+function without(names: readonly string[], values: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => !names.includes(name)));
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type AttemptPorts, attempt, factsOf } from '../../lambdas/attempt';
+import { type AttemptPorts, attempt } from '../../lambdas/attempt';
+import { factsOf } from '../../lambdas/shared/training-jobs';
 import type { AttemptRules, Walk } from '../../lib/core/attempts';
 import type { AttemptRequest } from '../../lib/core/documents';
 import type { JobFacts } from '../../lib/core/failures';
@@ -41,11 +42,12 @@ class World implements AttemptPorts {
   readonly stopped: string[] = [];
   lines: string[] = [];
   facts: JobFacts | undefined;
-  async find() {
-    return this.facts;
-  }
-  async stop(job: string) {
-    this.stopped.push(job);
+  readonly jobs = { training: this.jobsOf('training'), tuning: this.jobsOf('tuning') };
+  private jobsOf(kind: string) {
+    return {
+      find: async () => this.facts,
+      stop: async (job: string) => void this.stopped.push(`${kind} ${job}`),
+    };
   }
   async lastLines() {
     return this.lines;
@@ -131,7 +133,7 @@ describe('an attempt', () => {
     expect(await attempt(world, { ...request, caught: { name: 'States.Timeout', cause: '' } })).toMatchObject({
       action: 'LOOK',
     });
-    expect(world.stopped).toEqual([request.walk.begun?.job]);
+    expect(world.stopped).toEqual([`training ${request.walk.begun?.job}`]);
     world.facts = { status: 'Stopping' };
     await attempt(world, { ...request, caught: { name: 'States.Timeout', cause: '' } });
     expect(world.stopped).toHaveLength(1);

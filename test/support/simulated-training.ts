@@ -133,6 +133,10 @@ export class SimulatedTraining {
     );
   }
 
+  private readonly service = {
+    find: async (name: string) => this.describe(name),
+    stop: async (name: string) => this.stop(name),
+  };
   private abort: () => void = () => undefined;
   private laterMs = 0;
 
@@ -179,8 +183,7 @@ export class SimulatedTraining {
       region: 'us-east-1',
       ledger: this.ledger,
       store: this.store,
-      find: async (name) => this.describe(name),
-      stop: async (name) => this.stop(name),
+      jobs: { training: this.service, tuning: this.service },
       lastLines: async () => ['ValueError: what a pity'],
       now: () => new Date(this.now),
     };
