@@ -4,8 +4,10 @@ import {
   CONTROLLER_DEFAULTS,
   type ControllerRules,
   decide,
+  extended,
   FREE,
   type Frozen,
+  held,
   nextRun,
   parseMessage,
   type RunEnd,
@@ -77,6 +79,10 @@ async function settle(ports: ControllerPorts, triggers: readonly Evidence[]): Pr
     const { value: lease, revision } = await flush(ports);
     const undecided = await withoutDecision(ledger, triggers);
     const now = ports.now();
+    if (await outlivesItsLease(ports, lease, now)) {
+      await ledger.swap(LEASE, revision, extended(lease, now, rules));
+      continue;
+    }
     const next = nextRun(lease, undecided, now, rules);
     const frozen = next && (await frozenData(ports, next.snapshotKey));
     const decided = decide(lease, undecided, now, rules, frozen);
@@ -103,6 +109,13 @@ async function flush(ports: ControllerPorts): Promise<Current<Lease>> {
     const { holder, expiresAt, ...free } = lease;
     await ledger.swap(LEASE, revision, ended && holder === run.runId ? free : lease);
   }
+}
+
+/** Whether the run that holds a lease is still under way after it; a name that runs can be started again without effect. */
+async function outlivesItsLease({ start }: ControllerPorts, lease: Lease, now: Date): Promise<boolean> {
+  const { holder, lastRun } = lease;
+  if (holder === undefined || holder !== lastRun?.runId || held(lease, now)) return false;
+  return start(holder, stableJson(lastRun.input));
 }
 
 async function withoutDecision(ledger: Ledger, triggers: readonly Evidence[]): Promise<Evidence[]> {

@@ -75,7 +75,7 @@ export interface RetrainControllerProps {
   readonly breakAfter?: number;
 
   /**
-   * How long a run may hold the lease before another may begin; longer than any run.
+   * How long a run holds the lease before it is looked whether it is still under way. If it is, it keeps the lease.
    *
    * @default Duration.days(2)
    */

@@ -4,7 +4,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import { type AttemptRules, offerPrice } from './core/attempts';
+import { type AttemptRules, longestTraining, offerPrice } from './core/attempts';
 import type { JudgeRules, Outcome, SplitRule } from './core/documents';
 import { EnvName, Prefix, scoringModelName } from './core/names';
 import type { DataContract } from './data-contract';
@@ -429,7 +429,7 @@ export class TrainingPipeline extends Construct {
       comment: `Trains, judges and registers models of ${this.pipelineName}`,
       queryLanguage: sfn.QueryLanguage.JSONATA,
       definitionBody: sfn.DefinitionBody.fromChainable(this.definition()),
-      timeout: Duration.days(7),
+      timeout: this.longestRun(),
       tracingEnabled: true,
       logs: { destination: machineLog(this, 'MachineLog'), level: sfn.LogLevel.ALL, includeExecutionData: true },
     });
@@ -523,6 +523,12 @@ export class TrainingPipeline extends Construct {
       failed,
     });
     return orFail(snapshot, failed).next(orFail(prepare, failed)).next(trained);
+  }
+
+  /** A backstop: all that training may take, and a day for the other states; Step Functions allows a year. */
+  private longestRun(): Duration {
+    const seconds = longestTraining(this.attemptRules) + Duration.days(1).toSeconds();
+    return Duration.seconds(Math.min(seconds, Duration.days(365).toSeconds()));
   }
 
   /** How the offers are walked; refuses what could never begin. */

@@ -1,22 +1,26 @@
-import { Duration } from 'aws-cdk-lib';
+import { App, Duration, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import {
   DataContract,
   DatasetBucket,
+  HyperparameterRange,
   ModelRegistry,
+  Offer,
   Promotion,
   RunLedger,
+  SearchStrategy,
   Trainer,
   TrainingPipeline,
   type TrainingPipelineProps,
+  Tuning,
 } from '../lib';
+import { mistakesIn } from './support/api-shape';
 import { definitionsOf, type State, statesOf } from './support/definition';
 import { CONTRACT, emptyStack } from './support/stacks';
 
-/** The states of the machine of the smallest pipeline. */
-function statesWith(props: Partial<TrainingPipelineProps> = {}): Record<string, State> {
-  const stack = emptyStack();
+/** The machine of the smallest pipeline. */
+function definitionWith(props: Partial<TrainingPipelineProps> = {}, stack: Stack = emptyStack()): State {
   new TrainingPipeline(stack, 'Training', {
     data: new DatasetBucket(stack, 'Dataset').bucket,
     ledger: new RunLedger(stack, 'Ledger'),
@@ -27,7 +31,12 @@ function statesWith(props: Partial<TrainingPipelineProps> = {}): Record<string, 
     ...props,
   });
   const [definition] = Object.values(definitionsOf(Template.fromStack(stack)));
-  return Object.fromEntries(statesOf(definition as never));
+  return definition as never;
+}
+
+/** Its states. */
+function statesWith(props: Partial<TrainingPipelineProps> = {}): Record<string, State> {
+  return Object.fromEntries(statesOf(definitionWith(props)));
 }
 
 /** The rules in the payload of the judging state. */
@@ -89,6 +98,106 @@ describe('TrainingPipeline', () => {
     expect(resources(statesWith({ scoringInstanceType: 'ml.g5.xlarge' })).InstanceType).toBe('ml.g5.xlarge');
   });
 
+  test('has a state for each offer, which waits longer than its job may take', () => {
+    const trainer = Trainer.xgboost({
+      compute: [
+        Offer.spot('ml.g4dn.xlarge', { maxWait: Duration.hours(3) }),
+        Offer.onDemand('ml.g5.xlarge', { maxPending: Duration.hours(5) }),
+        Offer.onDemand('ml.g5.xlarge'),
+      ],
+      maxDuration: Duration.hours(2),
+    });
+    const states = statesWith({ trainer });
+    expect([1, 2, 3].map((n) => states[`Train on offer ${n}`].TimeoutSeconds / 3600)).toEqual([
+      2 + 3 + 1,
+      2 + 5 + 1,
+      2 + 24 + 1,
+    ]);
+    expect(states['Train on offer 1'].Arguments).toMatchObject({
+      EnableManagedSpotTraining: true,
+      ResourceConfig: { InstanceType: 'ml.g4dn.xlarge', InstanceCount: 1, VolumeSizeInGB: 30 },
+      StoppingCondition: {
+        MaxRuntimeInSeconds: '{% $attempt.job.maxRuntimeSeconds %}',
+        MaxWaitTimeInSeconds: '{% $attempt.job.maxWaitSeconds %}',
+      },
+    });
+    expect(states['Train on offer 2'].Arguments.StoppingCondition).toEqual({
+      MaxRuntimeInSeconds: '{% $attempt.job.maxRuntimeSeconds %}',
+      MaxPendingTimeInSeconds: 5 * 3600,
+    });
+    const { offers } = states['Next attempt'].Arguments.Payload.rules;
+    expect(offers).toMatchObject([
+      { label: 'ml.g4dn.xlarge, spot', spot: true, maxRuntimeSeconds: 7200, maxWaitSeconds: 10_800 },
+      { label: 'ml.g5.xlarge', spot: false },
+      { spot: false },
+    ]);
+  });
+
+  test('waits for machines as told, and spends as told', () => {
+    const rules = (props: Partial<TrainingPipelineProps>) => statesWith(props)['Next attempt'].Arguments.Payload.rules;
+    expect(rules({})).toMatchObject({ quotaWaitSeconds: 3600, rounds: 3, roundWaitSeconds: 900 });
+    expect(rules({})).not.toHaveProperty('maxCostPerRun');
+    const patience = { quotaWait: Duration.minutes(0), rounds: 1, roundWait: Duration.minutes(1) };
+    const budget = { maxCostPerRun: 5, maxCostPerMonth: 50, prices: { 'ml.g6.2xlarge': 1.2 } };
+    expect(rules({ patience, budget })).toMatchObject({
+      quotaWaitSeconds: 0,
+      rounds: 1,
+      roundWaitSeconds: 60,
+      maxCostPerRun: 5,
+      maxCostPerMonth: 50,
+      prices: { 'ml.g6.2xlarge': 1.2 },
+    });
+  });
+
+  test('never gives up a run before its jobs have', () => {
+    const timeout = (props: Partial<TrainingPipelineProps>) => definitionWith(props).TimeoutSeconds;
+    const long = Trainer.xgboost({ compute: [Offer.onDemand('ml.g5.xlarge')], maxDuration: Duration.days(10) });
+    expect(timeout({ trainer: long })).toBeGreaterThan(Duration.days(30).toSeconds());
+    const longest = Trainer.xgboost({ maxDuration: Duration.days(28) });
+    expect(timeout({ trainer: longest })).toBe(Duration.days(365).toSeconds());
+  });
+
+  test('leaves the search for hyperparameters to a tuning job where it is told to', () => {
+    const ranges = [
+      HyperparameterRange.integer('max_depth', 3, 10),
+      HyperparameterRange.number('eta', 0.01, 0.3, true),
+      HyperparameterRange.choice('grow_policy', ['depthwise', 'lossguide']),
+    ];
+    const trainer = Trainer.xgboost({ hyperparameters: { eta: '0.1', num_round: '50' } });
+    const tuning = Tuning.sageMaker({
+      ranges,
+      maxTrials: 10,
+      trialsAtOnce: 3,
+      target: 0.8,
+      strategy: SearchStrategy.RANDOM,
+    });
+    const { Arguments, Resource, TimeoutSeconds } = statesWith({ trainer, tuning })['Tune on offer 1'];
+    expect(Resource).toMatch(/:createHyperParameterTuningJob\.sync$/);
+    expect(Arguments.HyperParameterTuningJobConfig).toEqual({
+      Strategy: 'Random',
+      HyperParameterTuningJobObjective: { Type: 'Maximize', MetricName: 'validation:auc' },
+      ResourceLimits: { MaxNumberOfTrainingJobs: 10, MaxParallelTrainingJobs: 3 },
+      ParameterRanges: {
+        IntegerParameterRanges: [{ Name: 'max_depth', MinValue: '3', MaxValue: '10', ScalingType: 'Linear' }],
+        ContinuousParameterRanges: [{ Name: 'eta', MinValue: '0.01', MaxValue: '0.3', ScalingType: 'Logarithmic' }],
+        CategoricalParameterRanges: [{ Name: 'grow_policy', Values: ['depthwise', 'lossguide'] }],
+      },
+      TuningJobCompletionCriteria: { TargetObjectiveMetricValue: 0.8 },
+      RandomSeed: 42,
+    });
+    const { StaticHyperParameters } = Arguments.TrainingJobDefinition;
+    expect(StaticHyperParameters).toMatchObject({ num_round: '50', problem: 'binary', sagemaker_program: 'train.py' });
+    expect(StaticHyperParameters).not.toHaveProperty('eta');
+    expect(TimeoutSeconds).toBe(4 * (4 + 1) * 3600 + 3600);
+    expect(mistakesIn('CreateHyperParameterTuningJob', Arguments)).toEqual([]);
+    const least = Tuning.sageMaker({ ranges, maxTrials: 2, metric: 'validation:logloss', lowerIsBetter: true });
+    expect(statesWith({ tuning: least })['Tune on offer 1'].Arguments.HyperParameterTuningJobConfig).toMatchObject({
+      Strategy: 'Bayesian',
+      HyperParameterTuningJobObjective: { Type: 'Minimize', MetricName: 'validation:logloss' },
+      ResourceLimits: { MaxParallelTrainingJobs: 2 },
+    });
+  });
+
   test('passes parameters as the strings that SageMaker takes', () => {
     const trainer = Trainer.xgboost({ hyperparameters: { eta: '0.3' }, seed: 7 });
     const { HyperParameters } = statesWith({ trainer })['Train on offer 1'].Arguments;
@@ -103,6 +212,22 @@ describe('TrainingPipeline', () => {
     [{ confidence: 95 }, 'confidence must be 0.5 to 0.9999, got 95'],
     [{ newestFiles: 0 }, 'newestFiles must be 1 to 100000, got 0'],
     [{ minSliceRows: 3 }, 'minSliceRows must be at least 30, got 3'],
+    [{ patience: { quotaWait: Duration.days(2) } }, 'patience.quotaWait must be 0 to 24 hours, got 2 days'],
+    [{ patience: { rounds: 0 } }, 'patience.rounds must be 1 to 100, got 0'],
+    [{ patience: { roundWait: Duration.days(2) } }, 'patience.roundWait must be 0 to 24 hours, got 2 days'],
+    [{ budget: { maxCostPerRun: 0 } }, 'budget.maxCostPerRun must be at least 0.01 USD, got 0'],
+    [{ budget: { maxCostPerMonth: -1 } }, 'budget.maxCostPerMonth must be at least 0.01 USD, got -1'],
+    [{ budget: { prices: { 'ml.g5.xlarge': -1 } } }, 'budget.prices must be USD an hour, got -1 for ml.g5.xlarge'],
+    [
+      {
+        tuning: Tuning.oneByOne({
+          ranges: [HyperparameterRange.integer('max_depth', 1, 5)],
+          maxTrials: 3,
+          metric: 'x',
+        }),
+      },
+      'tuning.metric must be one that the trainer prints (train:auc, ',
+    ],
     [{ trainer: Trainer.xgboost({ maxDuration: Duration.seconds(5) }) }, 'maxDuration must be 1 minute to 28 days'],
     [
       { trainer: Trainer.xgboost({ hyperparameters: { eta: 'x'.repeat(2501) } }) },
@@ -110,6 +235,19 @@ describe('TrainingPipeline', () => {
     ],
   ])('refuses %o', (props, message) => {
     expect(() => statesWith(props)).toThrow(message);
+  });
+
+  test('refuses a ceiling where the region has no price for an offer, unless it is told', () => {
+    const stack = () => new Stack(new App(), 'Stack', { env: { region: 'eu-west-1', account: '123456789012' } });
+    const trainer = Trainer.xgboost({ compute: [Offer.onDemand('ml.g5.xlarge')] });
+    const budget = { maxCostPerRun: 5 };
+    expect(() => definitionWith({ trainer, budget }, stack())).toThrow(
+      'budget: the price of ml.g5.xlarge in eu-west-1 is unknown, and a ceiling needs one; tell it in budget.prices',
+    );
+    expect(() =>
+      definitionWith({ trainer, budget: { ...budget, prices: { 'ml.g5.xlarge': 1.6 } } }, stack()),
+    ).not.toThrow();
+    expect(() => definitionWith({ trainer }, stack())).not.toThrow();
   });
 
   test('names every mistake at once', () => {

@@ -142,6 +142,17 @@ const HISTORY = 5;
 /** A story keeps so many sentences: the first and the newest. */
 const STORY = 40;
 
+/** Seconds after which all offers have been walked, whatever happens: longer than any run trains. */
+export function longestTraining({ offers, quotaWaitSeconds, rounds, roundWaitSeconds, tuning, search }: AttemptRules) {
+  const jobs = (tuning?.suggestions.length ?? 1) * (search?.maxTrials ?? 1);
+  const slow = quotaWaitSeconds + THROTTLE.tries * THROTTLE.longestSeconds;
+  const each = offers.map(
+    ({ maxRuntimeSeconds, maxWaitSeconds = 86_400 }) =>
+      (INTERNAL.tries + 1) * jobs * (maxRuntimeSeconds + maxWaitSeconds + GRACE_SECONDS) + slow,
+  );
+  return rounds * (roundWaitSeconds + each.reduce((sum, seconds) => sum + seconds, 0));
+}
+
 /** The price of all of an offer's machines together, in USD a second; undefined if one is unknown. */
 export function offerPrice(offer: OfferSpec, region: string, own?: AttemptRules['prices']): number | undefined {
   const prices = offer.instances.map(({ instanceType, count }) => {

@@ -12,7 +12,7 @@ export interface ControllerRules {
   readonly maxRunsPerDay: number;
   /** After so many runs in a row without a better model, drift and schedule start none until new data comes. */
   readonly breakAfter: number;
-  /** Hours after which a run that has not reported its end no longer holds up the next. */
+  /** Hours after which it is looked whether a run is still under way that has not reported its end. */
   readonly leaseHours: number;
   /** Train on the newest so many files; all, if absent. */
   readonly newestFiles?: number;
@@ -111,6 +111,11 @@ export function parseMessage(body: string, pipeline: string): Message {
 /** Whether a run holds the lease. */
 export function held(lease: { readonly holder?: string; readonly expiresAt?: string }, now: Date): boolean {
   return lease.holder !== undefined && lease.expiresAt !== undefined && Date.parse(lease.expiresAt) > now.getTime();
+}
+
+/** The lease of a run that takes longer than was thought. */
+export function extended(lease: Lease, now: Date, { leaseHours }: ControllerRules): Lease {
+  return { ...lease, expiresAt: new Date(now.getTime() + leaseHours * 3_600_000).toISOString() };
 }
 
 /** The run that could start now, as far as it is known before its data is frozen; undefined if none may. */
@@ -219,7 +224,7 @@ function start(
     lease: {
       ...lease,
       holder: id,
-      expiresAt: new Date(now.getTime() + rules.leaseHours * 3_600_000).toISOString(),
+      expiresAt: extended(lease, now, rules).expiresAt,
       pending,
       day,
       startedToday: (lease.day === day ? lease.startedToday : 0) + 1,

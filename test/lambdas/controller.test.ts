@@ -219,6 +219,28 @@ describe('the controller', () => {
     expect(world.lease().pending).toEqual([]);
   });
 
+  test('starts no second run beside one that takes longer than its lease', async () => {
+    const world = new World();
+    world.upload('incoming/a.csv');
+    await world.deliver();
+    const [run] = world.running();
+    const { expiresAt } = world.lease();
+
+    world.pass(49 * 60);
+    const late = world.upload('incoming/b.csv');
+    await world.deliver();
+    expect(world.running()).toEqual([run]);
+    expect(world.decisions()).toContain(`${late} REMEMBERED`);
+    expect(Date.parse(world.lease().expiresAt)).toBeGreaterThan(Date.parse(expiresAt));
+
+    (world.executions.get(run) as Execution).running = false; // and nobody says so
+    world.pass(49 * 60);
+    world.upload('incoming/c.csv');
+    await world.deliver();
+    expect(world.running()).toHaveLength(1);
+    expect(world.running()).not.toContain(run);
+  });
+
   test('frees the lease and writes the end of a run that was aborted', async () => {
     const world = new World();
     world.upload('incoming/a.csv');
