@@ -16,6 +16,7 @@ export interface LoopOptions extends Partial<ContinuousTrainingProps> {
   /** Changes the synthesized template before it runs. */
   readonly edit?: (template: Template) => void;
   readonly delivery?: EngineOptions['delivery'];
+  readonly faults?: EngineOptions['faults'];
   /** Further members of the contract. */
   readonly contractOf?: object;
 }
@@ -37,7 +38,7 @@ export class Loop {
     this.bucket = this.output('DataBucket');
   }
 
-  static async start({ edit, delivery, contractOf, ...props }: LoopOptions = {}): Promise<Loop> {
+  static async start({ edit, delivery, faults, contractOf, ...props }: LoopOptions = {}): Promise<Loop> {
     const folder = mkdtempSync(join(tmpdir(), 'perennial-loop-'));
     const assembly = join(folder, 'cdk.out');
     const app = new App({ outdir: assembly });
@@ -60,6 +61,7 @@ export class Loop {
       timeScale: 0.001,
       schedules: false,
       ...(delivery && { delivery }),
+      ...(faults && { faults }),
     });
     return new Loop(engine, folder);
   }
@@ -104,6 +106,11 @@ export class Loop {
   async read(key: string): Promise<string> {
     const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
     return (await Body?.transformToString()) ?? '';
+  }
+
+  async bytes(key: string): Promise<Uint8Array> {
+    const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
+    return (await Body?.transformToByteArray()) ?? new Uint8Array();
   }
 
   async keys(prefix: string): Promise<string[]> {
