@@ -32,16 +32,15 @@ describe('a run whose offers fail', () => {
   }
 
   test('one after another ends with one model, which has gone on from the checkpoints, and a record of every attempt', async () => {
-    const { engine } = await start({
-      faults: {
-        training: [
-          { kind: 'capacity', afterSeconds: 900, match: { instanceType: 'ml.g5.2xlarge', spot: true } },
-          { kind: 'interruption', afterLine: 'round 20:', resumes: false, match: { instanceType: 'ml.g5.xlarge' } },
-          { kind: 'maxWait', match: { instanceType: 'ml.g4dn.xlarge' } },
-          { kind: 'quota', match: { instanceType: 'ml.g6.2xlarge' } },
-        ],
-      },
-    });
+    const { engine } = await start();
+    // #region faults
+    engine.faults.training.push(
+      { kind: 'capacity', afterSeconds: 900, match: { instanceType: 'ml.g5.2xlarge', spot: true } },
+      { kind: 'interruption', afterLine: 'round 20:', resumes: false, match: { instanceType: 'ml.g5.xlarge' } },
+      { kind: 'maxWait', match: { instanceType: 'ml.g4dn.xlarge' } },
+      { kind: 'quota', match: { instanceType: 'ml.g6.2xlarge' } },
+    );
+    // #endregion
     const { runs, deployments } = await (loop as Loop).upload('incoming/january.csv', january);
 
     const [run] = runs as [Run];
