@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Engine, LogEntry } from '../../lib/local';
 import type { Envelope } from '../../lib/local/events';
@@ -11,6 +11,7 @@ interface LocalOptions {
   readonly port: number;
   readonly state: string;
   readonly speed: number;
+  readonly faults?: string;
   readonly verbose?: boolean;
 }
 
@@ -22,13 +23,14 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
     .option('--port <number>', 'port on 127.0.0.1; 0 takes any free one', port, 4566)
     .option('--state <folder>', "the engine's state; safe to delete afterwards", '.perennial/state')
     .option('--speed <factor>', 'how much faster waits pass: with 60 a minute takes a second', speed, 1)
+    .option('--faults <file>', 'what is to befall training jobs, in JSON: interruptions, lack of capacity')
     .addHelpText(
       'after',
       '\nExample:\n  $ npx cdk synth --quiet && perennial local\n\nIn another terminal, with the lines that it prints:\n  $ aws s3 cp january.parquet s3://<DataBucket>/incoming/\n  $ perennial runs',
     )
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals<LocalOptions>();
-      const { Engine } = await import('../../lib/local'); // the other commands need not wait for it to load
+      const { checkFaults, Engine } = await import('../../lib/local'); // the other commands need not wait for it to load
       let engine: Engine | undefined;
       const isContinued = existsSync(options.state);
       const progress = progressOf(() => engine, options.verbose === true, surroundings);
@@ -38,6 +40,7 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
           port: options.port,
           stateDir: options.state,
           timeScale: 1 / options.speed,
+          ...(options.faults !== undefined && { faults: checkFaults(readJson(options.faults), options.faults) }),
           log: progress,
         });
       } catch (error) {
@@ -136,6 +139,14 @@ export function interrupted(): Promise<void> {
   return new Promise((done) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
   });
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new CommandError(`${file} must be a JSON file: ${(error as Error).message}`);
+  }
 }
 
 function port(text: string): number {

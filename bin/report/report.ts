@@ -1,5 +1,5 @@
 import type { Finding } from '../../lib/core/assess';
-import { usd } from '../../lib/core/prices';
+import { money, usd } from '../../lib/core/prices';
 import { billed, remark, spentUsd } from '../commands/costs';
 import { count, duration, interval, metric, minute, several, shortVersion, signed } from '../commands/format';
 import {
@@ -97,7 +97,7 @@ function cards({ runs, windows, decisions, refused, writtenAt }: ReportFacts): H
     card('runs', count(runs.length), `${promoted} promoted`),
     card('newest run', run === undefined ? '–' : chip(run.ended?.outcome ?? 'RUNNING'), run && minute(run.startedAt)),
     card('newest window', window === undefined ? '–' : chip(window.verdict), window && minute(window.at)),
-    card('training', usd(spentUsd(month)), 'this month'),
+    card('USD for training', money(spentUsd(month)), 'this month'),
     card('triggers', count(decisions.length), `${ignored} ignored`),
     ...(refused.length === 0 ? [] : [card('files refused', count(refused.length), 'see below')]),
   ];

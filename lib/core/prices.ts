@@ -70,6 +70,11 @@ export function trainingPrice(
 
 /** An amount of money as a person reads it; unknown where there is none. */
 export function usd(amount: number | undefined): string {
-  if (amount === undefined) return 'unknown';
-  return `${amount.toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: amount !== 0 && amount < 1 ? 4 : 2 })} USD`;
+  return amount === undefined ? 'unknown' : `${money(amount)} USD`;
+}
+
+/** The same without its unit: cents, and less where it is less. */
+export function money(amount: number): string {
+  const most = amount !== 0 && amount < 1 ? 4 : 2;
+  return amount.toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: most });
 }
