@@ -17,6 +17,7 @@ import { Engine } from '../lib/local';
 import { parquet } from '../test/loop/flights';
 import { Loop } from '../test/loop/loop';
 import { ASSET_BUCKET, assemblyOf } from '../test/support/assembly';
+import { Lab, trainingRequest } from '../test/support/sagemaker';
 
 const ROUNDS = 5;
 const WARM = 50;
@@ -126,6 +127,29 @@ async function statesAndFunctions(): Promise<void> {
   for (const folder of [code, stateDir]) rmSync(folder, { recursive: true, force: true });
 }
 
+/** Training jobs whose script does nothing, from the call to the end: on one host, and on two. */
+async function trainingJobs(): Promise<void> {
+  const lab = new Lab();
+  const code = await lab.archive('code.tar.gz', { 'train.py': '' });
+  for (const InstanceCount of [1, 2]) {
+    const times: number[] = [];
+    for (let i = 0; i < ROUNDS; i++) {
+      const name = `job-${InstanceCount}-${i}`;
+      const ResourceConfig = { InstanceType: 'ml.m5.large', InstanceCount, VolumeSizeInGB: 1 };
+      times.push(
+        await timed(async () => {
+          await lab.call('CreateTrainingJob', trainingRequest(name, code, { ResourceConfig }));
+          const { TrainingJobStatus, FailureReason } = await lab.finished(name);
+          if (TrainingJobStatus !== 'Completed')
+            throw new Error(`${name} ended as ${TrainingJobStatus}: ${FailureReason}`);
+        }),
+      );
+    }
+    show(`training job of an empty script on ${InstanceCount} host${InstanceCount === 1 ? '' : 's'}`, times);
+  }
+  await lab.stop();
+}
+
 /** A small run from an upload to an endpoint; the time of each state is from its entry to its exit. */
 async function smallRun(): Promise<void> {
   const loop = await Loop.start();
@@ -186,6 +210,7 @@ function printSpans(all: Span[]): void {
 async function main(): Promise<void> {
   await startUp();
   await statesAndFunctions();
+  await trainingJobs();
   await smallRun();
 }
 

@@ -56,7 +56,7 @@ export interface SpotOptions extends OfferOptions {
 export interface OnDemandOptions extends OfferOptions {
   /**
    * How long the machines are kept for the next job, and paid for: 0 to 6 hours. Needs a quota for warm pools; without
-   * one SageMaker silently keeps none.
+   * one SageMaker silently keeps none. Machines in a cluster of several kinds cannot be kept.
    *
    * @default - they are given back at once
    */
@@ -192,6 +192,8 @@ export class Offer {
     if (this.kind === 'groups') {
       const names = this.groups.map((group) => group.name);
       mistakes.push(
+        // https://docs.aws.amazon.com/sagemaker/latest/dg/train-warm-pools.html#train-warm-pools-considerations
+        keepAlive !== undefined && `${name}: keepAlive must not be given, a cluster of several kinds is not kept`,
         (names.length < 1 || names.length > 5) && `there must be 1 to 5 instance groups, got ${names.length}`,
         new Set(names).size < names.length && `instance groups must have names of their own, got ${names.join(', ')}`,
         ...names.map(

@@ -2,13 +2,16 @@ import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { FlightsStack } from '../examples/flights/stack';
+import { GpuStack } from '../examples/gpu/stack';
+import { OwnScriptStack } from '../examples/own-script/stack';
 import { DeployOnly, TrainOnly, WatchAndRetrain } from '../examples/parts/stacks';
 
 describe('the examples', () => {
   test('synthesize', () => {
     const app = new App();
-    for (const Example of [FlightsStack, TrainOnly, DeployOnly, WatchAndRetrain]) new Example(app, Example.name);
-    expect(app.synth().stacks).toHaveLength(4);
+    const examples = [FlightsStack, GpuStack, OwnScriptStack, TrainOnly, DeployOnly, WatchAndRetrain];
+    for (const Example of examples) new Example(app, Example.name);
+    expect(app.synth().stacks).toHaveLength(examples.length);
   });
 
   test('that only train bring no endpoint, and no function of a deployment', () => {

@@ -6,6 +6,7 @@ import { Assembly, placeOf } from './assembly';
 import { type Clock, ScaledClock } from './clock';
 import { accessKeyOf, Gateway, notImplemented, sessionToken } from './gateway';
 import { callerName, Iam, type UnusedPermission } from './iam';
+import { checkFaults, type Faults } from './sagemaker/faults';
 import {
   ApiError,
   type Caller,
@@ -85,6 +86,8 @@ const LOG_LIMIT = 200_000;
 export class Engine {
   /** Everything that happened, oldest first. */
   readonly log: LogEntry[] = [];
+  /** What befalls jobs that are still to be created; more may be pushed at any time. */
+  readonly faults: Faults;
   /** The parts by themselves, for tests that look inside. */
   readonly services: Services;
   private readonly byName: Map<string, Service>;
@@ -103,7 +106,8 @@ export class Engine {
   ) {
     this.byName = services;
     this.iam = new Iam(assembly.place, assembly.resources);
-    this.services = makeServices(this.context(), options);
+    this.faults = { training: [...checkFaults(options.faults ?? {}).training] };
+    this.services = makeServices(this.context(), { ...options, faults: this.faults });
     for (const service of this.all()) services.set(service.name, service);
   }
 

@@ -26,13 +26,19 @@ export interface PythonOptions {
   readonly pipArguments?: readonly string[];
 }
 
-/** The repositories of images that the engine can stand in for. */
-const IMAGES = ['sagemaker-xgboost'];
+/** The repositories of images that the engine can stand in for, and the file in `images/` of what each brings along. */
+const IMAGES: ReadonlyMap<string, string> = new Map([
+  ['sagemaker-xgboost', 'sagemaker-xgboost'],
+  ['pytorch', 'pytorch'],
+  // AWS's image has stayed at torch 2.6; here, what serves is what trained
+  ['pytorch-inference', 'pytorch'],
+]);
 
 /** The requirements file of what an image brings along; undefined for an image that the engine does not know. */
 export function imageRequirements(image: string): string | undefined {
   const repository = image.replace(/^.*\//, '').replace(/[:@].*$/, '');
-  return IMAGES.includes(repository) ? packageFile(`images/${repository}.txt`) : undefined;
+  const file = IMAGES.get(repository);
+  return file === undefined ? undefined : packageFile(`images/${file}.txt`);
 }
 
 /** A file of the engine that is not TypeScript: in `lib/local` in the sources, in `dist/local` once published. */

@@ -9,6 +9,7 @@ import { Registry } from './sagemaker/registry';
 import { tagOperations } from './sagemaker/tags';
 import { TrainingJobs } from './sagemaker/training';
 import { TransformJobs } from './sagemaker/transform';
+import { TuningJobs } from './sagemaker/tuning';
 import type { Caller, Context, Objects, Operation, Resource, Service } from './service';
 
 export type { SageMakerOptions } from './sagemaker/host';
@@ -22,6 +23,7 @@ export class SageMaker implements Service {
   private readonly containers: Containers;
   private readonly registry: Registry;
   private readonly endpoints: Endpoints;
+  private readonly training: TrainingJobs;
 
   constructor(context: Context, objects: Objects, options: SageMakerOptions = {}) {
     this.host = { context, objects, options, tags: new Map() };
@@ -30,8 +32,10 @@ export class SageMaker implements Service {
     const models = new Models(this.host, this.registry);
     const configs = new EndpointConfigs(this.host, models);
     this.endpoints = new Endpoints(this.host, this.containers, models, configs);
+    this.training = new TrainingJobs(this.host, this.containers);
     this.operations = {
-      ...new TrainingJobs(this.host, this.containers).operations,
+      ...this.training.operations,
+      ...new TuningJobs(this.host, this.training.operations.DescribeTrainingJob as Operation).operations,
       ...new TransformJobs(this.host, this.containers, models).operations,
       ...models.operations,
       ...this.registry.operations,
@@ -47,6 +51,11 @@ export class SageMaker implements Service {
     if (name === undefined || request.method !== 'POST') return false;
     await invoke(this.host, this.endpoints, request, response, decodeURIComponent(name), caller);
     return true;
+  }
+
+  /** The logs of training jobs, one stream an instance. */
+  logStreams(): ReturnType<TrainingJobs['logStreams']> {
+    return this.training.logStreams();
   }
 
   load(resources: readonly Resource[]): void {

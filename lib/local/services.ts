@@ -4,6 +4,7 @@ import { DynamoDb } from './dynamodb';
 import { EventBridge } from './events';
 import { Inspection } from './inspection';
 import { Lambda } from './lambda';
+import { FunctionLogs, Logs } from './logs';
 import { S3 } from './s3';
 import { SageMaker } from './sagemaker';
 import type { SageMakerOptions } from './sagemaker/host';
@@ -26,6 +27,8 @@ export type Services = ReturnType<typeof makeServices>;
 export function makeServices(context: Context, options: ServiceOptions) {
   const s3 = new S3(context);
   const sqs = new Sqs(context);
+  const sagemaker = new SageMaker(context, s3, options);
+  const functionLogs = new FunctionLogs(context);
   return {
     sts: new Sts(context),
     cloudformation: new CloudFormation(context),
@@ -37,8 +40,9 @@ export function makeServices(context: Context, options: ServiceOptions) {
     cloudwatch: new CloudWatch(context),
     events: new EventBridge(context),
     scheduler: new Scheduler(context),
-    lambda: new Lambda(context, options, sqs),
-    sagemaker: new SageMaker(context, s3, options),
+    lambda: new Lambda(functionLogs.context, options, sqs),
+    sagemaker,
+    logs: new Logs(context, functionLogs, () => sagemaker.logStreams()),
     states: new StepFunctions(context, s3),
   };
 }
@@ -65,6 +69,7 @@ export const HANDLED_TYPES: ReadonlySet<string> = new Set([
   'AWS::Lambda::EventInvokeConfig',
   'AWS::Lambda::Version',
   'AWS::Lambda::Alias',
+  'AWS::Logs::LogGroup',
   'AWS::StepFunctions::StateMachine',
   'AWS::SageMaker::ModelPackageGroup',
   'AWS::IAM::Role',

@@ -1,38 +1,45 @@
-import { Duration, Token } from 'aws-cdk-lib';
+import { Annotations, Duration, Token } from 'aws-cdk-lib';
 import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
 import { Offer } from '../offer';
-import type { TrainerConfig, TrainerProps, TrainerSource, XGBoostTrainerProps } from '../trainer';
+import type {
+  ContainerTrainerProps,
+  PyTorchTrainerProps,
+  TabularTrainerProps,
+  TrainerConfig,
+  TrainerProps,
+  TrainerSource,
+  XGBoostTrainerProps,
+} from '../trainer';
 import { built } from './assets';
-import { xgboostImage } from './images';
+import { type ImageReference, pytorchImage, xgboostImage } from './images';
+import { packedSource } from './source-archive';
 import { outside, refuse } from './validate';
 
 /** SageMaker's own bounds. @see https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html */
 const LONGEST_HYPERPARAMETER = 2500;
 const LONGEST_VARIABLE = 512;
-/** Of the 100 that a job may have, the product sets some itself. */
-const MOST_HYPERPARAMETERS = 90;
+const LONGEST_METRIC = 255;
+const LONGEST_REGEX = 500;
+const MOST_METRICS = 40;
+/** Of the 100 that a job may have, the product sets 8 itself, and a search for more sets up to 20. */
+const MOST_HYPERPARAMETERS = 70;
+/** What the product tells every trainer, whatever its own hyperparameters are. */
+const RESERVED = /^(problem|key|sagemaker_.*)$/;
 
-/** The trainer of SageMaker's XGBoost container. */
-export function xgboost(scope: Construct, props: XGBoostTrainerProps): TrainerConfig {
-  const { uri, repositoryArn } = xgboostImage(scope, '3.2-0');
-  const { source, codeVersion } = ownSource(scope, 'xgboost');
-  return checked(scope, {
-    ...common(props, [Offer.spot('ml.g4dn.xlarge'), Offer.onDemand('ml.g4dn.xlarge'), Offer.onDemand('ml.g5.xlarge')]),
-    image: uri,
-    repositoryArns: [repositoryArn],
-    source,
-    codeVersion,
-    hyperparameters: { ...props.hyperparameters, seed: String(props.seed ?? 42) },
-    metrics: PRINTED_METRICS,
-    framework: 'XGBOOST',
-    frameworkVersion: '3.2-0',
-    servingImage: uri,
-    servingRepositoryArn: repositoryArn,
-    servingEnvironment: SCRIPT_SERVING,
-    torchrun: false,
-  });
-}
+const XGBOOST_VERSION = '3.2-0';
+/** AWS's PyTorch images. @see https://github.com/aws/deep-learning-containers/blob/master/available_images.md */
+const PYTORCH_GPU = '2.13-cu133-amzn2023-sagemaker';
+const PYTORCH_CPU = '2.13-cpu-amzn2023-sagemaker';
+const PYTORCH_SERVING_VERSION = '2.6.0';
+const PYTORCH_SERVING = `${PYTORCH_SERVING_VERSION}-cpu-py312-ubuntu22.04-sagemaker`;
+
+/** How a container of SageMaker's finds the script that serves, in the model's archive. */
+export const SCRIPT_SERVING: Record<string, string> = {
+  SAGEMAKER_PROGRAM: 'inference.py',
+  SAGEMAKER_SUBMIT_DIRECTORY: '/opt/ml/model/code',
+  SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT: 'text/csv', // else a request that accepts anything is answered in JSON
+};
 
 /** What our own training scripts print, as `validation:auc=0.71`. */
 const PRINTED_METRICS: Record<string, string> = Object.fromEntries(
@@ -41,12 +48,146 @@ const PRINTED_METRICS: Record<string, string> = Object.fromEntries(
   ),
 );
 
-/** How a container of SageMaker's finds the script that serves, in the model's archive. */
-const SCRIPT_SERVING: Record<string, string> = {
-  SAGEMAKER_PROGRAM: 'inference.py',
-  SAGEMAKER_SUBMIT_DIRECTORY: '/opt/ml/model/code',
-  SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT: 'text/csv', // else a request that accepts anything is answered in JSON
-};
+/** The image that serves, and what it is told. */
+export interface Serving extends ImageReference {
+  readonly environment: Record<string, string>;
+  /** SageMaker's name of the framework, where the image is one's. */
+  readonly framework?: string;
+  readonly frameworkVersion?: string;
+}
+
+/** SageMaker's XGBoost image with a script in the model's archive. */
+export function xgboostServing(scope: Construct): Serving {
+  return { ...xgboostImage(scope, XGBOOST_VERSION), environment: SCRIPT_SERVING };
+}
+
+/** AWS's last image that serves PyTorch models; warns. */
+export function lastPyTorchServing(scope: Construct): Serving {
+  const image = pytorchImage(scope, 'pytorch-inference', PYTORCH_SERVING);
+  Annotations.of(scope).addWarningV2(
+    'perennial:unpatched-image',
+    `models are served by AWS's last PyTorch inference image (pytorch-inference:${PYTORCH_SERVING}), which has got no ` +
+      'security patches since 2026-06-30; give an image of your own as servingImage (ServingImage.fromEcr), or export ' +
+      'the weights as plain arrays and take ServingImage.xgboost()',
+  );
+  return {
+    ...image,
+    environment: SCRIPT_SERVING,
+    framework: 'PYTORCH',
+    frameworkVersion: PYTORCH_SERVING_VERSION,
+  };
+}
+
+/** The trainer of SageMaker's XGBoost container. */
+export function xgboost(scope: Construct, props: XGBoostTrainerProps): TrainerConfig {
+  const { uri, repositoryArn } = xgboostImage(scope, XGBOOST_VERSION);
+  return checked(scope, {
+    ...common(props),
+    ...ownSource(scope, 'xgboost'),
+    ...servedBy({ ...xgboostServing(scope), framework: 'XGBOOST', frameworkVersion: XGBOOST_VERSION }),
+    compute: props.compute ?? [
+      Offer.spot('ml.g4dn.xlarge'),
+      Offer.onDemand('ml.g4dn.xlarge'),
+      Offer.onDemand('ml.g5.xlarge'),
+    ],
+    image: uri,
+    repositoryArns: [repositoryArn],
+    hyperparameters: seeded(scope, props),
+    metrics: PRINTED_METRICS,
+    torchrun: false,
+  });
+}
+
+/** Our own trainer of neural networks for tables. */
+export function tabular(scope: Construct, props: TabularTrainerProps): TrainerConfig {
+  return checked(scope, {
+    ...common(props),
+    ...ownSource(scope, 'tabular'),
+    ...inPyTorch(scope, props),
+    ...servedBy(xgboostServing(scope)),
+    hyperparameters: seeded(scope, props),
+    metrics: PRINTED_METRICS,
+    torchrun: true,
+  });
+}
+
+/** The trainer of a script of the user's own. */
+export function pytorch(scope: Construct, props: PyTorchTrainerProps): TrainerConfig {
+  const { asset, program } = packedSource(scope, props);
+  const torchrun = props.torchrun ?? false;
+  refuse(scope, [
+    torchrun && !program.endsWith('.py') && `entryPoint must be a .py file for torchrun, got '${props.entryPoint}'`,
+  ]);
+  return checked(scope, {
+    ...common(props),
+    ...inPyTorch(scope, props),
+    ...servedBy(props.servingImage?._bind(scope) ?? lastPyTorchServing(scope)),
+    source: sourceOf(asset, program),
+    codeVersion: asset.assetHash,
+    hyperparameters: props.hyperparameters ?? {},
+    metrics: props.metrics ?? {},
+    torchrun,
+  });
+}
+
+/** The trainer of an image of the user's own. */
+export function container(scope: Construct, props: ContainerTrainerProps): TrainerConfig {
+  const image = props.image._bind(scope);
+  return checked(scope, {
+    ...common(props),
+    ...servedBy(props.servingImage?._bind(scope) ?? { ...image, environment: {} }),
+    compute: props.compute,
+    image: image.uri,
+    repositoryArns: [image.repositoryArn],
+    codeVersion: image.version,
+    hyperparameters: props.hyperparameters ?? {},
+    metrics: props.metrics ?? {},
+    torchrun: false,
+  });
+}
+
+/** What every trainer takes over from its props. */
+function common({ maxDuration, environment, gpuMemory }: TrainerProps) {
+  return {
+    maxDuration: maxDuration ?? Duration.hours(4),
+    environment: environment ?? {},
+    ...(gpuMemory !== undefined && { gpuMemory }),
+  };
+}
+
+/** What trains in AWS's PyTorch images, and where. */
+function inPyTorch(scope: Construct, props: Pick<PyTorchTrainerProps, 'compute'>) {
+  const { uri, repositoryArn } = pytorchImage(scope, 'pytorch', PYTORCH_GPU);
+  return {
+    image: uri,
+    cpuImage: pytorchImage(scope, 'pytorch', PYTORCH_CPU).uri,
+    repositoryArns: [repositoryArn],
+    compute: props.compute ?? [
+      Offer.spot('ml.g5.xlarge'),
+      Offer.onDemand('ml.g5.xlarge'),
+      Offer.onDemand('ml.g5.2xlarge'),
+    ],
+  };
+}
+
+function servedBy({ uri, repositoryArn, environment, framework, frameworkVersion }: Serving) {
+  return {
+    servingImage: uri,
+    servingRepositoryArn: repositoryArn,
+    servingEnvironment: environment,
+    ...(framework !== undefined && { framework, frameworkVersion }),
+  };
+}
+
+/** The hyperparameters of our own scripts. */
+function seeded(scope: Construct, { hyperparameters = {}, seed = 42 }: XGBoostTrainerProps): Record<string, string> {
+  refuse(scope, [
+    'seed' in hyperparameters && "hyperparameters must not name seed; give the trainer's seed instead",
+    (outside(seed, 0, 2 ** 31 - 1) || (!Token.isUnresolved(seed) && !Number.isInteger(seed))) &&
+      `seed must be a whole number from 0 to 2147483647, got ${seed}`,
+  ]);
+  return { ...hyperparameters, seed: String(seed) };
+}
 
 /** One of this package's own training scripts. */
 function ownSource(scope: Construct, name: string): { source: TrainerSource; codeVersion: string } {
@@ -58,21 +199,10 @@ function sourceOf(asset: assets.Asset, program: string): TrainerSource {
   return { url: asset.s3ObjectUrl, arn: asset.bucket.arnForObjects(asset.s3ObjectKey), program };
 }
 
-/** What every trainer takes over from its props. */
-function common(props: TrainerProps, defaults: Offer[]) {
-  return {
-    compute: props.compute ?? defaults,
-    maxDuration: props.maxDuration ?? Duration.hours(4),
-    environment: props.environment ?? {},
-    ...(props.gpuMemory !== undefined && { gpuMemory: props.gpuMemory }),
-  };
-}
-
 /** Refuses what SageMaker, or the walk over the offers, would. */
 function checked(scope: Construct, config: TrainerConfig): TrainerConfig {
-  const { compute, maxDuration, hyperparameters, environment, gpuMemory, torchrun, source } = config;
-  const longParameter = longest(hyperparameters, LONGEST_HYPERPARAMETER);
-  const longVariable = longest(environment, LONGEST_VARIABLE);
+  const { compute, maxDuration, hyperparameters, environment, gpuMemory, metrics, torchrun, source } = config;
+  const reserved = Object.keys(hyperparameters).filter((name) => RESERVED.test(name));
   refuse(scope, [
     (compute.length < 1 || compute.length > 20) && `compute must be 1 to 20 offers, got ${compute.length}`,
     ...compute.flatMap((offer) => offer._mistakes(gpuMemory)),
@@ -87,17 +217,63 @@ function checked(scope: Construct, config: TrainerConfig): TrainerConfig {
       `maxDuration must be 1 minute to 28 days, got ${maxDuration.toHumanString()}`,
     Object.keys(hyperparameters).length > MOST_HYPERPARAMETERS &&
       `hyperparameters must be at most ${MOST_HYPERPARAMETERS}, got ${Object.keys(hyperparameters).length}`,
-    longParameter !== undefined &&
-      `hyperparameters must be at most ${LONGEST_HYPERPARAMETER} characters each, got ${longParameter} with more`,
+    reserved.length > 0 &&
+      `hyperparameters must not name ${reserved.join(', ')}, which the pipeline sets; take another name`,
+    ...wrong('hyperparameters', hyperparameters, LONGEST_HYPERPARAMETER),
     Object.keys(environment).length > 100 &&
       `environment must have at most 100 variables, got ${Object.keys(environment).length}`,
-    longVariable !== undefined &&
-      `environment must have at most ${LONGEST_VARIABLE} characters a variable, got ${longVariable} with more`,
+    ...Object.keys(environment).map(
+      (name) =>
+        !/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) &&
+        `environment: a variable's name must be letters, digits and underscores, got '${name}'`,
+    ),
+    ...wrong('environment', environment, LONGEST_VARIABLE),
+    Object.keys(metrics).length > MOST_METRICS &&
+      `metrics must be at most ${MOST_METRICS}, got ${Object.keys(metrics).length}`,
+    ...Object.entries(metrics).map(([name, regex]) => wrongMetric(name, regex)),
   ]);
   return config;
 }
 
-/** The name of a value that is too long. */
-function longest(values: Record<string, string>, limit: number): string | undefined {
-  return Object.entries(values).find(([, value]) => !Token.isUnresolved(value) && value.length > limit)?.[0];
+/** What is wrong with texts that SageMaker is given by name. */
+function wrong(prop: string, values: Record<string, string>, limit: number): Array<string | false> {
+  return Object.entries(values).map(([name, value]) => {
+    if (name.length < 1 || name.length > 256) return `${prop}: a name must be 1 to 256 characters, got '${name}'`;
+    // what plain JavaScript gives all the same
+    if (typeof value !== 'string') return `${prop} must be strings, got ${value} for ${name}`;
+    if (Token.isUnresolved(value)) return false;
+    if (isJsonata(value)) return `${prop} must not be JSONata, got ${value} for ${name}`;
+    return value.length > limit && `${prop} must be at most ${limit} characters each, got ${name} with ${value.length}`;
+  });
+}
+
+function wrongMetric(name: string, regex: string): string | false {
+  if (name.length < 1 || name.length > LONGEST_METRIC) {
+    return `metrics: a name must be 1 to ${LONGEST_METRIC} characters, got '${name}'`;
+  }
+  if (regex.length < 1 || regex.length > LONGEST_REGEX) {
+    return `metrics: ${name} must be a regular expression of 1 to ${LONGEST_REGEX} characters, got ${regex.length}`;
+  }
+  if (Token.isUnresolved(regex)) return false;
+  if (isJsonata(name) || isJsonata(regex)) return `metrics must not be JSONata, got ${regex} for ${name}`;
+  const groups = groupsOf(regex);
+  return (
+    groups !== 1 &&
+    `metrics: ${name} must be a regular expression with one group, which is the value, got ${regex}, which ${groups === undefined ? 'is none' : `has ${groups}`}`
+  );
+}
+
+/** Whether Step Functions would take a text for an expression, and not for what it says. */
+function isJsonata(text: string): boolean {
+  return /^\{%.*%\}$/s.test(text);
+}
+
+/** How many groups a regular expression has; undefined if it is none. */
+function groupsOf(regex: string): number | undefined {
+  try {
+    // with an empty alternative it matches anything, and says how many groups there are
+    return (new RegExp(`${regex}|`).exec('') as RegExpExecArray).length - 1;
+  } catch {
+    return undefined;
+  }
 }

@@ -7,7 +7,7 @@ const ALLOWED: Record<string, RegExp> = {
   'lib/core': /^$/,
   'lib/local': /^(lib\/core|jsonata$|fast-xml-parser$)/,
   lambdas: /^(lib\/core|@aws-sdk\/|@duckdb\/node-api$)/,
-  lib: /^(lib\/(?!local)|aws-cdk-lib|constructs)/,
+  lib: /^(lib\/(?!local)|aws-cdk-lib|constructs|nanotar$)/,
   examples: /^(lib|aws-cdk-lib|constructs)/,
 };
 

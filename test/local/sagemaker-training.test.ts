@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLE } from '../support/fake-context';
-import { BUCKET, Lab, trainingRequest } from '../support/sagemaker';
+import { BUCKET, contents, Lab, path, trainingRequest } from '../support/sagemaker';
 
 const lab = new Lab();
 afterAll(() => lab.stop());
@@ -19,10 +19,6 @@ const channel = (name: string, key: string) => ({
   ChannelName: name,
   DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: `s3://${BUCKET}/${key}` } },
 });
-
-function contents(archive: string): string[] {
-  return execFileSync('tar', ['-tzf', archive], { encoding: 'utf8' }).trim().split('\n').filter(Boolean);
-}
 
 describe('a training job', () => {
   beforeAll(async () => {
@@ -233,6 +229,92 @@ open(f'{folder}/round-{len(os.listdir(folder))}', 'w').write('x')
     expect(lab.context.lines).toContain("found ['round-0']");
   });
 
+  it('deletes a checkpoint in S3 that the script has deleted, its own prefix alone', async () => {
+    const code = await script(`
+import os
+folder = os.path.dirname(os.environ['SM_MODEL_DIR']) + '/checkpoints'
+if os.path.exists(f'{folder}/deep/old'):
+    os.remove(f'{folder}/deep/old')
+else:
+    os.makedirs(f'{folder}/deep')
+    open(f'{folder}/deep/old', 'w').write('x')
+open(f'{folder}/new', 'w').write('x')
+`);
+    const changes = { CheckpointConfig: { S3Uri: `s3://${BUCKET}/pruned` } };
+    await lab.put('pruned-not/deep/old', 'x');
+
+    await lab.call('CreateTrainingJob', trainingRequest('keeps', code, changes));
+    await lab.finished('keeps');
+    const before = await lab.keys('pruned');
+    await lab.call('CreateTrainingJob', trainingRequest('prunes', code, changes));
+    await lab.finished('prunes');
+
+    expect(before).toEqual(['pruned-not/deep/old', 'pruned/deep/old', 'pruned/new']);
+    expect(await lab.keys('pruned')).toEqual(['pruned-not/deep/old', 'pruned/new']);
+    expect(lab.context.asked).toContainEqual({
+      action: 's3:DeleteObject',
+      resource: `arn:aws:s3:::${BUCKET}/pruned/deep/old`,
+    });
+  });
+
+  it('fails where its role may not delete what the script has deleted', async () => {
+    const code = await script(`
+import os
+os.remove(os.path.dirname(os.environ['SM_MODEL_DIR']) + '/checkpoints/old')
+`);
+    await lab.put('undeletable/old', 'x');
+    lab.context.denied.add('s3:DeleteObject');
+
+    await lab.call(
+      'CreateTrainingJob',
+      trainingRequest('undeletable', code, { CheckpointConfig: { S3Uri: `s3://${BUCKET}/undeletable` } }),
+    );
+    const job = await lab.finished('undeletable');
+    lab.context.denied.clear();
+
+    expect(job.FailureReason).toMatch(/^ClientError: Checkpoint deletion failed: AccessDenied/);
+    expect(await lab.keys('undeletable/')).toEqual(['undeletable/old']);
+  });
+
+  it('has its checkpoints where the request wants them', async () => {
+    const code = await script(`
+import os
+open(os.path.dirname(os.environ['SM_MODEL_DIR']) + '/saved/here/one', 'w').write('x')
+`);
+    const CheckpointConfig = { S3Uri: `s3://${BUCKET}/elsewhere`, LocalPath: '/opt/ml/saved/here/' };
+
+    await lab.call('CreateTrainingJob', trainingRequest('elsewhere', code, { CheckpointConfig }));
+
+    expect((await lab.finished('elsewhere')).FailureReason).toBeUndefined();
+    expect(await lab.keys('elsewhere/')).toEqual(['elsewhere/one']);
+  });
+
+  it('tells of a warm pool where it is asked to keep one', async () => {
+    const code = await script('print("warm")');
+    const ResourceConfig = { InstanceType: 'ml.m5.large', InstanceCount: 1, VolumeSizeInGB: 1 };
+
+    await lab.call('CreateTrainingJob', trainingRequest('cold', code, { ResourceConfig }));
+    const changes = { ResourceConfig: { ...ResourceConfig, KeepAlivePeriodInSeconds: 600 } };
+    await lab.call('CreateTrainingJob', trainingRequest('warm', code, changes));
+
+    expect((await lab.finished('warm')).WarmPoolStatus).toEqual({
+      Status: 'Available',
+      ResourceRetainedBillableTimeInSeconds: 0,
+    });
+    expect(await lab.finished('cold')).not.toHaveProperty('WarmPoolStatus');
+  });
+
+  it('uploads no model when it is stopped before the script runs', async () => {
+    await lab.call('CreateTrainingJob', trainingRequest('soon-stopped', await script('print("never")')));
+    await lab.call('StopTrainingJob', { TrainingJobName: 'soon-stopped' });
+    const job = await lab.finished('soon-stopped');
+
+    expect(path(job).at(-1)).toBe('Stopped');
+    expect(job.ModelArtifacts.S3ModelArtifacts).toBeUndefined();
+    expect(lab.context.lines).not.toContain('never');
+    expect(await lab.keys('models/soon-stopped/')).toEqual([]);
+  });
+
   it('takes code that is an asset of the app, if its role may read it', async () => {
     await script('print("from the asset")');
     lab.context.assets['assets/hash.tar.gz'] = await lab.file(`code/${scripts - 1}.tar.gz`);
@@ -278,6 +360,11 @@ open(f'{folder}/round-{len(os.listdir(folder))}', 'w').write('x')
 });
 
 describe('CreateTrainingJob', () => {
+  const MACHINE = { InstanceType: 'ml.m5.large', InstanceCount: 1, VolumeSizeInGB: 1 };
+  const group = (InstanceGroupName: string) => ({
+    ...{ InstanceGroupName, InstanceType: 'ml.m5.large', InstanceCount: 1 },
+  });
+
   it.each([
     [
       'an illegal name',
@@ -301,7 +388,7 @@ describe('CreateTrainingJob', () => {
     [
       'a longest wait without spot',
       { StoppingCondition: { MaxRuntimeInSeconds: 9, MaxWaitTimeInSeconds: 10 } },
-      /can only be specified when EnableManagedSpot/,
+      /It is only supported when EnableManagedSpotTraining is set to true/,
     ],
     [
       'a wait shorter than the runtime',
@@ -312,6 +399,93 @@ describe('CreateTrainingJob', () => {
       'a volume key with local storage',
       { ResourceConfig: { InstanceType: 'ml.g5.xlarge', InstanceCount: 1, VolumeSizeInGB: 1, VolumeKmsKeyId: 'k' } },
       /VolumeKmsKeyId is not supported for ml.g5.xlarge/,
+    ],
+    [
+      'instance groups beside a type',
+      { ResourceConfig: { ...MACHINE, InstanceGroups: [group('a')] } },
+      /must not have InstanceType or InstanceCount where it has InstanceGroups/,
+    ],
+    [
+      'neither a type nor groups',
+      { ResourceConfig: { VolumeSizeInGB: 1 } },
+      /must have InstanceType and InstanceCount, or InstanceGroups/,
+    ],
+    [
+      'more than five groups',
+      { ResourceConfig: { VolumeSizeInGB: 1, InstanceGroups: ['a', 'b', 'c', 'd', 'e', 'f'].map(group) } },
+      /resourceConfig.instanceGroups'.*must have length between 0 and 5/,
+    ],
+    [
+      'a group without a name',
+      { ResourceConfig: { VolumeSizeInGB: 1, InstanceGroups: [{ InstanceType: 'ml.m5.large', InstanceCount: 1 }] } },
+      /instanceGroups.1.member.instanceGroupName'.*must not be null/,
+    ],
+    [
+      'two groups of one name',
+      { ResourceConfig: { VolumeSizeInGB: 1, InstanceGroups: [group('a'), group('a')] } },
+      /names must be unique, got a, a/,
+    ],
+    ['no instance', { ResourceConfig: { ...MACHINE, InstanceCount: 0 } }, /at least one instance, got 0/],
+    [
+      'a volume key for a group with local storage',
+      {
+        ResourceConfig: {
+          ...{ VolumeSizeInGB: 1, VolumeKmsKeyId: 'k' },
+          InstanceGroups: [group('a'), { ...group('b'), InstanceType: 'ml.g5.xlarge' }],
+        },
+      },
+      /VolumeKmsKeyId is not supported for ml.g5.xlarge/,
+    ],
+    [
+      'a channel for a group that there is not',
+      {
+        InputDataConfig: [
+          {
+            ChannelName: 'c',
+            DataSource: {
+              S3DataSource: { S3DataType: 'S3Prefix', S3Uri: 's3://bucket/c', InstanceGroupNames: ['b'] },
+            },
+          },
+        ],
+        ResourceConfig: { VolumeSizeInGB: 1, InstanceGroups: [group('a')] },
+      },
+      /channel c: InstanceGroupNames must be of .* which has a, got b/,
+    ],
+    [
+      'a warm pool of spot instances',
+      {
+        EnableManagedSpotTraining: true,
+        StoppingCondition: { MaxRuntimeInSeconds: 9, MaxWaitTimeInSeconds: 9 },
+        ResourceConfig: { ...MACHINE, KeepAlivePeriodInSeconds: 60 },
+      },
+      /KeepAlivePeriodInSeconds is not supported when EnableManagedSpotTraining is true, got 60/,
+    ],
+    [
+      'no attempt more',
+      { RetryStrategy: { MaximumRetryAttempts: 0 } },
+      /maximumRetryAttempts.*greater than or equal to 1/,
+    ],
+    ['too many attempts', { RetryStrategy: { MaximumRetryAttempts: 31 } }, /less than or equal to 30/],
+    [
+      'a training plan that is none',
+      {
+        ResourceConfig: {
+          ...MACHINE,
+          TrainingPlanArn: `arn:aws:sagemaker:eu-west-1:111122223333:plan/${'x'.repeat(30)}`,
+        },
+      },
+      /trainingPlanArn.*regular expression pattern: .*training-plan/,
+    ],
+    ['MPI', { HyperParameters: { sagemaker_mpi_enabled: 'true' } }, /sagemaker_mpi_enabled: this engine has no MPI/],
+    [
+      'checkpoints outside of /opt/ml',
+      { CheckpointConfig: { S3Uri: 's3://bucket/c', LocalPath: '/opt/ml/../checkpoints' } },
+      /LocalPath must lie below \/opt\/ml in this engine, got \/opt\/ml\/..\/checkpoints/,
+    ],
+    [
+      'too much of an environment',
+      { Environment: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`V${i}`, ''])) },
+      /environment.*must have at most 100 entries/,
     ],
   ])('refuses %s', async (_, changes, message) => {
     const request = { ...trainingRequest('refused', 's3://bucket/code.tar.gz'), ...changes };

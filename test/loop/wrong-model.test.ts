@@ -65,13 +65,13 @@ describe('a training script', () => {
         const parts = Properties.DefinitionString['Fn::Join'][1];
         parts.forEach((part: unknown, index: number) => {
           if (typeof part === 'string')
-            parts[index] = part.replace('"MaxRuntimeInSeconds":14400', '"MaxRuntimeInSeconds":2');
+            parts[index] = part.replaceAll('"maxRuntimeSeconds":14400', '"maxRuntimeSeconds":2');
         });
       }
     });
     expect(run?.attempts).toHaveLength(1);
     expect(run?.ended).toMatchObject({ outcome: 'FAILED', error: { name: 'Perennial.TrainingFailed' } });
-    expect(run?.ended?.error?.cause).toMatch(/MaxRuntimeExceeded/);
+    expect(run?.ended?.error?.cause).toMatch(/CLIENT.*not done within maxDuration/);
   }, 60_000);
 
   test('that writes no model fails its run', async () => {

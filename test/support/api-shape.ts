@@ -20,6 +20,7 @@ function inputOf(operation: string): unknown {
 const LIST = 1;
 const MAP = 2;
 const STRUCTURE = 3;
+const UNION = 4;
 const LIST_OF = 64;
 const MAP_OF = 128;
 const SIMPLE: Record<number, string> = { 0: 'string', 1: 'number', 2: 'boolean' };
@@ -33,14 +34,17 @@ function check(schema: unknown, value: unknown, path: string): string[] {
     const wanted = SIMPLE[schema];
     return wanted === undefined || typeof value === wanted ? [] : [`${path} must be a ${wanted}, got ${typeof value}`];
   }
-  const [kind] = schema as [unknown];
-  if (typeof kind !== 'number') return check(kind, value, path); // a member with traits
   const tuple = schema as unknown[];
+  if (tuple.length === 2) return check(tuple[0], value, path); // a member with traits
+  const [kind] = tuple;
+  if (kind === 0) return check(tuple[4], value, path); // a simple shape with traits
   if (kind === LIST) return items(tuple[4], value, path);
   if (kind === MAP) return entries(tuple[5], value, path);
-  if (kind !== STRUCTURE) return [];
+  if (kind !== STRUCTURE && kind !== UNION) throw new Error(`${path}: a shape of an unknown kind ${kind}`);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return [`${path} must be a structure`];
   const [names, members, required = 0] = tuple.slice(4) as [string[], unknown[], number?];
+  const set = Object.keys(value).length;
+  if (kind === UNION && set !== 1) return [`${path} must have exactly one member, got ${set}`];
   const missing = names.slice(0, required).filter((name) => !(name in value));
   return [
     ...missing.map((name) => `${path}.${name} is required`),

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -22,7 +23,7 @@ export class Lab {
     this.context = new FakeContext(new ScaledClock(scale), stateDir);
     this.s3 = new S3(this.context);
     this.sagemaker = new SageMaker(this.context, this.s3, { python: { interpreter: 'python3' }, ...options });
-    this.context.services.sagemaker = this.sagemaker;
+    Object.assign(this.context.services, { sagemaker: this.sagemaker, s3: this.s3 });
     const bucket = { stack: 'S', logicalId: 'B', path: 'S/B', arn: `arn:aws:s3:::${BUCKET}` };
     this.s3.load([{ ...bucket, type: 'AWS::S3::Bucket', physicalId: BUCKET, properties: {} }]);
   }
@@ -65,6 +66,15 @@ export class Lab {
     });
   }
 
+  /** Waits until a job has got as far. */
+  async reached(job: string, secondary: string): Promise<Shape> {
+    for (;;) {
+      const described = await this.call('DescribeTrainingJob', { TrainingJobName: job });
+      if (described.SecondaryStatus === secondary) return described;
+      await new Promise((done) => setTimeout(done, 10));
+    }
+  }
+
   /** Waits for a job's end. */
   async finished(job: string): Promise<Shape> {
     await this.context.idle();
@@ -93,6 +103,16 @@ export function trainingRequest(name: string, code: string, changes: Shape = {})
     StoppingCondition: { MaxRuntimeInSeconds: 60 },
     ...others,
   };
+}
+
+/** The names in a tar.gz. */
+export function contents(archive: string): string[] {
+  return execFileSync('tar', ['-tzf', archive], { encoding: 'utf8' }).trim().split('\n').filter(Boolean);
+}
+
+/** The secondary statuses that a job went through. */
+export function path(job: Shape): string[] {
+  return job.SecondaryStatusTransitions.map(({ Status }: Shape) => Status);
 }
 
 /** Code of a model that multiplies each line by its weight, and refuses what is no number. */

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ensurePython, imageRequirements } from '../../lib/local/python';
+import { unpack } from '../../lib/local/sagemaker/tar';
 
-const TRAIN = 'training/xgboost/train.py';
 let python: string;
+let code: string;
 let data: string;
 
 /** 4,000 rows whose outcome depends on a number and a category; some of both are missing. */
@@ -29,6 +30,8 @@ for name, rows in [('train', 3000), ('validation', 1000)]:
 
 beforeAll(async () => {
   python = await ensurePython(imageRequirements('sagemaker-xgboost:3.2-0') as string);
+  code = mkdtempSync(join(tmpdir(), 'code-'));
+  await unpack('dist/training/xgboost.tar.gz', code); // as SageMaker has it, with what all trainers share
   data = mkdtempSync(join(tmpdir(), 'rows-'));
   const made = spawnSync(python, ['-c', MAKE_DATA, data], { encoding: 'utf8' });
   expect(made.stderr).toBe('');
@@ -55,7 +58,7 @@ function job(
   };
   return {
     root,
-    args: [TRAIN, ...Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)])],
+    args: [join(code, 'train.py'), ...Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)])],
     env: {
       ...process.env,
       SM_MODEL_DIR: join(root, 'model'),

@@ -1,37 +1,14 @@
-"""Serves a model of train.py, for an endpoint's requests and for batch transform.
+"""Serves a model of train.py, for an endpoint's requests and for batch transform; csv_request.py says what they are."""
 
-A request is text/csv without a header: the row's key first if the model was trained with one, then the
-features in their order. An empty field is a missing value, a category never seen counts as missing too.
-The answer is one score a line: a probability (binary) or a value (regression).
-"""
-
-import io
 import json
-import re
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as csv
 import xgboost as xgb
-
-try:  # the container's server answers such an error with its status and text, any other with 500
-    from sagemaker_inference.errors import BaseInferenceToolkitError
-except ImportError:
-
-    class BaseInferenceToolkitError(Exception):
-        def __init__(self, status_code, message, phrase):
-            super().__init__(message)
-            self.status_code, self.message, self.phrase = status_code, message, phrase
+from csv_request import input_fn, output_fn, rows_of  # noqa: F401 (the container looks for all of them here)
 
 
-class BadRequest(BaseInferenceToolkitError, ValueError):
-    def __init__(self, message, status=400):
-        super().__init__(status, message, "Bad Request")
-
-
-def model_fn(model_dir):
+def model_fn(model_dir: str) -> dict:
     about = json.loads(Path(model_dir, "model.json").read_text())
     booster = xgb.Booster(model_file=Path(model_dir, "xgboost-model.ubj"))
     # a model trained on a GPU is served where there may be none
@@ -39,85 +16,12 @@ def model_fn(model_dir):
     return {**about, "booster": booster}
 
 
-def input_fn(body, content_type):
-    if (content_type or "").split(";")[0].strip().lower() != "text/csv":
-        raise BadRequest(f"the content type must be text/csv, got {content_type}", status=415)
-    return body.encode() if isinstance(body, str) else bytes(body)
-
-
-def predict_fn(body, model):
-    rows = matrix(parse(body, model), model["features"])
+def predict_fn(body: bytes, model: dict) -> np.ndarray:
     features = model["features"]
     data = xgb.DMatrix(
-        rows,
+        rows_of(body, model),
         feature_names=[feature["name"] for feature in features],
         feature_types=["c" if feature["kind"] == "category" else "q" for feature in features],
         enable_categorical=True,
     )
     return model["booster"].predict(data)
-
-
-def output_fn(scores, accept):
-    if (accept or "*/*").split(";")[0].strip().lower() not in ("text/csv", "*/*", "text/*"):
-        raise BadRequest(f"the answer can only be text/csv, the request accepts {accept}", status=406)
-    return "\n".join(pa.array(scores).cast(pa.string()).to_pylist()) + "\n"
-
-
-def parse(body, model):
-    """The request's columns: numbers as doubles, all else as text."""
-    features = model["features"]
-    key = model.get("key")
-    names = [feature["name"] for feature in features]
-    columns = names if key is None else [key, *names]
-    # the key may also be a feature, and is of no use here: a name that no feature has
-    read_names = names if key is None else ["\0key", *names]
-    kinds = {feature["name"]: pa.float64() if feature["kind"] == "number" else pa.string() for feature in features}
-
-    def read(threads):
-        return csv.read_csv(
-            io.BytesIO(body),
-            read_options=csv.ReadOptions(column_names=read_names, use_threads=threads),
-            parse_options=csv.ParseOptions(ignore_empty_lines=len(columns) > 1),
-            convert_options=csv.ConvertOptions(
-                column_types={"\0key": pa.string(), **kinds},
-                include_columns=names,
-                null_values=[""],
-                strings_can_be_null=True,
-            ),
-        )
-
-    try:
-        try:
-            return read(threads=len(body) > 1 << 20)
-        except pa.ArrowInvalid:
-            return read(threads=False)  # only so does the message name the row
-    except pa.ArrowInvalid as error:
-        raise BadRequest(explained(str(error), columns)) from error
-
-
-def explained(text, columns):
-    """Arrow's message in the caller's words."""
-    expected = f"a row must have {len(columns)} fields ({', '.join(columns)})"
-    if "Empty CSV" in text:
-        return f"the request must have at least one row; {expected}"
-    row = re.search(r"Row #(\d+)", text)
-    where = f"row {row[1]}: " if row else ""
-    if found := re.search(r"Expected (\d+) columns, got (\d+)", text):
-        return f"{where}{expected}, got {found[2]}"
-    if found := re.search(r"In CSV column #(\d+):.*invalid value '(.*)'", text, re.DOTALL):
-        return f"{where}{columns[int(found[1])]} must be a number or empty, got '{found[2]}'"
-    return f"{where}the request is not CSV: {text}"
-
-
-def matrix(table, features):
-    """As in train.py: categories as their index; missing and unknown values are NaN."""
-    rows = np.empty((table.num_rows, len(features)), dtype=np.float32)
-    for index, feature in enumerate(features):
-        column = table[feature["name"]]
-        if feature["kind"] == "category":
-            column = pc.index_in(column, pa.array(feature["categories"], pa.string()))
-        elif not pc.all(pc.is_finite(column)).as_py() and column.null_count < len(column):
-            bad = pc.index(pc.is_finite(column), False).as_py()
-            raise BadRequest(f"row {bad + 1}: {feature['name']} must be a finite number or empty, got {column[bad]}")
-        rows[:, index] = column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
-    return rows

@@ -11,10 +11,12 @@ import type { Host } from './host';
  * Gives the child a /opt/ml of its own, by a private user and mount namespace: no root, no Docker, and the
  * machine's own /opt stays as it is. The input is read-only, for it is linked to the objects themselves.
  *
- * Arguments: a spare empty folder, the container's folder, the working folder, then the command.
+ * Arguments: a spare empty folder, the container's folder, the working folder, what becomes /etc/hosts, then the
+ * command.
  */
 const MOUNT = `set -e
-spare=$1; ml=$2; work=$3; shift 3
+spare=$1; ml=$2; work=$3; hosts=$4; shift 4
+mount --bind "$hosts" /etc/hosts
 if [ -d /opt ]; then mount --rbind /opt "$spare"; fi
 mount -t tmpfs none /opt
 for entry in "$spare"/*; do
@@ -32,6 +34,9 @@ fi
 cd "$work"
 exec "$@"`;
 
+const PRIVATE = ['unshare', '-rm', 'sh', '-c', MOUNT, 'sh'];
+export const HOSTS = '/etc/hosts';
+
 export interface ContainerRequest {
   /** What becomes /opt/ml. */
   readonly folder: string;
@@ -41,6 +46,8 @@ export interface ContainerRequest {
   readonly env: Readonly<Record<string, string>>;
   /** Below /opt/ml. */
   readonly workingFolder: string;
+  /** A file that takes the place of /etc/hosts, where the container has mounts of its own. @default the machine's */
+  readonly hosts?: string;
   readonly line: (line: string, stream: 'out' | 'err') => void;
 }
 
@@ -57,6 +64,7 @@ export interface Container {
 export class Containers {
   private readonly running = new Set<Container>();
   private mounts: Promise<string | undefined> | undefined;
+  private isStopped = false;
   private environments = new Map<string, Promise<string>>();
 
   constructor(private readonly host: Host) {}
@@ -83,11 +91,12 @@ export class Containers {
 
   async start(request: ContainerRequest): Promise<Container> {
     const spare = await this.spare();
+    if (this.isStopped) throw new Error('the engine has stopped');
     const root = spare === undefined ? request.folder : '/opt/ml';
     const words = [request.python, packageFile(request.entry), root];
     const work = join(root, request.workingFolder);
     const [program, ...rest] =
-      spare === undefined ? words : ['unshare', '-rm', 'sh', '-c', MOUNT, 'sh', spare, request.folder, work, ...words];
+      spare === undefined ? words : [...PRIVATE, spare, request.folder, work, request.hosts ?? HOSTS, ...words];
     const child = spawn(program, rest, {
       cwd: spare === undefined ? work : request.folder,
       env: {
@@ -106,6 +115,7 @@ export class Containers {
   }
 
   async stop(): Promise<void> {
+    this.isStopped = true;
     const all = [...this.running];
     for (const container of all) container.end();
     await Promise.all(all.map((container) => container.ended));
@@ -125,7 +135,8 @@ export class Containers {
       try {
         await mkdir(join(this.host.context.stateDir, 'sagemaker'), { recursive: true });
         const { stateDir } = this.host.context;
-        await promisify(execFile)('unshare', ['-rm', 'sh', '-c', MOUNT, 'sh', spare, stateDir, '/', 'true']);
+        const [program, ...words] = [...PRIVATE, spare, stateDir, '/', HOSTS, 'true'];
+        await promisify(execFile)(program as string, words);
         return spare;
       } catch {
         await rm(spare, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 import type { PythonOptions } from '../python';
 import { ApiError, type Caller, type Context, type Need, type Objects, type Shape } from '../service';
+import type { Faults } from './faults';
 
 /** How jobs and endpoints run here. */
 export interface SageMakerOptions {
@@ -7,6 +8,8 @@ export interface SageMakerOptions {
   readonly python?: PythonOptions & { readonly interpreter?: string };
   /** Real seconds within which an endpoint's container must answer `/ping`. @default 20 */
   readonly containerStartSeconds?: number;
+  /** What befalls jobs: lack of capacity, interruptions, lost hosts. @default - nothing */
+  readonly faults?: Faults;
 }
 
 /** What every part of the service works with. */

@@ -1,58 +1,76 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Caller, Shape } from '../service';
 import { type Host, s3Uri } from './host';
-import { download, timesBelow, withSlash } from './staging';
-import { unpack } from './tar';
+import { download } from './staging';
+import { filesBelow, unpack } from './tar';
+import { CheckpointSync } from './training-checkpoints';
+import { type Node, resourceConfig } from './training-cluster';
 import { clientSide, type Job, JobFailure } from './training-job';
 
 /**
- * Lays out /opt/ml: channels, checkpoints, code and configuration.
+ * Lays out /opt/ml on a host of a job: channels, checkpoints, code and configuration.
  *
  * @param linked whether objects may be linked, because the job cannot write to its input
- * @returns the folder of the code
  */
-export async function prepare(host: Host, job: Job, role: Caller, linked: boolean): Promise<string> {
-  const { input, folder } = job;
-  const at = (...path: string[]) => join(folder, ...path);
+export async function prepare(
+  host: Host,
+  job: Job,
+  node: Node,
+  nodes: readonly Node[],
+  role: Caller,
+  linked: boolean,
+): Promise<void> {
+  const { input } = job;
+  const at = (...path: string[]) => join(node.folder, ...path);
   for (const path of ['input/config', 'input/data', 'model', 'output/data', 'checkpoints', 'code']) {
     await mkdir(at(path), { recursive: true });
   }
   const channels: Record<string, Shape> = {};
   for (const channel of input.InputDataConfig ?? []) {
-    const { S3Uri } = channel.DataSource.S3DataSource;
-    const files = await clientSide('Data download failed', () =>
-      download(host, role, S3Uri, at('input/data', channel.ChannelName), linked),
-    );
+    const sharers = nodes.filter(({ group }) => receives(group.InstanceGroupName, channel));
+    if (!sharers.includes(node)) continue;
+    const { S3Uri, S3DataDistributionType: distribution = 'FullyReplicated' } = channel.DataSource.S3DataSource;
+    const folder = at('input/data', channel.ChannelName);
+    const files = await clientSide('Data download failed', () => download(host, role, S3Uri, folder, linked));
     if (files === 0) {
       throw new JobFailure(
         `ClientError: Data download failed:NoSuchKey: No objects found under S3 URL "${S3Uri}". Please ensure that the bucket exists in the selected region and that objects exist under that S3 prefix.`,
       );
     }
+    if (distribution === 'ShardedByS3Key') await keepShare(folder, sharers.indexOf(node), sharers.length);
     channels[channel.ChannelName] = {
       TrainingInputMode: channel.InputMode ?? input.AlgorithmSpecification.TrainingInputMode,
-      S3DistributionType: channel.DataSource.S3DataSource.S3DataDistributionType ?? 'FullyReplicated',
+      S3DistributionType: distribution,
       RecordWrapperType: channel.RecordWrapperType ?? 'None',
       ...(channel.ContentType && { ContentType: channel.ContentType }),
     };
   }
   if (input.CheckpointConfig) {
-    await clientSide('Checkpoint download failed', () =>
-      download(host, role, withSlash(input.CheckpointConfig.S3Uri), at('checkpoints'), false),
-    );
-    job.checkpoints = await timesBelow(at('checkpoints'));
+    node.checkpoints = new CheckpointSync(host, input.CheckpointConfig, node.folder);
+    await mkdir(node.checkpoints.folder, { recursive: true });
+    await node.checkpoints.restore(role);
   }
   await unpackCode(host, job, role, at('code'));
-  const { InstanceType } = input.ResourceConfig;
   const config = {
     hyperparameters: input.HyperParameters ?? {},
     inputdataconfig: channels,
-    resourceconfig: cluster(InstanceType),
+    resourceconfig: resourceConfig(node, nodes),
   };
   for (const [name, content] of Object.entries(config)) {
     await writeFile(at('input/config', `${name}.json`), JSON.stringify(content));
   }
-  return at('code');
+}
+
+/** Whether the hosts of a group get a channel. */
+function receives(group: string, channel: Shape): boolean {
+  return channel.DataSource.S3DataSource.InstanceGroupNames?.includes(group) ?? true;
+}
+
+/** Leaves of a channel what one of several hosts gets: every n-th file, in the order of the keys. */
+async function keepShare(folder: string, index: number, of: number): Promise<void> {
+  const files = await filesBelow(folder);
+  for (const path of files.filter((_, i) => i % of !== index)) await rm(join(folder, path));
 }
 
 async function unpackCode(host: Host, job: Job, role: Caller, folder: string): Promise<void> {
@@ -79,18 +97,6 @@ async function fetchCode(host: Host, source: string, role: Caller): Promise<stri
   const resource = `arn:${context.place.partition}:s3:::${bucket}/${key}`;
   context.authorize(role, { action: 's3:GetObject', resource });
   return asset;
-}
-
-function cluster(instanceType: string): Shape {
-  const group = 'homogeneousCluster';
-  return {
-    current_host: 'algo-1',
-    current_instance_type: instanceType,
-    current_group_name: group,
-    hosts: ['algo-1'],
-    instance_groups: [{ instance_group_name: group, instance_type: instanceType, hosts: ['algo-1'] }],
-    network_interface_name: 'lo',
-  };
 }
 
 /** A hyperparameter that may be written as JSON text, as the SageMaker SDK does. */

@@ -1,20 +1,47 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Shape } from '../service';
-import type { Container } from './container';
+import type { TrainingFault } from './faults';
+import type { Node } from './training-cluster';
 
 /** What a transition into a status says. */
 export const STATUS_MESSAGES: Readonly<Record<string, string>> = {
   Starting: 'Starting the training job',
+  Pending: 'Training job waiting for capacity',
   Downloading: 'Downloading input data',
   Training: 'Training image download completed. Training in progress.',
+  Interrupted: 'Training job interrupted: the spot instances were taken away',
+  Restarting: 'Restarting the training job after an internal error',
   Uploading: 'Uploading generated training model',
   Stopping: 'Stopping the training job',
   Completed: 'Training job completed',
   Failed: 'Training job failed',
-  Stopped: 'Training job stopped',
-  MaxRuntimeExceeded: 'Training job runtime exceeded MaxRuntimeInSeconds provided',
 };
+
+/** While EC2 has no instances of the type. */
+export const NO_INSTANCES = 'Insufficient capacity error from EC2 while launching instances, retrying!';
+
+/** Why a job ends before its script does. */
+export interface StopReason {
+  readonly secondary: 'Stopped' | 'MaxRuntimeExceeded' | 'MaxWaitTimeExceeded';
+  readonly message: string;
+}
+
+export const StopReason = {
+  asked: { secondary: 'Stopped', message: 'Training job stopped' },
+  runtime: {
+    secondary: 'MaxRuntimeExceeded',
+    message: 'Training job runtime exceeded MaxRuntimeInSeconds provided',
+  },
+  wait: {
+    secondary: 'MaxWaitTimeExceeded',
+    message: 'Training job wait time exceeded MaxWaitTimeInSeconds provided',
+  },
+  pending: {
+    secondary: 'Stopped',
+    message: 'Training job pending time exceeded MaxPendingTimeInSeconds provided',
+  },
+} as const satisfies Readonly<Record<string, StopReason>>;
 
 /** A job ends for this reason; the text is its FailureReason. */
 export class JobFailure extends Error {}
@@ -23,6 +50,7 @@ export class JobFailure extends Error {}
 export interface Job {
   readonly input: Shape;
   readonly arn: string;
+  /** Its hosts' folders lie in here. */
   readonly folder: string;
   readonly CreationTime: Date;
   status: 'InProgress' | 'Stopping' | 'Completed' | 'Failed' | 'Stopped';
@@ -34,19 +62,39 @@ export interface Job {
   model?: string;
   metrics: Shape[];
   readonly transitions: Shape[];
-  container?: Container;
-  /** Set when somebody or the clock asks for its end; says which. */
-  stop?: 'Stopped' | 'MaxRuntimeExceeded';
-  /** The checkpoints that S3 has, by their times. */
-  checkpoints: Map<string, number>;
-  /** Its own log, the newest lines. */
+  /** The hosts of the present attempt. */
+  nodes: readonly Node[];
+  /** Real seconds in which scripts ran, of all attempts. */
+  trained: number;
+  /** Seconds of the engine's time in which it waited for instances. */
+  waited: number;
+  /** How often it was started again after an internal error. */
+  retries: number;
+  /** What will befall it. */
+  fault?: TrainingFault | undefined;
+  /** Set when somebody or a limit asks for its end. */
+  stop?: StopReason;
+  /** Ends its waits when it is asked to stop. */
+  readonly stopping: AbortController;
+  /** What all hosts wrote, the newest lines. */
   readonly lines: string[];
+  /** What each of its hosts wrote; a host that starts again begins another. */
+  readonly streams: LogStream[];
+}
+
+/** The log of one host, as CloudWatch Logs would have it. */
+export interface LogStream {
+  /** e.g. `job/algo-1-1796342400` */
+  readonly name: string;
+  /** Milliseconds since the epoch. */
+  readonly created: number;
+  readonly lines: { readonly at: number; readonly text: string }[];
 }
 
 /** As DescribeTrainingJob shows it. */
 export function describeJob(job: Job): Shape {
   const { Tags: _, ...echoed } = job.input;
-  const seconds = job.started && job.ended ? Math.max(1, Math.round((+job.ended - +job.started) / 1000)) : undefined;
+  const seconds = job.started && job.ended ? Math.max(1, Math.round(job.trained)) : undefined;
   return {
     ...echoed,
     TrainingJobArn: job.arn,
@@ -62,18 +110,22 @@ export function describeJob(job: Job): Shape {
     ...(job.started && { TrainingStartTime: job.started }),
     ...(job.ended && { TrainingEndTime: job.ended }),
     ...(seconds !== undefined && { TrainingTimeInSeconds: seconds, BillableTimeInSeconds: seconds }),
+    ...(echoed.ResourceConfig.KeepAlivePeriodInSeconds > 0 &&
+      job.started && {
+        WarmPoolStatus: { Status: job.ended ? 'Available' : 'InUse', ResourceRetainedBillableTimeInSeconds: 0 },
+      }),
     ...(job.metrics.length > 0 && { FinalMetricDataList: job.metrics }),
     ...(job.failure !== undefined && { FailureReason: job.failure }),
   };
 }
 
-/** What the job's script says about itself: its failure file, else what it last wrote, as the toolkit would. */
-export async function failureText(job: Job): Promise<string> {
-  const file = join(job.folder, 'output', 'failure');
+/** What a host's script says about itself: its failure file, else what it last wrote, as the toolkit would. */
+export async function failureText({ folder, stream }: Node): Promise<string> {
+  const file = join(folder, 'output', 'failure');
   const told = await readFile(file, 'utf8').catch(() => '');
   if (told !== '') return told.slice(0, 1024);
-  const last = job.lines.slice(-6).join('\n');
-  return `ExecuteUserScriptError: ${last}`.slice(0, 1024);
+  const last = stream.lines.slice(-6).map(({ text }) => text);
+  return `ExecuteUserScriptError: ${last.join('\n')}`.slice(0, 1024);
 }
 
 /** The last value of each metric that its definition finds in the log. */

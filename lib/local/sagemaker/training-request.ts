@@ -1,7 +1,10 @@
+import { instanceOf } from '../../core/instances';
 import type { Shape } from '../service';
 import { invalid } from './host';
 import * as shape from './shape';
 import { required } from './shape';
+import { checkpointFolder } from './training-checkpoints';
+import { groupsOf, hostNames } from './training-cluster';
 
 /** Refuses a CreateTrainingJob that SageMaker would refuse, or that this engine cannot run. */
 export function checkRequest(input: Shape): void {
@@ -17,36 +20,69 @@ function refuseContradictions(input: Shape): void {
     throw invalid('MaxWaitTimeInSeconds must be specified when EnableManagedSpotTraining is true.');
   }
   if (!spot && wait !== undefined) {
-    throw invalid('MaxWaitTimeInSeconds can only be specified when EnableManagedSpotTraining is true.');
+    throw invalid('Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true');
   }
   if (wait !== undefined && wait < runtime) {
     throw invalid(
       `Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds, got ${wait} and ${runtime}`,
     );
   }
-  const { ResourceConfig: resources, AlgorithmSpecification: algorithm } = input;
-  if (
-    resources.InstanceGroups === undefined &&
-    (resources.InstanceType === undefined || resources.InstanceCount === undefined)
-  ) {
-    throw invalid('ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups.');
+  refuseResources(input.ResourceConfig, spot);
+  const { AlgorithmSpecification: algorithm, HyperParameters: parameters, CheckpointConfig: checkpoints } = input;
+  if (parameters?.sagemaker_mpi_enabled?.toLowerCase() === 'true') {
+    throw invalid(
+      'sagemaker_mpi_enabled: this engine has no MPI; it starts several processes by sagemaker_torch_distributed_enabled',
+    );
   }
-  if (/^ml\.(g4dn|g5|g6e?|g7e|p4de?|p5e?n?|p6)/.test(resources.InstanceType ?? '') && resources.VolumeKmsKeyId) {
-    throw invalid(`VolumeKmsKeyId is not supported for ${resources.InstanceType}, which has local storage.`);
-  }
+  if (checkpoints !== undefined) checkpointFolder(checkpoints);
   if ((algorithm.TrainingImage === undefined) === (algorithm.AlgorithmName === undefined)) {
     throw invalid('AlgorithmSpecification must have either TrainingImage or AlgorithmName.');
   }
   const names = (input.InputDataConfig ?? []).map((channel: Shape) => channel.ChannelName);
   if (new Set(names).size < names.length) throw invalid(`Channel names must be unique, got ${names.join(', ')}`);
-  for (const channel of input.InputDataConfig ?? []) {
-    if (channel.DataSource.S3DataSource === undefined) {
-      throw invalid(`channel ${channel.ChannelName}: this engine reads S3DataSource only`);
+  const groups: string[] = groupsOf(input.ResourceConfig).map(({ InstanceGroupName }) => InstanceGroupName);
+  for (const { ChannelName, DataSource } of input.InputDataConfig ?? []) {
+    if (DataSource.S3DataSource === undefined) {
+      throw invalid(`channel ${ChannelName}: this engine reads S3DataSource only`);
+    }
+    const strange =
+      DataSource.S3DataSource.InstanceGroupNames?.filter((group: string) => !groups.includes(group)) ?? [];
+    if (strange.length > 0) {
+      throw invalid(
+        `channel ${ChannelName}: InstanceGroupNames must be of ResourceConfig.InstanceGroups, which has ${groups.join(', ')}, got ${strange.join(', ')}`,
+      );
     }
   }
 }
 
+/** Rules about the instances. */
+function refuseResources(resources: Shape, isSpot: boolean): void {
+  const { InstanceType, InstanceCount, InstanceGroups, VolumeKmsKeyId, KeepAlivePeriodInSeconds = 0 } = resources;
+  if (InstanceGroups !== undefined && (InstanceType !== undefined || InstanceCount !== undefined)) {
+    throw invalid('ResourceConfig must not have InstanceType or InstanceCount where it has InstanceGroups.');
+  }
+  if (InstanceGroups === undefined && (InstanceType === undefined || InstanceCount === undefined)) {
+    throw invalid('ResourceConfig must have InstanceType and InstanceCount, or InstanceGroups.');
+  }
+  const groups = groupsOf(resources);
+  const names = groups.map(({ InstanceGroupName }) => InstanceGroupName);
+  if (new Set(names).size < names.length) {
+    throw invalid(`Instance group names must be unique, got ${names.join(', ')}`);
+  }
+  if (hostNames(groups).length === 0) throw invalid('A training job must have at least one instance, got 0');
+  const local = groups.find((group) => instanceOf(group.InstanceType)?.localDisk);
+  if (local !== undefined && VolumeKmsKeyId !== undefined) {
+    throw invalid(`VolumeKmsKeyId is not supported for ${local.InstanceType}, which has local storage.`);
+  }
+  if (isSpot && KeepAlivePeriodInSeconds > 0) {
+    throw invalid(
+      `KeepAlivePeriodInSeconds is not supported when EnableManagedSpotTraining is true, got ${KeepAlivePeriodInSeconds}`,
+    );
+  }
+}
+
 const { text, whole, flag, list, map, structure, anything, environment, tags, vpc, name, roleArn, uri } = shape;
+const instanceType = text({ pattern: /^ml\.[a-z0-9-]+\.[a-z0-9-]+$/ });
 const INPUT_MODES = ['Pipe', 'File', 'FastFile'];
 const REQUEST: shape.Members = {
   TrainingJobName: required(name),
@@ -78,7 +114,7 @@ const REQUEST: shape.Members = {
             S3Uri: required(uri),
             S3DataDistributionType: text({ oneOf: ['FullyReplicated', 'ShardedByS3Key'] }),
             AttributeNames: anything,
-            InstanceGroupNames: anything,
+            InstanceGroupNames: list(text({ min: 1, max: 64 }), 0, 5),
           }),
           FileSystemDataSource: anything,
         }),
@@ -101,13 +137,25 @@ const REQUEST: shape.Members = {
   ),
   ResourceConfig: required(
     structure({
-      InstanceType: text({ pattern: /^ml\.[a-z0-9-]+\.[a-z0-9-]+$/ }),
+      InstanceType: instanceType,
       InstanceCount: whole(0, 2 ** 31 - 1),
       VolumeSizeInGB: whole(0, 2 ** 31 - 1),
       VolumeKmsKeyId: text({ max: 2048 }),
       KeepAlivePeriodInSeconds: whole(0, 21_600),
-      InstanceGroups: anything,
-      TrainingPlanArn: text(),
+      InstanceGroups: list(
+        structure({
+          InstanceType: required(instanceType),
+          InstanceCount: required(whole(0, 2 ** 31 - 1)),
+          InstanceGroupName: required(text({ min: 1, max: 64 })),
+        }),
+        0,
+        5,
+      ),
+      TrainingPlanArn: text({
+        min: 50,
+        max: 2048,
+        pattern: /^arn:aws[a-z-]*:sagemaker:[a-z0-9-]*:[0-9]{12}:training-plan\/.*$/,
+      }),
       InstancePlacementConfig: anything,
     }),
   ),

@@ -1,0 +1,28 @@
+import { join } from 'node:path';
+import { Duration, Stack } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { ContinuousTraining, DataContract, Offer, ServingImage, Trainer } from '../../lib';
+
+/** The flights by a PyTorch script of one's own. */
+export class OwnScriptStack extends Stack {
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    // #region own-script
+    new ContinuousTraining(this, 'Flights', {
+      contract: DataContract.fromFile(join('examples', 'flights', 'contract.json')),
+      trainer: Trainer.pytorch({
+        sourceDirectory: join('examples', 'own-script', 'training'),
+        entryPoint: 'train.py',
+        hyperparameters: { epochs: '10' },
+        metrics: { 'validation:logloss': 'validation:logloss=([0-9.]+)' },
+        compute: [
+          Offer.spot('ml.g5.xlarge', { maxWait: Duration.minutes(30) }),
+          Offer.onDemand('ml.g5.xlarge'),
+          Offer.onDemand('ml.m5.2xlarge'), // no GPU: slower, but rarely sold out
+        ],
+        servingImage: ServingImage.pytorch(),
+      }),
+    });
+    // #endregion
+  }
+}

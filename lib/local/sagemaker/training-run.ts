@@ -1,0 +1,393 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as realSleep } from 'node:timers/promises';
+import type { Caller, Shape } from '../service';
+import { type Container, type Containers, HOSTS } from './container';
+import { type Faults, type StrikingFault, takeAgain } from './faults';
+import { asEventDetail, type Host, now, s3Uri } from './host';
+import { uploadFolder, withSlash } from './staging';
+import { filesBelow, pack } from './tar';
+import { freePort, groupsOf, type Node, nodesOf, processesOf } from './training-cluster';
+import { prepare } from './training-input';
+import {
+  clientSide,
+  describeJob,
+  failureText,
+  finalMetrics,
+  type Job,
+  JobFailure,
+  NO_INSTANCES,
+  STATUS_MESSAGES,
+  StopReason,
+} from './training-job';
+
+/** Real milliseconds between looks at the checkpoint folder. */
+const CHECKPOINT_SYNC_MS = 10_000;
+/** What a container has between SIGTERM and SIGKILL, in the engine's time. */
+const GRACE_MS = 120_000;
+/** What it has at least, in real time: a fast clock does not make a script save faster. */
+const LEAST_GRACE_MS = 5_000;
+/** The longest wait that `setTimeout` takes. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+const CAPACITY =
+  'CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type.';
+const INTERNAL = 'InternalServerError: We encountered an internal error. Please try again.';
+
+/** The way of training jobs from the wait for instances to their end. */
+export class TrainingRuns {
+  constructor(
+    private readonly host: Host,
+    private readonly containers: Containers,
+    private readonly faults: Faults,
+  ) {}
+
+  async run(job: Job, role: Caller): Promise<void> {
+    try {
+      await this.launch(job);
+      let trained = false;
+      while (!trained && job.stop === undefined) trained = await this.attempt(job, role);
+      if (trained) await this.upload(job, role);
+      this.end(job, job.stop === undefined ? 'Completed' : 'Stopped');
+    } catch (error) {
+      const reason = error instanceof JobFailure ? error.message : `InternalServerError: ${(error as Error).message}`;
+      if (!(error instanceof JobFailure)) this.log(job, (error as Error).stack ?? String(error));
+      this.end(job, job.stop === undefined ? 'Failed' : 'Stopped', reason);
+    }
+  }
+
+  /** Asks a job to end; what its script has then is kept. */
+  stop(job: Job, why: StopReason): void {
+    job.stop = why;
+    job.status = 'Stopping';
+    this.enter(job, 'Stopping');
+    job.stopping.abort();
+    this.terminate(job);
+  }
+
+  /** Waits for the first instances. */
+  private async launch(job: Job): Promise<void> {
+    const { fault } = job;
+    if (fault?.kind === 'capacity') {
+      this.say(job, NO_INSTANCES);
+      await this.wait(job, fault.afterSeconds ?? 0);
+      if (job.stop === undefined) throw new JobFailure(CAPACITY);
+    } else if (fault?.kind === 'maxWait') {
+      this.say(job, NO_INSTANCES);
+      await this.wait(job, Number.POSITIVE_INFINITY);
+    } else if (fault?.kind === 'slowStart') {
+      this.enter(job, 'Pending');
+      await this.wait(job, fault.seconds, pendingLimit(job.input));
+    }
+  }
+
+  /** Waits for instances, in the engine's time; a job that must not wait as long is stopped. */
+  private async wait(job: Job, seconds: number, pending = Number.POSITIVE_INFINITY): Promise<void> {
+    const left = Math.min(pending, waitLeft(job));
+    const spent = Math.max(0, Math.min(seconds, left));
+    await this.host.context.clock.sleep(spent * 1000, job.stopping.signal);
+    if (job.stop !== undefined) return;
+    job.waited += spent;
+    if (seconds > left) job.stop = left === pending ? StopReason.pending : StopReason.wait;
+  }
+
+  /**
+   * One attempt, from the download to the end of the script.
+   *
+   * @returns whether training is over; else the job is to start again, or was stopped meanwhile
+   */
+  private async attempt(job: Job, role: Caller): Promise<boolean> {
+    this.enter(job, 'Downloading');
+    await rm(job.folder, { recursive: true, force: true });
+    job.nodes = nodesOf(job, this.host.context.clock.now());
+    const linked = await this.containers.literalPaths(); // there the input is read-only, so objects are safe
+    for (const node of job.nodes) await prepare(this.host, job, node, job.nodes, role, linked);
+    if (job.stop !== undefined) return false;
+    const image = job.input.AlgorithmSpecification.TrainingImage;
+    const python = await this.containers.python(image, join(this.first(job).folder, 'code')).catch((error: Error) => {
+      throw new JobFailure(`ClientError: ${error.message}`);
+    });
+    if (job.stop !== undefined) return false;
+    const struck = await this.train(job, role, python);
+    if (struck === undefined || job.stop !== undefined) return true;
+    await this.recover(job, struck);
+    return false;
+  }
+
+  /** Runs the script on all hosts. Gives the fault that ended it, if one did. */
+  private async train(job: Job, role: Caller, python: string): Promise<StrikingFault | undefined> {
+    this.enter(job, 'Training');
+    job.started ??= now(this.host);
+    const blow = new Blow(job, (fault) => this.strike(job, fault));
+    await this.start(job, python, blow);
+    const began = performance.now();
+    const limit = this.limit(job);
+    const sync = setInterval(() => void this.saveCheckpoints(job, role).catch(() => {}), CHECKPOINT_SYNC_MS);
+    blow.arm();
+    const failed = await this.ended(job, blow);
+    clearTimeout(limit);
+    clearInterval(sync);
+    blow.disarm();
+    job.trained += (performance.now() - began) / 1000;
+    await writeFile(`${job.folder}.log`, `${job.lines.join('\n')}\n`);
+    const reason = failed && `AlgorithmError: ${await failureText(failed.node)}, exit code: ${failed.code}`;
+    const { struck } = blow;
+    for (const { name, checkpoints } of job.nodes) {
+      await checkpoints?.finish(role, struck?.kind === 'nodeLoss' && struck.host === name);
+    }
+    if (reason) throw new JobFailure(reason);
+    return struck;
+  }
+
+  private async start(job: Job, python: string, blow: Blow): Promise<void> {
+    const env = await this.environment(job);
+    await Promise.all(
+      job.nodes.map(async (node) => {
+        job.streams.push(node.stream);
+        node.container = await this.containers.start({
+          ...{ folder: node.folder, entry: 'container.py', python, workingFolder: 'code' },
+          ...(job.nodes.length > 1 && { hosts: join(job.folder, 'hosts') }),
+          env: { ...env, PERENNIAL_PROCESSES: String(processesOf(node, job.nodes)) },
+          line: (line) => {
+            this.log(job, line, node);
+            blow.read(line);
+          },
+        });
+      }),
+    );
+    if (job.stop !== undefined) this.terminate(job); // asked for while they were being started
+  }
+
+  /** Stops a job when it has trained, or waited, as long as it may. */
+  private limit(job: Job): NodeJS.Timeout {
+    const runtime = (job.input.StoppingCondition?.MaxRuntimeInSeconds ?? 86_400) - job.trained;
+    const wait = waitLeft(job);
+    const why = wait < runtime ? StopReason.wait : StopReason.runtime;
+    return setTimeout(
+      () => job.stop === undefined && this.stop(job, why),
+      Math.min(Math.max(0, Math.min(wait, runtime)) * 1000, LONGEST_TIMER_MS),
+    );
+  }
+
+  /** Waits for all hosts. Where one fails by itself, the others are ended, and it is given. */
+  private async ended(job: Job, blow: Blow): Promise<{ node: Node; code: number } | undefined> {
+    let failed: { node: Node; code: number } | undefined;
+    await Promise.all(
+      job.nodes.map(async (node) => {
+        const code = await node.container?.ended;
+        if (code === undefined || code === 0 || job.stop !== undefined || blow.struck !== undefined) return;
+        failed ??= { node, code };
+        this.kill(job);
+      }),
+    );
+    return failed;
+  }
+
+  private strike(job: Job, fault: StrikingFault): void {
+    this.log(job, `fault: ${fault.kind}`);
+    const lost = job.nodes.find(({ name }) => fault.kind === 'nodeLoss' && name === fault.host);
+    if (fault.kind === 'interruption') {
+      this.terminate(job);
+    } else if (lost === undefined) {
+      this.kill(job);
+    } else {
+      lost.container?.end();
+      void lost.container?.ended.then(() => this.kill(job));
+    }
+  }
+
+  /** Ends the script on all hosts at once. */
+  private kill(job: Job): void {
+    for (const { container } of job.nodes) container?.end();
+  }
+
+  /** After a fault: waits for instances, or tries again as often as the job allows. */
+  private async recover(job: Job, fault: StrikingFault): Promise<void> {
+    if (fault.kind === 'interruption') {
+      this.enter(job, 'Interrupted');
+      const { resumes = true, resumeAfterSeconds = 60 } = fault;
+      await this.wait(job, resumes ? resumeAfterSeconds : Number.POSITIVE_INFINITY);
+    } else {
+      const most = job.input.RetryStrategy?.MaximumRetryAttempts ?? 0;
+      if (job.retries >= most || this.host.context.signal.aborted) throw new JobFailure(INTERNAL);
+      job.retries++;
+      this.enter(job, 'Restarting');
+    }
+    if (job.stop !== undefined) return;
+    if (!takeAgain(this.faults.training, fault)) job.fault = undefined;
+    this.enter(job, 'Starting');
+  }
+
+  private async environment(job: Job): Promise<Record<string, string>> {
+    const { input, nodes } = job;
+    const resolves = nodes.length > 1 && (await this.containers.literalPaths());
+    if (resolves) await writeHosts(job);
+    return {
+      ...this.host.context.credentials(input.RoleArn, 'SageMaker'),
+      ...input.Environment,
+      TRAINING_JOB_NAME: input.TrainingJobName,
+      TRAINING_JOB_ARN: job.arn,
+      PERENNIAL_MASTER_ADDRESS: resolves ? this.first(job).name : '127.0.0.1',
+      PERENNIAL_MASTER_PORT: String(await freePort()),
+    };
+  }
+
+  private async saveCheckpoints(job: Job, role: Caller): Promise<void> {
+    for (const { checkpoints } of job.nodes) await checkpoints?.save(role);
+  }
+
+  /** Stores the model and the output of the first host. */
+  private async upload(job: Job, role: Caller): Promise<void> {
+    const { input, folder } = job;
+    const first = this.first(job).folder;
+    this.enter(job, 'Uploading');
+    const { S3OutputPath, CompressionType } = input.OutputDataConfig;
+    const target = `${withSlash(S3OutputPath)}${input.TrainingJobName}/output/`;
+    const put = (local: string, name: string) => {
+      const { bucket, key } = s3Uri(`${target}${name}`);
+      return this.host.objects.put(bucket, key, { file: local }, role);
+    };
+    await clientSide('Failed to upload model artifacts', async () => {
+      if (CompressionType === 'NONE') {
+        await uploadFolder(this.host, role, join(first, 'model'), `${target}model/`);
+        job.model = `${target}model/`;
+      } else {
+        await pack(join(first, 'model'), `${folder}.model.tar.gz`);
+        await put(`${folder}.model.tar.gz`, 'model.tar.gz');
+        job.model = `${target}model.tar.gz`;
+      }
+      if ((await filesBelow(join(first, 'output', 'data'))).length > 0) {
+        await pack(join(first, 'output', 'data'), `${folder}.output.tar.gz`);
+        await put(`${folder}.output.tar.gz`, 'output.tar.gz');
+      }
+    });
+  }
+
+  /** Tells all hosts' scripts to end, and gives them some time. */
+  private terminate(job: Job): void {
+    for (const node of job.nodes) {
+      if (node.container === undefined || node.isEnding === true) continue;
+      node.isEnding = true;
+      node.container.signal('SIGTERM');
+      void this.endInTime(job, node.container);
+    }
+  }
+
+  private async endInTime(job: Job, container: Container): Promise<void> {
+    const ended = new AbortController();
+    const { signal } = ended;
+    void container.ended.then(() => ended.abort());
+    await Promise.all([
+      this.host.context.clock.sleep(GRACE_MS, signal),
+      realSleep(LEAST_GRACE_MS, undefined, { signal, ref: false }).catch(() => {}),
+    ]);
+    if (signal.aborted) return;
+    this.log(job, 'the script has not ended in time after SIGTERM and is killed');
+    container.signal('SIGKILL');
+  }
+
+  private end(job: Job, status: 'Completed' | 'Failed' | 'Stopped', failure?: string): void {
+    job.status = status;
+    job.ended = now(this.host);
+    if (failure !== undefined) job.failure = failure;
+    job.metrics = finalMetrics(job);
+    if (status === 'Stopped' && job.stop !== undefined) this.enter(job, job.stop.secondary, job.stop.message);
+    else this.enter(job, status);
+  }
+
+  /** Takes a job into a secondary status, and tells everybody. */
+  enter(job: Job, secondary: string, message = STATUS_MESSAGES[secondary] ?? secondary): void {
+    const at = now(this.host);
+    const last = job.transitions.at(-1);
+    if (last !== undefined) last.EndTime = at;
+    job.secondary = secondary;
+    job.modified = at;
+    job.transitions.push({
+      ...{ Status: secondary, StartTime: at, ...(job.ended !== undefined && { EndTime: at }) },
+      StatusMessage: job.failure ?? message,
+    });
+    const { context } = this.host;
+    context.log('sagemaker', `training job ${job.input.TrainingJobName}: ${job.failure ?? secondary}`);
+    context.emit({
+      source: 'aws.sagemaker',
+      'detail-type': 'SageMaker Training Job State Change',
+      resources: [job.arn],
+      detail: asEventDetail({ ...describeJob(job), Tags: this.host.tags.get(job.arn) ?? [] }),
+    });
+  }
+
+  /** Changes what the present status says. */
+  private say(job: Job, message: string): void {
+    const last: Shape = job.transitions.at(-1);
+    if (last !== undefined) last.StatusMessage = message;
+  }
+
+  private log(job: Job, text: string, node?: Node): void {
+    const { context } = this.host;
+    for (const lines of [job.lines, node?.stream.lines ?? []]) if (lines.length >= 10_000) lines.splice(0, 1_000);
+    job.lines.push(text);
+    node?.stream.lines.push({ at: context.clock.now(), text });
+    const host = job.nodes.length > 1 && node !== undefined && { host: node.name };
+    context.log('sagemaker', text, { trainingJob: job.input.TrainingJobName, ...host });
+  }
+
+  private first(job: Job): Node {
+    return job.nodes[0] as Node;
+  }
+}
+
+/** Waits for the moment at which a job's fault strikes, and lets it strike once. */
+class Blow {
+  struck: StrikingFault | undefined;
+  private readonly fault: StrikingFault | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly job: Job,
+    private readonly strike: (fault: StrikingFault) => void,
+  ) {
+    const { fault } = job;
+    const strikes = fault?.kind === 'internal' || fault?.kind === 'interruption' || fault?.kind === 'nodeLoss';
+    this.fault = strikes ? fault : undefined;
+  }
+
+  arm(): void {
+    const { afterSeconds, afterLine } = this.fault ?? {};
+    if (this.fault === undefined || (afterSeconds === undefined && afterLine !== undefined)) return;
+    this.timer = setTimeout(() => this.fall(), Math.min((afterSeconds ?? 0) * 1000, LONGEST_TIMER_MS));
+  }
+
+  disarm(): void {
+    clearTimeout(this.timer);
+  }
+
+  read(line: string): void {
+    const { afterLine } = this.fault ?? {};
+    if (afterLine !== undefined && line.includes(afterLine)) this.fall();
+  }
+
+  private fall(): void {
+    if (this.fault === undefined || this.struck !== undefined || this.job.stop !== undefined) return;
+    this.struck = this.fault;
+    this.strike(this.fault);
+  }
+}
+
+/** Seconds for which a spot job may still wait or train. */
+function waitLeft({ input, waited, trained }: Job): number {
+  return (input.StoppingCondition?.MaxWaitTimeInSeconds ?? Number.POSITIVE_INFINITY) - waited - trained;
+}
+
+/** Seconds for which a job may wait for its first instances: a limit that holds for accelerated instances alone. */
+function pendingLimit({ ResourceConfig, StoppingCondition }: Shape): number {
+  const types: string[] = groupsOf(ResourceConfig).map(({ InstanceType }) => InstanceType);
+  const accelerated = types.some((type) => /^ml\.(p|g|trn)\d/.test(type));
+  return (accelerated ? StoppingCondition?.MaxPendingTimeInSeconds : undefined) ?? Number.POSITIVE_INFINITY;
+}
+
+/** The machine's names, and the job's hosts, which all run on this machine. */
+async function writeHosts(job: Job): Promise<void> {
+  const own = await readFile(HOSTS, 'utf8').catch(() => '127.0.0.1 localhost\n');
+  const names = job.nodes.map(({ name }) => `127.0.0.1 ${name}\n`).join('');
+  await writeFile(join(job.folder, 'hosts'), `${own.trimEnd()}\n${names}`);
+}
