@@ -43,7 +43,8 @@ def command(root):
     given = json.loads((root / "input/config/hyperparameters.json").read_text())
     resources = json.loads((root / "input/config/resourceconfig.json").read_text())
     values = {key: decoded(value) for key, value in given.items()}
-    own = {key: value for key, value in values.items() if not key.startswith("sagemaker_")}
+    # what the toolkit keeps to itself
+    own = {key: value for key, value in values.items() if not key.startswith(("sagemaker_", "_tuning_objective_"))}
     arguments = []
     for key in sorted(own):
         arguments += [f"--{key}" if len(key) > 1 else f"-{key}", argument(own[key])]

@@ -41,7 +41,14 @@ open(os.environ['SM_MODEL_DIR'] + '/code/inference.py', 'w').write('')
 open(os.environ['SM_OUTPUT_DATA_DIR'] + '/plot.txt', 'w').write('plot')
 `);
     const request = trainingRequest('contract', code, {
-      HyperParameters: { eta: '0.1', name: '"quoted"', flag: 'true', many: '[1, "a"]', n: '3' },
+      HyperParameters: {
+        eta: '0.1',
+        name: '"quoted"',
+        flag: 'true',
+        many: '[1, "a"]',
+        n: '3',
+        _tuning_objective_metric: 'x',
+      },
       Environment: { MY_VALUE: 'x' },
       InputDataConfig: [channel('train', 'data/train/')],
     });

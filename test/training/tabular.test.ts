@@ -261,6 +261,20 @@ print(measured(scores, target, 'binary'), measured(scores, target, 'regression')
     expect(weightsOf(cut).equals(weightsOf(uncut))).toBe(true);
   });
 
+  it('goes on where more, or fewer, processes than before are to be had', async () => {
+    const one = job({ ...LONG, epochs: 12 });
+    await interrupted(one, /epoch 2:/, 'SIGTERM', 0);
+    const [alone] = checkpointsOf(one).slice(-1);
+    await interrupted(pair(one), /epoch 6:/, 'SIGTERM', 0);
+    const { stdout } = train(one);
+
+    expect(Number(/step-(\d+)/.exec(alone)?.[1])).toBeLessThan(Number(/going on after step (\d+)/.exec(stdout)?.[1]));
+    expect(stdout).toContain('on other machines: the bits will not be the same');
+    expect(stdout).not.toContain('left out');
+    expect(stdout).not.toContain('epoch 3:');
+    expect(Math.abs(aucOf(stdout) - aucOf(whole.stdout))).toBeLessThan(0.02);
+  });
+
   it.each([
     ['parameters', { ...LONG, epochs: 1 }, ''],
     ['data', LONG, '-words'],

@@ -49,6 +49,7 @@ class States(Checkpoints):
             "identity": self.identity,
             "tensors": [tensor.cpu() for tensor in fit.tensors()],
             "random": random,
+            "device": self.ranks.device.type,
             "counts": [fit.done, fit.evaluated, fit.best_epoch, fit.best],
         }
         self.save(f"step-{fit.done:010}.pt", lambda file: torch.save(state, file))
@@ -64,8 +65,13 @@ class States(Checkpoints):
         for tensor, value in zip(fit.tensors(), state["tensors"]):
             tensor.copy_(value)
         fit.done, fit.evaluated, fit.best_epoch, fit.best = state["counts"]
+        kind, size = self.ranks.device.type, self.ranks.size
+        if (state["device"], len(state["random"])) != (kind, size):
+            torch.manual_seed(fit.plan.seed * 1_000_003 + fit.done * size + self.ranks.rank)
+            self.ranks.print(f"going on after step {fit.done}, on other machines: the bits will not be the same")
+            return
         random = state["random"][self.ranks.rank]
-        torch.cuda.set_rng_state(random) if self.ranks.device.type == "cuda" else torch.set_rng_state(random)
+        torch.cuda.set_rng_state(random) if kind == "cuda" else torch.set_rng_state(random)
         self.ranks.print(f"going on after step {fit.done}")
 
 
@@ -141,14 +147,16 @@ def main(words: list[str]) -> None:
         return Rows(*(torch.from_numpy(array).to(device) for array in arrays))
 
     seen, unseen = map(on_device, parts)
-    digest = sha256(json.dumps([plan, shape, bins, features, target, ranks.size, device.type]).encode())
-    for array in (*parts[0], *parts[1]):
-        digest.update(np.ascontiguousarray(array))
     ranks.print(
         f"{len(seen.target)} rows to train on, {len(unseen.target)} to validate, "
         f"{ranks.size} x {device.type} in {precision}, {plan.batch_size} rows a step"
     )
     fit = Fit(plan, Weights(initial(features, **shape), device), seen, unseen, lambda s: s * spread + middle, ranks)
+    # what the next machines must have in common with the last; they may be more, or others
+    same = [plan._replace(precision="", batch_size=fit.batch), shape, bins, features, target]
+    digest = sha256(json.dumps(same).encode())
+    for array in (*parts[0], *parts[1]):
+        digest.update(np.ascontiguousarray(array))
     checkpoints = States(digest.hexdigest(), ranks)
     checkpoints.resume(fit)
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))

@@ -145,9 +145,9 @@ def main(words):
     *parts, features, target = load(problem)
     seen, unseen = quantised(*parts, features)
     print(f"{seen.num_row()} rows to train on, {unseen.num_row()} to validate, device {params['device']}", flush=True)
-    identity = sha256(
-        json.dumps([params, features, target, seen.num_row(), float(seen.get_label().sum()), unseen.num_row()]).encode()
-    ).hexdigest()
+    # what the next machine must have in common with the last; it may have a GPU where that had none
+    same = [{**params, "device": None}, features, target, seen.num_row(), float(seen.get_label().sum()), unseen.num_row()]
+    identity = sha256(json.dumps(same).encode()).hexdigest()
     metric = metrics[-1]
     data = (seen, unseen, metric, more_is_better)
     booster = fit(params, rounds, patience, every, data, Boosters(identity), lambda: bool(stop))
