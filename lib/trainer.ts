@@ -123,7 +123,7 @@ export interface TabularTrainerProps extends TrainerProps {
    * The network's and its training's parameters, e.g. `{ epochs: '40', members: '32', learning_rate: '0.001' }`;
    * training/tabular/train.py says which there are.
    *
-   * @default - the training script's: 16 members of 2 layers, 20 epochs, early stopping after 5
+   * @default - the training script's: 4 members of 3 layers of 256, 20 epochs, early stopping after 5
    */
   readonly hyperparameters?: Record<string, string>;
 
