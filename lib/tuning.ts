@@ -34,10 +34,18 @@ export class HyperparameterRange {
     const mistakes: Array<string | false> = [
       !/^[a-zA-Z0-9_.-]{1,256}$/.test(name) &&
         `ranges: a hyperparameter's name must be 1 to 256 letters, got '${name}'`,
+      /^(problem|key|seed|sagemaker_.*)$/.test(name) &&
+        `ranges: ${name} must not be varied, the pipeline sets it itself`,
     ];
     if (range.kind === 'choice') {
       mistakes.push(
-        range.values.length < 2 && `ranges: ${name} must have at least 2 values, got ${range.values.length}`,
+        (range.values.length < 2 || range.values.length > 30) &&
+          `ranges: ${name} must have 2 to 30 values, got ${range.values.length}`,
+        ...range.values.map(
+          (value) =>
+            (value.length > 256 || value.includes('{%')) &&
+            `ranges: values of ${name} must be up to 256 characters and no JSONata, got '${value.slice(0, 40)}'`,
+        ),
       );
     } else if (!Token.isUnresolved(range.min) && !Token.isUnresolved(range.max)) {
       const { min, max, kind, logarithmic = false } = range;

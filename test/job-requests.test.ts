@@ -328,7 +328,7 @@ test('whatever the props, every offer has a state whose request SageMaker takes,
         seen.add(`${isSearch ? 'search' : rules.tuning ? 'trials' : 'job'}, ${spec.spot ? 'spot' : 'on demand'}`);
       }
     }),
-    { numRuns: 80 },
+    { numRuns: 80, interruptAfterTimeLimit: 90_000 },
   );
   expect([...seen].sort()).toEqual(
     ['job', 'search', 'trials'].flatMap((kind) => [`${kind}, on demand`, `${kind}, spot`]).sort(),

@@ -97,7 +97,15 @@ describe('a search', () => {
     [{ ranges: [DEPTH, DEPTH] }, 'tuning: each hyperparameter must have one range, got max_depth, max_depth'],
     [{ ranges: [integer('', 1, 2)] }, "tuning: ranges: a hyperparameter's name must be 1 to 256 letters, got ''"],
     [{ ranges: [integer('a b', 1, 2)] }, "got 'a b'"],
-    [{ ranges: [choice('a', ['x'])] }, 'tuning: ranges: a must have at least 2 values, got 1'],
+    [
+      { ranges: [choice('problem', ['x', 'y'])] },
+      'tuning: ranges: problem must not be varied, the pipeline sets it itself',
+    ],
+    [
+      { ranges: [choice('a', ['x', '{% $x %}'])] },
+      "tuning: ranges: values of a must be up to 256 characters and no JSONata, got '{% $x %}'",
+    ],
+    [{ ranges: [choice('a', ['x'])] }, 'tuning: ranges: a must have 2 to 30 values, got 1'],
     [{ ranges: [number('a', 2, 1)] }, 'tuning: ranges: a must have a minimum below its maximum, got 2 and 1'],
     [{ ranges: [number('a', 1, 1)] }, 'got 1 and 1'],
     [{ ranges: [number('a', Number.NaN, 1)] }, 'got NaN and 1'],
@@ -275,4 +283,12 @@ describe('the best trial', () => {
     expect(isGoodEnough(rules(0.5), [trial(1)])).toBe(false);
     expect(isGoodEnough(rules(), [trial(1, 1)])).toBe(false);
   });
+});
+
+test('suggestions stay within their range, however narrow', () => {
+  const values = suggestions([{ name: 'eta', kind: 'number', min: 0.1234567, max: 0.1234569 }], 20).slice(1);
+  for (const { eta } of values) {
+    expect(Number(eta)).toBeGreaterThanOrEqual(0.1234567);
+    expect(Number(eta)).toBeLessThanOrEqual(0.1234569);
+  }
 });

@@ -102,7 +102,7 @@ function valueAt(range: Range, share: number): string {
     return String(Math.min(max, Math.floor(value)));
   }
   const value = logarithmic ? min * (max / min) ** share : min + share * (max - min);
-  return String(Number(value.toPrecision(6)));
+  return String(Math.min(max, Math.max(min, Number(value.toPrecision(6)))));
 }
 
 function halton(index: number, base: number): number {

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,8 +78,11 @@ export class Containers {
   python(image: string, code?: string): Promise<string> {
     const { interpreter, ...options } = this.host.options.python ?? {};
     if (interpreter !== undefined) return Promise.resolve(interpreter);
+    const brought = imageRequirements(image);
     const own = code === undefined ? undefined : join(code, 'requirements.txt');
-    const files = [imageRequirements(image), own].filter((file) => file !== undefined && existsSync(file)) as string[];
+    const files = [brought, own]
+      .filter((file): file is string => file !== undefined && existsSync(file))
+      .filter((file) => file === brought || asksForMore(file, brought));
     const progress = options.progress ?? ((line: string) => this.host.context.log('sagemaker', line));
     if (files.length === 0) return findPython(options.candidates).then(({ program }) => program);
     const key = files.join('\n');
@@ -103,6 +106,7 @@ export class Containers {
         PATH: process.env.PATH ?? '',
         HOME: request.folder,
         LANG: 'C.UTF-8',
+        ...(process.env.TMPDIR && { TMPDIR: process.env.TMPDIR }),
         PYTHONUNBUFFERED: '1',
         ...request.env,
       },
@@ -194,4 +198,15 @@ function readLines(stream: ChildProcess['stdout'], line: (text: string) => void)
     for (const text of lines) line(text);
   });
   stream?.on('end', () => rest !== '' && line(rest));
+}
+
+/** Whether a script's requirements name anything that its image does not bring along. */
+function asksForMore(own: string, brought?: string): boolean {
+  const lines = (file: string) =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.replace(/#.*/, '').trim())
+      .filter((line) => line !== '');
+  const there = brought === undefined ? [] : lines(brought);
+  return !lines(own).every((line) => there.some((one) => one === line || one.startsWith(`${line}==`)));
 }
