@@ -13,6 +13,7 @@ export class OwnScriptStack extends Stack {
       trainer: Trainer.pytorch({
         sourceDirectory: join('examples', 'own-script', 'training'),
         entryPoint: 'train.py',
+        requirements: ['pyarrow'], // where the image does not have it
         hyperparameters: { epochs: '10' },
         metrics: { 'validation:logloss': 'validation:logloss=([0-9.]+)' },
         compute: [
