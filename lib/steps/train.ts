@@ -31,6 +31,8 @@ export interface TrainProps {
 
 /** Beyond all that a job may take, the time in which SageMaker must have ended it. */
 const MARGIN = Duration.hours(1);
+/** An execution may not take longer, so no state can. */
+const LONGEST = Duration.days(365);
 /** How long a job may wait for machines at the full price, where nobody says. */
 const LONGEST_PENDING = Duration.days(1);
 
@@ -114,7 +116,9 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
     namePrefix: `${pipelineName}-`,
     role,
     // longer than all that the job may take
-    taskTimeout: sfn.Timeout.duration(Duration.seconds(waves * (spec.maxRuntimeSeconds + wait) + MARGIN.toSeconds())),
+    taskTimeout: sfn.Timeout.duration(
+      Duration.seconds(Math.min(waves * (spec.maxRuntimeSeconds + wait) + MARGIN.toSeconds(), LONGEST.toSeconds())),
+    ),
     assign: { caught: null },
   };
   const definition = definitionOf(props, offer);

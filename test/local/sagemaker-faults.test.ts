@@ -22,6 +22,7 @@ folder = os.path.dirname(os.environ['SM_MODEL_DIR']) + '/checkpoints'
 found = sorted(os.listdir(folder))
 print('found', found)
 def end(*_):
+    time.sleep(0.3)
     open(folder + '/on-sigterm', 'w').write('x')
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
