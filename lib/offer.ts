@@ -63,7 +63,7 @@ export interface OnDemandOptions extends OfferOptions {
   readonly keepAlive?: Duration;
 
   /**
-   * How long a job may wait for its machines: 2 hours to 28 days.
+   * How long a job may wait for its machines: 2 hours to 28 days. SageMaker heeds it for machines with a GPU.
    *
    * @default - as long as SageMaker lets it
    */
