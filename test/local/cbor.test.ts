@@ -3,8 +3,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeCbor, encodeCbor } from '../../lib/local/cbor';
 
-/** What CBOR and JSON both have; `-0` is 0 in CBOR. */
-const json = fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value)));
+/** What CBOR and JSON both have; `-0` is 0 in CBOR, and a member called `__proto__` is lost on AWS's reader. */
+const json = fc
+  .jsonValue()
+  .map((value) => JSON.parse(JSON.stringify(value)))
+  .filter((value) => !JSON.stringify(value).includes('"__proto__"'));
 
 test('reads what AWS writes', () => {
   fc.assert(
