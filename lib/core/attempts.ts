@@ -360,38 +360,32 @@ function affordable(
   const each = offerPrice(offer, region, rules.prices);
   const jobs = rules.search?.maxTrials ?? 1;
   const price = each === undefined ? undefined : each * jobs; // of a second of all of them
-  const unbilled = GRACE_SECONDS + keepAliveSeconds;
+  const reserve = GRACE_SECONDS + keepAliveSeconds; // billed beyond the time that a job is given
   const expectedSeconds = expected(offer, history);
-  const estimate = (seconds: number) => (price === undefined ? undefined : price * seconds);
+  const terms = (seconds: number) => ({
+    maxRuntimeSeconds: seconds,
+    ...(seconds < maxRuntimeSeconds && { cutByBudget: true }),
+    ...(price !== undefined && { atMostUsd: price * (seconds + reserve) }),
+    ...(price !== undefined && expectedSeconds !== undefined && { expectedUsd: price * expectedSeconds }),
+  });
   const left = Math.min(
     (rules.maxCostPerRun ?? Number.POSITIVE_INFINITY) - walk.spentUsd,
     (rules.maxCostPerMonth ?? Number.POSITIVE_INFINITY) - walk.spentUsd - spentThisMonthUsd,
   );
-  if (left === Number.POSITIVE_INFINITY) {
-    return {
-      maxRuntimeSeconds,
-      ...(price !== undefined && { atMostUsd: price * (maxRuntimeSeconds + unbilled) }),
-      ...(expectedSeconds !== undefined && price !== undefined && { expectedUsd: estimate(expectedSeconds) }),
-    };
-  }
+  if (left === Number.POSITIVE_INFINITY) return terms(maxRuntimeSeconds);
   if (price === undefined) {
     return `${offer.label}: its price in ${region} is unknown, and a ceiling needs one; tell it by the budget's prices`;
   }
-  const seconds = Math.min(maxRuntimeSeconds, Math.floor(left / price - unbilled));
+  const seconds = Math.min(maxRuntimeSeconds, Math.floor(left / price - reserve));
   const needed = Math.min(maxRuntimeSeconds, Math.max(SHORTEST_SECONDS, expectedSeconds ?? 0));
   if (seconds < needed) {
     const why =
       expectedSeconds === undefined
         ? `the shortest job (${needed} s)`
         : `a job like the last (${Math.round(needed)} s)`;
-    return `${offer.label}: ${why} with what is kept in reserve would cost ${usd(price * (needed + unbilled))}, and ${usd(Math.max(0, left))} is left of ${ceilings(rules)}`;
+    return `${offer.label}: ${why} with what is kept in reserve would cost ${usd(price * (needed + reserve))}, and ${usd(Math.max(0, left))} is left of ${ceilings(rules)}`;
   }
-  return {
-    maxRuntimeSeconds: seconds,
-    ...(seconds < maxRuntimeSeconds && { cutByBudget: true }),
-    atMostUsd: price * (seconds + unbilled),
-    ...(expectedSeconds !== undefined && { expectedUsd: price * expectedSeconds }),
-  };
+  return terms(seconds);
 }
 
 function ceilings({ maxCostPerRun, maxCostPerMonth }: AttemptRules): string {
