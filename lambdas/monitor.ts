@@ -10,6 +10,7 @@ import { PerennialError } from '../lib/core/errors';
 import { type DeploymentEnded, LedgerKey, type RefusedFile, type WindowJudged } from '../lib/core/ledger';
 import { EnvName, Events, MetricName, Prefix, runKeys, shortHash, VARIANT_NAME } from '../lib/core/names';
 import { countLike } from '../lib/core/profile';
+import { isData } from '../lib/core/snapshot';
 import { inService } from './champion';
 import { defaultBus, type Send } from './shared/bus';
 import { env } from './shared/env';
@@ -103,7 +104,7 @@ export async function monitor(
   event: MonitorEvent,
 ): Promise<{ readonly summary: string; readonly verdict?: WindowJudged['verdict'] }> {
   const window = windowOf(event);
-  if (window === undefined) return { summary: 'a folder marker holds no truth' };
+  if (window === undefined) return { summary: 'a marker of a folder or of a tool holds no truth' };
   const model = await inService(ports.ledger);
   if (model?.runId === undefined) return { summary: 'no model is in service, so there is nothing to watch' };
 
@@ -130,7 +131,7 @@ function windowOf({ 'detail-type': type, time, detail }: MonitorEvent): Window |
   const end = new Date(time).toISOString();
   if (type === Events.SCHEDULE) return { id: shortHash(`captured ${end}`), end };
   const { key = '', 'version-id': versionId = 'null' } = detail?.object ?? {};
-  if (key.endsWith('/')) return undefined;
+  if (!isData(key)) return undefined;
   return { id: shortHash(`${key} ${versionId}`), end, truth: { key, versionId } };
 }
 

@@ -19,9 +19,20 @@ export interface FreezeOptions {
 /** Below these prefixes lies what is trained on. */
 export const DATA_PREFIXES = [Prefix.INCOMING, Prefix.TRUTH] as const;
 
-/** Whether a key names a file of training data; folders' markers do not. */
+/**
+ * Whether a key names a file of training data.
+ *
+ * Folders' markers do not (`x/`, and `x_$folder$` as EMR writes it), nor what the tools of the field write beside
+ * data: files and folders whose names begin with `_` or `.` (`_SUCCESS`, `_temporary/`, `_delta_log/`), unless they
+ * are a partition (`_day=1/`), and copies under way.
+ *
+ * @see https://github.com/apache/spark `HadoopFSUtils.shouldFilterOutPathName`, whose rule this is
+ */
 export function isData(key: string): boolean {
-  return DATA_PREFIXES.some((prefix) => key.startsWith(prefix)) && !key.endsWith('/');
+  const prefix = DATA_PREFIXES.find((candidate) => key.startsWith(candidate));
+  if (prefix === undefined || key.endsWith('/') || /(_\$folder\$|\._COPYING_)$/.test(key)) return false;
+  const names = key.slice(prefix.length).split('/');
+  return !names.some((name) => name.startsWith('.') || (name.startsWith('_') && !name.includes('=')));
 }
 
 /** Where a snapshot lies in the data bucket. */

@@ -9,7 +9,9 @@ function file(key: string, day = 1, versionId = 'v1'): ListedFile {
 
 describe('freeze', () => {
   test('lists data in key order, and its version does not depend on the order of the listing', () => {
-    const files = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 5 }).map((name) => `incoming/${name}x`));
+    const files = fc.uniqueArray(
+      fc.string({ minLength: 1, maxLength: 5 }).map((name) => `incoming/f${name.replaceAll('/', '')}x`),
+    );
     fc.assert(
       fc.property(files, (keys) => {
         const listing = keys.map((key) => file(key));
@@ -34,8 +36,25 @@ describe('freeze', () => {
     const { files } = freeze([file('incoming/'), file('incoming/2026/'), file('runs/x.csv'), file('truth/a.csv')]);
 
     expect(files.map(({ key }) => key)).toEqual(['truth/a.csv']);
-    expect(isData('incoming/a.csv')).toBe(true);
-    expect(isData('incoming/folder/')).toBe(false);
+  });
+
+  test.each([
+    'incoming/folder/',
+    'incoming/date=2026-01-02/_SUCCESS',
+    'incoming/._SUCCESS.crc',
+    'incoming/date=2026_$folder$',
+    'incoming/_temporary/0/part-0.csv',
+    'incoming/_delta_log/00000000000000000010.checkpoint.parquet',
+    'truth/.hive-staging_1/part-0.csv',
+    'incoming/a.csv._COPYING_',
+    'incoming/.DS_Store',
+    'capture/a.csv',
+  ])('does not take %s for data', (key) => {
+    expect(isData(key)).toBe(false);
+  });
+
+  test.each(['incoming/a.csv', 'truth/a_b/x.y/c.csv', 'incoming/_day=1/part-0.csv'])('takes %s for data', (key) => {
+    expect(isData(key)).toBe(true);
   });
 
   test('leaves out a refused version and names it, but takes the next version of the same file', () => {
