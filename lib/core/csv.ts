@@ -10,8 +10,11 @@ const CR = 13;
 const QUOTE = 34;
 const COMMA = 44;
 
-/** The longest record taken for one, in bytes; beyond, a quote was never closed. */
+/** The longest record taken for one, in bytes; beyond, a quote was never closed, or the line is no row. */
 const MAX_RECORD = 2 ** 20;
+
+/** A record's end may be seen so many bytes after it: a quote or a CR waits for what follows. */
+const LONGEST_END = 2;
 
 /** How much of a record that cannot be split into fields is kept to show, in characters. */
 const MAX_SHOWN = 1000;
@@ -58,6 +61,8 @@ export class CsvCleaner {
   private columns = 0;
   private out = Buffer.alloc(0);
   private used = 0;
+  /** Whether what comes belongs to a line that was too long, and has been recorded already. */
+  private skipping = false;
 
   /** @param onHeader told the header's names before the first record; may refuse them by throwing */
   constructor(private readonly onHeader: (names: string[]) => void) {}
@@ -80,13 +85,30 @@ export class CsvCleaner {
     let start = 0;
     if (this.columns === 0 && data.length >= 3 && data[0] === 0xef && data[1] === 0xbb && data[2] === 0xbf) start = 3;
     while (start < data.length) {
+      if (this.skipping) {
+        const { next } = firstLine(data, start, final);
+        if (next < 0) {
+          start = data[data.length - 1] === CR ? data.length - 1 : data.length; // an LF may follow
+          break;
+        }
+        this.skipping = false;
+        this.line++;
+        start = next;
+        continue;
+      }
       let extent = scan(data, start, final);
-      if (extent.next < 0 || (extent.problem !== undefined && extent.lines > 1)) {
-        if (extent.next < 0 && data.length - start <= MAX_RECORD && !final) break;
+      const tooLong = (extent.next < 0 ? data.length - LONGEST_END : extent.end) - start > MAX_RECORD;
+      if (extent.next < 0 && !tooLong && !final) break;
+      if (extent.next < 0 || tooLong || (extent.problem !== undefined && extent.lines > 1)) {
         // a quote that is never closed must not swallow the lines below it
         const line = firstLine(data, start, final);
-        const problem = extent.problem ?? 'has a quote that is never closed, or more than 1 MiB';
-        extent = line.next < 0 ? { ...line, next: data.length, end: data.length, problem } : { ...line, problem };
+        this.skipping = line.next < 0;
+        const end = this.skipping ? data.length : line.end;
+        const problem =
+          end - start > MAX_RECORD
+            ? 'is longer than 1 MiB'
+            : (extent.problem ?? 'has a quote that is never closed, or more than 1 MiB');
+        extent = { next: this.skipping ? end : line.next, end, fields: 0, lines: this.skipping ? 0 : 1, problem };
       }
       if (extent.end > start) this.record(data, start, extent);
       this.line += extent.lines;
@@ -98,7 +120,7 @@ export class CsvCleaner {
 
   private record(data: Buffer, start: number, { end, fields, problem: broken }: Extent): void {
     if (this.columns === 0) {
-      const [names] = parseHeader(data.toString('utf8', start, end));
+      const [names] = parseHeader(data.toString('utf8', start, Math.min(end, start + MAX_RECORD)));
       this.columns = names.length;
       this.onHeader(names);
       return;
@@ -113,7 +135,11 @@ export class CsvCleaner {
       this.out[this.used++] = LF;
       return;
     }
-    const shown = bytes.toString('utf8').slice(0, MAX_SHOWN).replaceAll('\0', '\ufffd').replaceAll('"', '""');
+    const shown = bytes
+      .toString('utf8', 0, 4 * MAX_SHOWN)
+      .slice(0, MAX_SHOWN)
+      .replaceAll('\0', '\ufffd')
+      .replaceAll('"', '""');
     const row = `${this.line},"${problem}","${shown}"${','.repeat(this.columns - 1)}\n`;
     this.reserve(4 * row.length);
     this.used += this.out.write(row, this.used);

@@ -69,6 +69,38 @@ describe('CsvCleaner', () => {
     expect(records[400_000]).toEqual(['400002', '', '2', '3']);
   });
 
+  test.each([
+    [2 ** 15, 1],
+    [2 ** 17, 2 ** 20],
+    [2 ** 20 + 1, 2 ** 20],
+    [2 ** 26, 2 ** 20 - 2],
+  ])('counts a line of more than 1 MiB as one record, in pieces of %i bytes', (step, length) => {
+    const size = length < 10 ? 2 ** 20 + length : 3 * length;
+    const text = `a,b\n1,2\n${'x'.repeat(size)}\r\n3,"${'y'.repeat(size)}"\n4,5`;
+    const records = clean(text, step).records.map(([line, problem, first, second]) => [
+      line,
+      problem,
+      first.length,
+      second,
+    ]);
+    expect(records).toEqual([
+      ['2', '', 1, '2'],
+      ['3', 'is longer than 1 MiB', 1000, ''],
+      ['4', 'is longer than 1 MiB', 1000, ''],
+      ['5', '', 1, '5'],
+    ]);
+  });
+
+  test('takes a record of exactly 1 MiB, however it is cut', () => {
+    const text = `a,b\n1,"${'x'.repeat(2 ** 20 - 4)}"\r\n2,3\n`;
+    for (const step of [2 ** 20 - 1, 2 ** 20, 2 ** 20 + 4, 2 ** 20 + 5, 2 ** 20 + 6, 2 ** 22]) {
+      expect(clean(text, step).records.map(([line, problem]) => [line, problem])).toEqual([
+        ['2', ''],
+        ['3', ''],
+      ]);
+    }
+  });
+
   test('refuses a record of bytes that are not UTF-8, or are NUL', () => {
     const bytes = Buffer.concat([Buffer.from('a,b\nK'), Buffer.from([0xf6]), Buffer.from('ln,1\nx\0,2\nKöln,3\n')]);
     expect(clean(bytes).records.map(([line, problem]) => [line, problem])).toEqual([
