@@ -81,12 +81,12 @@ export async function prepare({ runId }: PrepareRequest, ports: PreparePorts): P
     await refuseThinParts(database, contract, split);
     await writeParts(database, run, split, ports);
     const { newest } = await database.row<{ newest: number | null }>(
-      `SELECT max(t) AS newest FROM data WHERE NOT (${split.holdout})`,
+      `SELECT max(t) // 1000 AS newest FROM data WHERE NOT (${split.holdout})`,
     );
     const report: PrepareReport = {
       rows: { read, quarantined, ...counted },
       quarantine,
-      ...(newest !== null && { cutoff: new Date(newest / 1000).toISOString() }),
+      ...(newest !== null && { cutoff: new Date(newest).toISOString() }),
     };
     await ports.append<RunPrepared>({
       sk: LedgerKey.run(startedAt, runId, 'PREPARED'),
@@ -185,8 +185,9 @@ async function divide(database: Database, { contract, split }: RunDocument): Pro
     const { rows } = await database.row<{ rows: number }>('SELECT count(*) AS rows FROM data');
     const wanted = Math.round(rows * split.holdout);
     // the moment at which, counted from the newest, the holdout is full
-    const [cut] = await database.rows<{ t: number; above: number }>(
-      'SELECT t, (total - rows)::BIGINT AS above FROM ' +
+    // microseconds of the year 9999 are more than a number of JavaScript's holds exactly: they stay text
+    const [cut] = await database.rows<{ t: string; above: number }>(
+      'SELECT t::VARCHAR AS t, (total - rows)::BIGINT AS above FROM ' +
         '(SELECT t, rows, sum(rows) OVER (ORDER BY t DESC) AS total FROM (SELECT t, count(*) AS rows FROM data GROUP BY t)) ' +
         `WHERE total >= ${Math.max(1, wanted)} ORDER BY total LIMIT 1`,
     );

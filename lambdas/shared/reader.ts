@@ -122,7 +122,7 @@ export async function stageParquet(database: Database, file: DataFile, path: str
     sniffed(bytes, file.name, (head) => (isParquet(head) ? undefined : describe(head)));
   await pipeline(await file.open(), checked, createWriteStream(path));
   if (!(await endsAsParquet(path))) throw unreadable(file.name, 'its end is missing: the upload was cut off');
-  return readable(file.name, () =>
+  return readable(file.name, path, () =>
     database.rows<StoredColumn>(
       `SELECT column_name AS name, column_type AS type FROM (DESCRIBE SELECT * FROM read_parquet(${literal(path)}))`,
     ),
@@ -156,7 +156,7 @@ async function loadParquet(
     return reading ?? { text: 'NULL', value: 'NULL' };
   });
   if (mistakes.length > 0) throw rejected(file.name, mistakes);
-  await readable(file.name, () =>
+  await readable(file.name, path, () =>
     insert(database, contract, number, source, 'file_row_number + 1', 'NULL::VARCHAR', readings),
   );
 }
@@ -230,16 +230,21 @@ function rejected(name: string, mistakes: readonly string[]): PerennialError {
 function unreadable(name: string, what: string, cause?: unknown): PerennialError {
   return new PerennialError(
     ErrorName.DATA_UNREADABLE,
-    `${name} cannot be read: ${what}. Upload it again, or delete it`,
+    `${name} cannot be read: ${what}. Correct it and upload it again, or delete it`,
     { cause },
   );
 }
 
-async function readable<T>(name: string, work: () => Promise<T>): Promise<T> {
+/** Says what the database finds wrong in words of the upload: of the file it knows only where it was put. */
+async function readable<T>(name: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    throw unreadable(name, (cause as Error).message, cause);
+    const { message } = cause as Error;
+    const found = /string encoding/.test(message)
+      ? 'it holds text that is not UTF-8'
+      : `its data is damaged (${message.replaceAll(path, name).slice(0, 300)})`;
+    throw unreadable(name, found, cause);
   }
 }
 

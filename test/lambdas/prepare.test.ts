@@ -60,6 +60,16 @@ describe('prepare', () => {
     expect(holdout).toHaveLength(40);
   });
 
+  test('holds out rows of the year 9999, which stands for an open end', async () => {
+    const { holdout, report } = await prepareRides((rows) => {
+      for (const [i, row] of rows.entries()) if (i % 10 < 3) row[1] = '9999-12-31 23:59:59.999999';
+    });
+    expect(holdout).toHaveLength(40);
+    expect(holdout.every(([id]) => Number(id) % 10 < 3)).toBe(true);
+    expect(report.rows.read).toBe(200);
+    expect(report.cutoff).toBe('9999-12-31T23:59:59.999Z'); // 60 rows have that time, and 40 are held out
+  });
+
   test('holds out by hash where there is no event time', async () => {
     const { holdout, report } = await prepareRides(undefined, { eventTime: undefined }, 2000);
     expect(holdout.length).toBeGreaterThan(340);
@@ -354,6 +364,51 @@ describe('a file', () => {
     expect(result).toMatchObject({ name: ErrorName.DATA_REJECTED, message: expect.stringContaining(message) });
     expect(result.message).toContain('incoming/a.csv');
     expect(result.facts).toEqual([expect.objectContaining({ sk: 'REFUSED#incoming/a.csv#v1' })]);
+  });
+
+  const moment = "TIMESTAMP '2026-01-01' + to_minutes(i)";
+  const odd: ReadonlyArray<[what: string, at: string, otherwise: string]> = [
+    ['infinity', "TIMESTAMP 'infinity'", moment],
+    ['a year of six digits', "TIMESTAMP '290000-01-01'", moment],
+    ['a time zone beyond the year 9999', "TIMESTAMPTZ '9999-12-31 23:59:59-08'", moment],
+    ['a date beyond all timestamps', "DATE '5000000-01-01'", "DATE '2026-01-01' + i::INTEGER"],
+  ];
+  test.each(odd)('of Parquet with %s for a time loses these rows alone', async (_, at, otherwise) => {
+    const body = await written(
+      (path) =>
+        `COPY (SELECT i AS id, CASE WHEN i % 10 = 0 THEN ${at} ELSE ${otherwise} END AS at, ` +
+        `(i*7%500)::DOUBLE AS km, 'Bonn' AS city, i%3=0 AS rain, i%4=0 AS late FROM range(200) t(i)) TO '${path}' (FORMAT parquet)`,
+    );
+    using preparation = new Preparation({ 'incoming/a.parquet': body });
+    const { report } = await preparation.run();
+    expect(report.quarantine).toEqual([{ reason: 'at: must be an ISO timestamp', rows: 20 }]);
+    expect(report.rows).toMatchObject({ read: 200, quarantined: 20, holdout: 36 });
+  });
+
+  test('of Parquet with bytes that are no text is refused in words of the upload', async () => {
+    const whole = await written(
+      (path) =>
+        `COPY (SELECT i AS id, TIMESTAMP '2026-01-01' + to_minutes(i) AS at, 1.5 AS km, 'Koeln' AS city, true AS rain, i%4=0 AS late ` +
+        `FROM range(200) t(i)) TO '${path}' (FORMAT parquet, COMPRESSION uncompressed)`,
+    );
+    const body = Buffer.from(Buffer.from(whole).toString('latin1').replaceAll('Koeln', 'K\xf6\xf6ln'), 'latin1');
+    const { name, message } = await failure({ 'incoming/a.parquet': body });
+    expect(name).toBe(ErrorName.DATA_UNREADABLE);
+    expect(message).toBe(
+      'incoming/a.parquet cannot be read: it holds text that is not UTF-8. Correct it and upload it again, or delete it',
+    );
+  });
+
+  test('of Parquet that is damaged inside is refused without a path of the function', async () => {
+    const whole = await written(
+      (path) =>
+        `COPY (SELECT i AS id, TIMESTAMP '2026-01-01' + to_minutes(i) AS at, i / 2 AS km, 'Bonn' AS city, true AS rain, true AS late FROM range(2000) t(i)) TO '${path}' (FORMAT parquet)`,
+    );
+    const body = Buffer.concat([whole.subarray(0, 200), whole.subarray(whole.length - 1200)]);
+    const { name, message } = await failure({ 'incoming/a.parquet': body });
+    expect(name).toBe(ErrorName.DATA_UNREADABLE);
+    expect(message).toMatch(/^incoming\/a\.parquet cannot be read: its data is damaged \(/);
+    expect(message).not.toContain('perennial-');
   });
 
   test('of Parquet with a type that can never fit is refused', async () => {

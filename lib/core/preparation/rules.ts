@@ -11,7 +11,7 @@ import { type Column, type ColumnType, type Contract, quoted } from '../contract
  * | integer | digits with an optional minus, at most 64 bits |
  * | number | digits, an optional minus, a decimal point, an exponent; finite |
  * | boolean | `true`, `false` (also `True`, `TRUE` …), `1`, `0` |
- * | timestamp | ISO 8601: date, or date and time with `T` or a blank, with an optional zone; without one, UTC |
+ * | timestamp | ISO 8601: date, or date and time with `T` or a blank, with an optional zone; without one, UTC; years 0000 to 9999 in UTC |
  * | date | `YYYY-MM-DD` |
  *
  * An empty text is a missing value, in every type and format.
@@ -53,7 +53,7 @@ export function readText(x: string, type: ColumnType): Reading {
     boolean: `CASE WHEN lower(${x}) IN ('true', '1') THEN true WHEN lower(${x}) IN ('false', '0') THEN false END`,
     timestamp:
       `CASE WHEN regexp_full_match(${x}, '${DATE}([T ]${CLOCK})?') THEN TRY_CAST(${x} AS TIMESTAMP) ` +
-      `WHEN regexp_full_match(${x}, '${DATE}[T ]${CLOCK}${ZONE}') THEN timezone('UTC', TRY_CAST(${x} AS TIMESTAMPTZ)) END`,
+      `WHEN regexp_full_match(${x}, '${DATE}[T ]${CLOCK}${ZONE}') THEN ${inRange(`timezone('UTC', TRY_CAST(${x} AS TIMESTAMPTZ))`)} END`,
     date: `CASE WHEN regexp_full_match(${x}, '${DATE}') THEN TRY_CAST(${x} AS DATE) END`,
   };
   return { text: x, value: form[type] };
@@ -80,8 +80,8 @@ function typedValue(x: string, stored: string, type: ColumnType): string | undef
   const time =
     stored === 'TIMESTAMP WITH TIME ZONE'
       ? `timezone('UTC', ${x})`
-      : TIMES.test(stored)
-        ? `${x}::TIMESTAMP`
+      : stored === 'DATE' || TIMES.test(stored)
+        ? `TRY_CAST(${x} AS TIMESTAMP)`
         : undefined;
   switch (type) {
     case 'string':
@@ -95,11 +95,15 @@ function typedValue(x: string, stored: string, type: ColumnType): string | undef
     case 'boolean':
       return stored === 'BOOLEAN' ? x : undefined;
     case 'timestamp':
-      return stored === 'DATE' ? `${x}::TIMESTAMP` : time;
+      return time && inRange(time);
     case 'date':
-      if (stored === 'DATE') return x;
-      return time && `CASE WHEN ${time} = date_trunc('day', ${time}) THEN ${time}::DATE END`;
+      return time && `CASE WHEN ${time} = date_trunc('day', ${time}) THEN ${inRange(time)}::DATE END`;
   }
+}
+
+/** A timestamp with a year of four digits, as ISO 8601 has it; Parquet can also hold infinity and the year 290000. */
+function inRange(time: string): string {
+  return `CASE WHEN ${time} BETWEEN TIMESTAMP '0000-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999' THEN ${time} END`;
 }
 
 /** One way in which a value can break its column: the text of the rule, and when it is broken. */
