@@ -1,5 +1,6 @@
 import type { Contract } from '../../lib/core/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
+import { listed } from '../../lib/core/listed';
 import { literal, named } from '../../lib/core/preparation/rules';
 import { rowHash } from '../../lib/core/preparation/split';
 import type { Database } from './duckdb';
@@ -46,7 +47,7 @@ export async function checkExpressions(database: Database, contract: Contract): 
     }
   }
   if (mistakes.length > 0) {
-    throw new PerennialError(ErrorName.INVALID_DOCUMENT, `the contract's SQL is wrong: ${mistakes.join('; ')}`);
+    throw new PerennialError(ErrorName.INVALID_DOCUMENT, `the contract's SQL is wrong: ${listed(mistakes, 20, '; ')}`);
   }
   return derived;
 }

@@ -1,4 +1,5 @@
 import { ErrorName, PerennialError } from './errors';
+import { listed } from './listed';
 import { shortHash } from './names';
 import { didYouMean } from './nearest';
 
@@ -140,7 +141,7 @@ export function parseContract(value: unknown): Contract {
 
   if (mistakes.length > 0) {
     const count = mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`;
-    throw new PerennialError(ErrorName.INVALID_DOCUMENT, `the contract has ${count}: ${mistakes.join('; ')}`);
+    throw new PerennialError(ErrorName.INVALID_DOCUMENT, `the contract has ${count}: ${listed(mistakes, 20, '; ')}`);
   }
   return {
     columns: columns.map((each) => (each.name === key?.name ? { ...each, unique: true } : each)),
@@ -203,7 +204,7 @@ function parseColumn(value: unknown, where: string, mistakes: string[]): Column 
       const wrong = values.filter((each) =>
         type === 'string' ? typeof each !== 'string' || each === '' : !Number.isSafeInteger(each),
       );
-      if (wrong.length > 0) mistakes.push(`${at}: allowed must hold ${type}s, got ${wrong.map(show).join(', ')}`);
+      if (wrong.length > 0) mistakes.push(`${at}: allowed must hold ${type}s, got ${listed(wrong.map(show))}`);
     }
   }
   return {

@@ -1,3 +1,5 @@
+import { shortened } from './listed';
+
 /**
  * The names by which state machines, the ledger and the CLI tell failures apart.
  *
@@ -26,10 +28,13 @@ export const ErrorName = {
 } as const;
 export type ErrorName = (typeof ErrorName)[keyof typeof ErrorName];
 
+/** Lambda sends a message twice (its stack begins with it), and Step Functions keeps 32,768 characters of both. */
+const LONGEST_MESSAGE = 8000;
+
 /** A failure that a state machine can name, and so catch or retry. */
 export class PerennialError extends Error {
   constructor(name: ErrorName, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(shortened(message, LONGEST_MESSAGE), options);
     this.name = name; // Lambda reports `name` as the error type; a minified class name would not match
   }
 }

@@ -1,5 +1,6 @@
 import type { Assessment, Finding } from './assess';
 import type { Judgement, Verdict } from './judge';
+import { listed } from './listed';
 import type { Metric } from './metric';
 
 /** A number as a person reads it: grouped, with so many significant digits. */
@@ -56,7 +57,7 @@ export function summarise(verdict: Assessment['verdict'], rows: number, findings
       .filter((finding) => finding.drifted)
       .sort((a, b) => b.effect / b.threshold - a.effect / a.threshold)
       .map((finding) => `${subject(finding)} by ${figure(finding.effect)} (matters from ${figure(finding.threshold)})`);
-    return `drift in ${drifted.length} of ${on}: ${drifted.join(', ')}`;
+    return `drift in ${drifted.length} of ${on}: ${listed(drifted)}`;
   }
   if (verdict === 'OK') return `no drift in ${on}`;
   if (findings.length === 0) return `nothing to compare in ${amount(rows)}`;

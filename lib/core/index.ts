@@ -7,6 +7,7 @@ export * from './failures';
 export * from './instances';
 export * from './judge';
 export * from './ledger';
+export * from './listed';
 export * from './metric';
 export * from './names';
 export * from './prices';

@@ -4,6 +4,7 @@ export function nearest(name: string, candidates: readonly string[]): string | u
   let best: string | undefined;
   let least = limit + 1;
   for (const candidate of candidates) {
+    if (Math.abs(candidate.length - name.length) >= least) continue; // as many letters must be put in or left out
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < least) {
       least = distance;

@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
 import { createTar } from 'nanotar';
+import { listed } from '../core/listed';
 import type { PyTorchTrainerProps } from '../trainer';
 import { refuse } from './validate';
 
@@ -51,7 +52,7 @@ export function packedSource(scope: Construct, props: SourceProps): PackedSource
     isOutside && `entryPoint must lie in sourceDirectory, got '${entryPoint}'`,
     !isOutside &&
       !scripts.includes(program) &&
-      `entryPoint must be a .py or .sh file in '${sourceDirectory}', got '${entryPoint}', found ${listed(scripts)}`,
+      `entryPoint must be a .py or .sh file in '${sourceDirectory}', got '${entryPoint}', found ${listed(scripts) || 'none'}`,
     bytes > MOST_BYTES &&
       `sourceDirectory must be at most 500 MB, got ${Math.round(bytes / 1024 / 1024)} MB in '${sourceDirectory}'; leave data out of it`,
     long !== undefined &&
@@ -94,9 +95,4 @@ function filesOf(scope: Construct, root: string, below = ''): SourceFile[] {
       return stat?.isFile() ? [{ name, path, bytes: stat.size }] : [];
     })
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-function listed(names: string[]): string {
-  if (names.length === 0) return 'none';
-  return `${names.slice(0, 10).join(', ')}${names.length > 10 ? ` and ${names.length - 10} more` : ''}`;
 }

@@ -356,7 +356,7 @@ describe('a file', () => {
         rides(9).map((row) => [...row, '1']),
         [...RIDES_HEADER, 'km'],
       ),
-      "column 'km' is there twice",
+      "'km' must be there only once",
     ],
   ];
   test.each(mismatched)('that %s is refused by name', async (_, body, message) => {
