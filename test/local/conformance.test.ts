@@ -18,10 +18,12 @@ interface Case {
   readonly ends: 'SUCCEEDED' | 'FAILED';
   readonly output?: unknown;
   readonly error?: string;
-  /** A part of the cause. */
+  /** Word for word. */
   readonly cause?: string;
   /** The whole history: event types, with the state's name at entry and exit. */
   readonly events?: readonly string[];
+  /** Which event each of them names as the one before it. */
+  readonly previous?: readonly number[];
   /** Seconds between attempts, in order. */
   readonly waits?: readonly number[];
   /** What the tasks were given, in order. */
@@ -38,8 +40,11 @@ describe.each(readdirSync(folder))('%s', (file) => {
     const { outcome, history, waits, given } = await run(wanted);
     const { ends, output, error } = wanted;
     expect(outcome).toMatchObject({ ends, output, error });
-    if (wanted.cause !== undefined) expect(outcome.cause).toContain(wanted.cause);
+    if (wanted.cause !== undefined) expect(outcome.cause).toBe(wanted.cause);
     if (wanted.events !== undefined) expect(history.map(line)).toEqual(wanted.events);
+    if (wanted.previous !== undefined) {
+      expect(history.map(({ previousEventId }) => previousEventId)).toEqual(wanted.previous);
+    }
     if (wanted.waits !== undefined) expect(waits).toEqual(wanted.waits);
     if (wanted.arguments !== undefined) expect(given).toEqual(wanted.arguments);
     expect(history.map(({ id }) => id)).toEqual(history.map((_, index) => index + 1));

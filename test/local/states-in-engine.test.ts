@@ -129,7 +129,7 @@ test('a message starts a handler, which starts an execution, which invokes a han
   const { events } = await sfn.send(new GetExecutionHistoryCommand({ executionArn }));
   expect(events?.[1]).toMatchObject({
     type: 'TaskStateEntered',
-    previousEventId: 1,
+    previousEventId: 0,
     timestamp: expect.any(Date),
     stateEnteredEventDetails: { name: 'Double' },
   });

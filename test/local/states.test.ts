@@ -113,7 +113,7 @@ describe('executions', () => {
     ]);
   });
 
-  test('that are stopped abort their task and their waits', async () => {
+  test('that are stopped end where they are, also in a wait', async () => {
     load(one({ Type: 'Wait', Seconds: 9999 }));
     context.clock.sleep = async (_, signal) => new Promise((done) => signal?.addEventListener('abort', () => done()));
     const executionArn = await begin();
@@ -123,7 +123,12 @@ describe('executions', () => {
       error: 'Enough',
       cause: 'by hand',
     });
-    expect((await events(executionArn)).slice(-2)).toEqual(['WaitStateAborted', 'ExecutionAborted']);
+    const { events: found } = await call('GetExecutionHistory', { executionArn });
+    expect(found.map(({ type, previousEventId }: Shape) => [type, previousEventId])).toEqual([
+      ['ExecutionStarted', 0],
+      ['WaitStateEntered', 0],
+      ['ExecutionAborted', 0],
+    ]);
   });
 
   test('that are stopped between two attempts make no further one', async () => {
@@ -136,7 +141,7 @@ describe('executions', () => {
     await new Promise((done) => setTimeout(done, 20));
     await call('StopExecution', { executionArn });
     expect(context.calls.filter(({ operation }) => operation === 'SendMessage')).toHaveLength(1);
-    expect((await events(executionArn)).slice(-3)).toEqual(['TaskFailed', 'TaskStateAborted', 'ExecutionAborted']);
+    expect((await events(executionArn)).slice(-2)).toEqual(['TaskFailed', 'ExecutionAborted']);
   });
 
   test('are listed newest first, by status and in pages', async () => {
@@ -152,7 +157,7 @@ describe('executions', () => {
 
   test('time out in real time, whatever the clock does', async () => {
     context.answers['lambda:Invoke'] = () => ({ StatusCode: 200, Payload: 'null' });
-    const { status } = await run({
+    const { status, executionArn, ...rest } = await run({
       TimeoutSeconds: 1,
       StartAt: 'A',
       States: {
@@ -163,6 +168,14 @@ describe('executions', () => {
     expect(status).toBe('TIMED_OUT');
     // the wait of 50,000 seconds did not count
     expect(context.calls.some(({ operation }) => operation === 'Invoke')).toBe(true);
+    // as AWS tells it: the event alone has an error, and it follows none
+    expect(rest).not.toHaveProperty('error');
+    const { events: found } = await call('GetExecutionHistory', { executionArn, reverseOrder: true });
+    expect(found[0]).toMatchObject({
+      type: 'ExecutionTimedOut',
+      previousEventId: 0,
+      executionTimedOutEventDetails: { error: 'States.Timeout' },
+    });
   });
 
   test('are still known to the next engine; what ran then is aborted', async () => {
@@ -497,8 +510,32 @@ describe('a task token', () => {
     await new Promise((done) => setTimeout(done, 700));
     await call('SendTaskHeartbeat', { taskToken: token() });
     await context.idle();
-    expect((await describeExecution(executionArn)).error).toBe('States.HeartbeatTimeout');
+    const described = await describeExecution(executionArn);
+    expect(described.error).toBe('States.Timeout');
+    expect(described).not.toHaveProperty('cause');
     expect(Date.now() - since).toBeGreaterThan(1600);
+    const { events: found } = await call('GetExecutionHistory', { executionArn });
+    expect(found.find(({ type }: Shape) => type === 'TaskTimedOut').taskTimedOutEventDetails).toEqual({
+      resourceType: 'sqs',
+      resource: 'sendMessage.waitForTaskToken',
+      error: 'States.Timeout',
+    });
+  });
+
+  test('that is lost without heartbeats can be caught by that name, and by the one that history gives', async () => {
+    for (const name of ['States.HeartbeatTimeout', 'States.Timeout']) {
+      const { StartAt, States } = waiting({
+        HeartbeatSeconds: 1,
+        Catch: [
+          { ErrorEquals: ['States.TaskFailed'], Output: 'failed', Next: 'Caught' },
+          { ErrorEquals: [name], Output: '{% $states.errorOutput.Error %}', Next: 'Caught' },
+        ],
+      });
+      load({ StartAt, States: { ...States, Caught: { Type: 'Pass', End: true } } });
+      const executionArn = await begin();
+      await context.idle();
+      expect((await describeExecution(executionArn)).value).toBe('States.Timeout');
+    }
   });
 });
 

@@ -146,8 +146,9 @@ export class Execution {
       ...(reason.cause !== undefined && { cause: reason.cause }),
     };
     Object.assign(this, details);
-    const type = { ABORTED: 'ExecutionAborted', TIMED_OUT: 'ExecutionTimedOut' }[reason.status as string];
-    trail.add(type ?? 'ExecutionFailed', details);
+    if (reason.status === 'TIMED_OUT') return void trail.add('ExecutionTimedOut', { error: 'States.Timeout' });
+    const type = reason.status === 'ABORTED' ? 'ExecutionAborted' : 'ExecutionFailed';
+    trail.add(type, details);
   }
 
   private abort(reason: NonNullable<Execution['stopping']>): void {

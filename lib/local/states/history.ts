@@ -28,7 +28,7 @@ export class History {
     if (id >= MOST_EVENTS && !type.startsWith('Execution')) {
       throw new StatesError(
         'States.Runtime',
-        `The execution reached the maximum number of history events (${MOST_EVENTS}). Start another execution for the rest of the work, or poll more slowly.`,
+        `The execution reached the maximum number of history events (${MOST_EVENTS}).`,
       );
     }
     const key = details === undefined ? undefined : detailsKey(type);
@@ -43,21 +43,77 @@ export class History {
   }
 }
 
-/** One line of events through a history: each event names the one before it on its line. */
+/** What ends an execution names the newest event, also one that was passed by. */
+const ENDS = ['ExecutionSucceeded', 'ExecutionFailed'];
+/** What ends it from outside names none. */
+const STOPS = ['ExecutionAborted', 'ExecutionTimedOut'];
+
+/**
+ * One line of events through a history: each event names the one before it on its line.
+ *
+ * Numbered as recordings of Step Functions are: the first state of an execution names no event; some events are
+ * passed by, so that the next one names the event before them.
+ */
 export class Trail {
+  /** What the next event names. */
+  private last = 0;
+  /** The newest event of the line, though it may have been passed by. */
+  private newest = 0;
+  /** What the newest event names. */
+  private before = 0;
+
   constructor(
     private readonly history: History,
-    private previous = 0,
-  ) {}
+    from = 0,
+  ) {
+    this.goOn(from);
+  }
 
+  /** Records an event; the next one names it. */
   add(type: string, details?: Record<string, unknown>): number {
-    this.previous = this.history.add(type, details, this.previous);
-    return this.previous;
+    const previous = STOPS.includes(type) ? 0 : ENDS.includes(type) ? this.newest : this.last;
+    const id = this.history.add(type, details, previous);
+    if (type === 'ExecutionStarted') return id; // the first state's entry does not name it
+    this.before = previous;
+    this.goOn(id);
+    return id;
+  }
+
+  /** Records an event that is passed by, like `MapStateSucceeded`: the next event names the one before it. */
+  aside(type: string): void {
+    this.before = this.newest;
+    this.newest = this.history.add(type, undefined, this.newest);
+  }
+
+  /** Records an event that names what the next one will name too, like the abortion of a branch. */
+  beside(type: string, details?: Record<string, unknown>): void {
+    this.before = this.last;
+    this.newest = this.history.add(type, details, this.last);
+  }
+
+  /** Records that an expression failed while a state was being entered or left: it names what the event before it names. */
+  instead(type: string, details: Record<string, unknown>): void {
+    this.goOn(this.history.add(type, details, this.before));
   }
 
   /** A line of its own from here on, for a branch. */
   fork(): Trail {
-    return new Trail(this.history, this.previous);
+    return new Trail(this.history, this.last);
+  }
+
+  /** Goes on where the last of these lines ends. */
+  join(lines: readonly Trail[]): void {
+    this.goOn(Math.max(this.last, ...lines.map(({ last }) => last)));
+  }
+
+  /** Goes on where another line ends, because what happened there ended this one's state. */
+  follow({ last }: Trail): void {
+    this.goOn(last);
+  }
+
+  private goOn(from: number): void {
+    this.last = from;
+    this.newest = from;
   }
 }
 

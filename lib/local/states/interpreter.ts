@@ -1,8 +1,8 @@
 import type { Clock } from '../clock';
 import type { Catcher, Machine, State } from './definition';
-import { Aborted, asStatesError, payload, QUERY_ERROR, StatesError } from './errors';
+import { Aborted, asStatesError, EvaluationError, payload, StatesError, TERMINAL } from './errors';
 import { INCLUDED, type Trail } from './history';
-import type { Evaluator } from './jsonata';
+import { type Evaluator, expression } from './jsonata';
 import { runMap } from './map';
 import { Attempts, matches } from './retry';
 import { runTask, type TaskCall } from './task';
@@ -72,6 +72,8 @@ export interface Place {
 export interface Frame {
   readonly name: string;
   readonly state: State;
+  /** The event that recorded the state's entry. */
+  readonly eventId: number;
   readonly input: unknown;
   readonly scope: Scope;
   /** `$states` */
@@ -110,66 +112,73 @@ export class Interpreter {
     return this.host.evaluator.evaluate(template, bindings, field);
   }
 
-  /** Evaluates a field that must be a whole number of at least `least`. */
-  async whole(frame: Frame, field: string, template: unknown, least: number): Promise<number> {
+  /** Evaluates a field that must be a whole number from `least` to `most`. */
+  async whole(frame: Frame, field: string, template: unknown, least: number, most?: number): Promise<number> {
     const value = await this.evaluate(frame, field, template);
-    if (typeof value === 'number' && Number.isInteger(value) && value >= least) return value;
-    throw unexpected(field, template, `a whole number of at least ${least}`, value);
+    if (typeof value !== 'number') throw unexpected(field, template, 'number', value);
+    if (!Number.isInteger(value)) {
+      throw new EvaluationError(`The ${field} field cannot be parsed as an integer: ${value}`, field);
+    }
+    if (value >= least && value <= (most ?? value)) return value;
+    const range = most === undefined ? 'cannot be negative.' : `must be between ${least} and ${most} but was: ${value}`;
+    throw new EvaluationError(`${field} ${range}`, field);
   }
 
   private async state(name: string, state: State, input: unknown, scope: Scope): Promise<Step> {
     const { trail, signal } = scope;
     const entered = new Date(this.host.clock.now()).toISOString();
-    const text = payload(input, `The input of the state '${name}'`);
+    const text = payload(input, name);
     const eventId = trail.add(`${state.Type}StateEntered`, { name, input: text, inputDetails: INCLUDED });
     const attempts = new Attempts(state.Retry ?? []);
     for (;;) {
       const State = { Name: name, EnteredTime: entered, RetryCount: attempts.total };
-      const frame: Frame = { name, state, input, scope, states: { input, context: { ...scope.context, State } } };
+      const frame: Frame = {
+        name,
+        state,
+        eventId,
+        input,
+        scope,
+        states: { input, context: { ...scope.context, State } },
+      };
       try {
         const step = await this.once(frame);
         return this.exit(frame, step);
       } catch (thrown) {
-        if (signal.aborted) {
-          if (['Task', 'Wait', 'Map', 'Parallel'].includes(state.Type)) trail.add(`${state.Type}StateAborted`);
-          throw new Aborted();
-        }
-        const failure = this.located(frame, asStatesError(thrown), eventId);
-        const unfinished = thrown instanceof BranchFailure ? thrown.unfinished : [];
+        if (signal.aborted) throw aborted(thrown, state.Type);
+        const failure = this.located(frame, asStatesError(thrown));
         const seconds = attempts.next(failure, () => this.host.random());
         if (seconds !== undefined) {
-          for (const type of unfinished) trail.add(`${type}StateAborted`);
           await this.host.clock.sleep(seconds * 1000, signal);
-          if (!signal.aborted) continue;
-          trail.add(`${state.Type}StateAborted`);
-          throw new Aborted();
+          if (signal.aborted) throw aborted(undefined, state.Type);
+          continue;
         }
-        const catcher = (state.Catch ?? []).find((candidate) => matches(candidate, failure));
-        if (state.Type === 'Map') trail.add('MapStateFailed');
-        else if (state.Type === 'Parallel' && catcher === undefined) trail.add('ParallelStateFailed');
-        else for (const type of unfinished) trail.add(`${type}StateAborted`);
+        const index = (state.Catch ?? []).findIndex((candidate) => matches(candidate, failure));
+        const catcher = state.Catch?.[index];
+        // Recordings of a Parallel whose failure is caught hold no ParallelStateFailed.
+        const recorded = state.Type === 'Map' || (state.Type === 'Parallel' && catcher === undefined);
+        if (recorded && !TERMINAL.includes(failure.error)) trail.add(`${state.Type}StateFailed`);
         if (catcher === undefined) throw new StateFailure(failure, state.Type);
-        return await this.caught(frame, catcher, failure, eventId);
+        return await this.caught(frame, catcher, `Catch[${index}]/`, failure);
       }
     }
   }
 
-  private async caught(frame: Frame, catcher: Catcher, failure: StatesError, eventId: number): Promise<Step> {
+  private async caught(frame: Frame, catcher: Catcher, at: string, failure: StatesError): Promise<Step> {
     const errorOutput = {
       Error: failure.error ?? '',
       ...(failure.reason !== undefined && { Cause: failure.reason }),
     };
     const caught: Frame = { ...frame, states: { ...frame.states, errorOutput } };
     try {
-      const output = await this.finish(caught, catcher, errorOutput);
+      const output = await this.finish(caught, catcher, errorOutput, at);
       return this.exit(frame, { ...output, next: catcher.Next });
     } catch (thrown) {
-      throw new StateFailure(this.located(frame, asStatesError(thrown), eventId), frame.state.Type);
+      throw new StateFailure(this.located(frame, asStatesError(thrown)), frame.state.Type);
     }
   }
 
   private exit({ name, state, scope }: Frame, step: Step & { assigned?: Record<string, unknown> }): Step {
-    const output = payload(step.output, `The output of the state '${name}'`);
+    const output = payload(step.output, name);
     for (const [variable, value] of Object.entries(step.assigned ?? {})) scope.variables.set(variable, value);
     const assigned = Object.entries(step.assigned ?? {}).map(([key, value]) => [key, JSON.stringify(value)]);
     scope.trail.add(`${state.Type}StateExited`, {
@@ -184,17 +193,16 @@ export class Interpreter {
     return { output: step.output, next: step.next };
   }
 
-  /** Records an expression's failure, and says where it happened as Step Functions does. */
-  private located({ name, scope }: Frame, failure: StatesError, eventId: number): StatesError {
-    if (failure.error !== QUERY_ERROR && failure.error !== 'States.DataLimitExceeded') return failure;
-    if (failure.error === QUERY_ERROR && failure.location !== undefined) {
-      const { error, reason: cause, location } = failure;
-      scope.trail.add('EvaluationFailed', { error, cause, location, state: name });
-    }
-    return new StatesError(
-      failure.error,
-      `An error occurred while executing the state '${name}' (entered at the event id #${eventId}). ${failure.reason}`,
-    );
+  /** Says where an expression's failure happened, as Step Functions does, and records it. */
+  private located({ name, state, scope, eventId }: Frame, failure: StatesError): StatesError {
+    if (!(failure instanceof EvaluationError)) return failure;
+    const { error, reason, location } = failure;
+    const cause = `An error occurred while executing the state '${name}' (entered at the event id #${eventId}). ${reason}`;
+    const details = { error, cause, ...(location !== undefined && { location }), state: name };
+    // A Wait has been entered for good before its time is looked at; the others are entered and looked at in one.
+    if (state.Type === 'Wait') scope.trail.add('EvaluationFailed', details);
+    else scope.trail.instead('EvaluationFailed', details);
+    return new StatesError(error, cause);
   }
 
   /** Evaluates `Assign` and `Output`, both with the variables as they were before. */
@@ -202,11 +210,12 @@ export class Interpreter {
     frame: Frame,
     from: { readonly Assign?: unknown; readonly Output?: unknown },
     otherwise: unknown,
+    at = '',
   ): Promise<{ output: unknown; assigned?: Record<string, unknown> }> {
-    const output = 'Output' in from ? await this.evaluate(frame, 'Output', from.Output) : otherwise;
+    const output = 'Output' in from ? await this.evaluate(frame, `${at}Output`, from.Output) : otherwise;
     if (from.Assign === undefined) return { output };
-    const assigned = (await this.evaluate(frame, 'Assign', from.Assign)) as Record<string, unknown>;
-    payload(assigned, `The variables that the state '${frame.name}' assigns`);
+    const assigned = (await this.evaluate(frame, `${at}Assign`, from.Assign)) as Record<string, unknown>;
+    payload(assigned, frame.name);
     return { output, assigned };
   }
 
@@ -244,20 +253,23 @@ export class Interpreter {
 
   private async text(frame: Frame, field: string, template: unknown): Promise<string> {
     const value = await this.evaluate(frame, field, template);
-    if (typeof value !== 'string') throw unexpected(field, template, "'string'", value);
+    if (typeof value !== 'string') throw unexpected(field, template, 'string', value);
     return value;
   }
 
   private async choose(frame: Frame): Promise<Step & { assigned?: Record<string, unknown> }> {
     const { state, input } = frame;
     for (const [index, rule] of (state.Choices ?? []).entries()) {
-      const field = `Choices[${index}]/Condition`;
-      const holds = await this.evaluate(frame, field, rule.Condition);
-      if (typeof holds !== 'boolean') throw unexpected(field, rule.Condition, "'boolean'", holds);
-      if (holds) return { ...(await this.finish(frame, rule, input)), next: rule.Next };
+      const at = `Choices[${index}]/`;
+      const holds = await this.evaluate(frame, `${at}Condition`, rule.Condition);
+      if (typeof holds !== 'boolean') throw unexpected(`${at}Condition`, rule.Condition, 'boolean', holds);
+      if (holds) return { ...(await this.finish(frame, rule, input, at)), next: rule.Next };
     }
     if (state.Default === undefined) {
-      throw new StatesError('States.NoChoiceMatched', 'No choice rule holds, and the state has no Default');
+      throw new StatesError(
+        'States.Runtime',
+        `An error occurred while executing the state '${frame.name}' (entered at the event id #${frame.eventId}). Failed to transition out of the state. The state does not point to a next state.`,
+      );
     }
     return { ...(await this.finish(frame, state, input)), next: state.Default };
   }
@@ -266,38 +278,52 @@ export class Interpreter {
     const { state, scope } = frame;
     const { clock } = this.host;
     if (state.Seconds !== undefined) {
-      const seconds = await this.evaluate(frame, 'Seconds', state.Seconds);
-      if (!(Number.isInteger(seconds) && Number(seconds) >= 0 && Number(seconds) <= 99_999_999)) {
-        throw unexpected('Seconds', state.Seconds, 'a whole number from 0 to 99999999', seconds);
-      }
-      return await clock.sleep(Number(seconds) * 1000, scope.signal);
+      const seconds = await this.whole(frame, 'Seconds', state.Seconds, 0, LONGEST_SECONDS);
+      return await clock.sleep(seconds * 1000, scope.signal);
     }
     const timestamp = await this.evaluate(frame, 'Timestamp', state.Timestamp);
+    if (typeof timestamp !== 'string') throw unexpected('Timestamp', state.Timestamp, 'string', timestamp);
     const until = instant(timestamp);
     if (until === undefined) {
-      throw unexpected('Timestamp', state.Timestamp, "an RFC 3339 timestamp like '2026-11-23T12:00:00Z'", timestamp);
+      throw new EvaluationError(
+        `The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: ${timestamp}`,
+        'Timestamp',
+      );
     }
     await clock.sleep(Math.max(0, until - clock.now()), scope.signal);
   }
 
   private async parallel(frame: Frame): Promise<unknown[]> {
-    const { state, states, scope, input } = frame;
+    const { state, states, scope, input, name } = frame;
     const given = 'Arguments' in state ? await this.evaluate(frame, 'Arguments', state.Arguments) : input;
     scope.trail.add('ParallelStateStarted');
+    const trails = (state.Branches ?? []).map(() => scope.trail.fork());
     const branches = (state.Branches ?? []).map(
-      (branch) => (signal: AbortSignal) =>
+      (branch, index) => (signal: AbortSignal) =>
         this.run(branch, given, {
           variables: new Map(scope.variables),
-          trail: scope.trail.fork(),
+          trail: trails[index] as Trail,
           signal,
           context: states.context,
         }),
     );
-    const results = await together(branches, branches.length, scope.signal);
-    payload(results, `The result of the state '${frame.name}'`);
-    scope.trail.add('ParallelStateSucceeded');
+    const { results, failed, left } = await together(branches, branches.length, scope.signal);
+    if (failed !== undefined) {
+      scope.trail.follow(trails[failed.index] as Trail);
+      for (const types of left) for (const type of types) scope.trail.beside(`${type}StateAborted`);
+      throw failed.failure;
+    }
+    scope.trail.join(trails);
+    payload(results, name);
+    scope.trail.aside('ParallelStateSucceeded');
     return results;
   }
+}
+
+/** What an aborted state throws: the states that it leaves unfinished, itself among them if it was at work. */
+function aborted(thrown: unknown, type: string): Aborted {
+  const inner = thrown instanceof Aborted ? thrown.states : [];
+  return new Aborted(['Task', 'Wait', 'Map', 'Parallel'].includes(type) ? [...inner, type] : inner);
 }
 
 /** A state's failure that nothing in its scope caught. */
@@ -310,29 +336,25 @@ class StateFailure extends StatesError {
   }
 }
 
-/** The failure of a branch; with the types of the states that it leaves unfinished. */
-class BranchFailure extends StatesError {
-  readonly unfinished: readonly string[];
-
-  constructor(thrown: unknown) {
-    const failure = asStatesError(thrown);
-    super(failure.error, failure.reason);
-    this.unfinished = thrown instanceof StateFailure && thrown.type === 'Task' ? [thrown.type] : [];
-  }
+/** How work that was done side by side ended. */
+export interface Ends<T> {
+  readonly results: T[];
+  /** The first that failed. */
+  readonly failed?: { readonly index: number; readonly failure: StatesError };
+  /** The types of the states that each left unfinished, where a failure stopped it or is its own. */
+  readonly left: readonly (readonly string[])[];
 }
 
-/**
- * Runs work in order, at most `width` at once. The first failure stops the rest, and is
- * thrown once they have stopped.
- */
+/** Runs work in order, at most `width` at once. The first failure stops the rest; all have ended when this does. */
 export async function together<T>(
   work: readonly ((signal: AbortSignal) => Promise<T>)[],
   width: number,
   outer: AbortSignal,
-): Promise<T[]> {
+): Promise<Ends<T>> {
   const stop = new AbortController();
   const results = new Array<T>(work.length);
-  const failures: unknown[] = [];
+  const left = work.map((): readonly string[] => []);
+  let failed: Ends<T>['failed'];
   const abort = () => stop.abort();
   outer.addEventListener('abort', abort);
   if (outer.aborted) abort();
@@ -342,34 +364,46 @@ export async function together<T>(
       const index = started++;
       try {
         results[index] = await (work[index] as (signal: AbortSignal) => Promise<T>)(stop.signal);
-      } catch (error) {
-        if (!(error instanceof Aborted)) failures.push(error);
+      } catch (thrown) {
+        if (thrown instanceof Aborted) left[index] = thrown.states;
+        else {
+          failed ??= { index, failure: asStatesError(thrown) };
+          left[index] = unfinished(thrown);
+        }
         stop.abort();
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(width, work.length) }, worker));
   outer.removeEventListener('abort', abort);
-  if (outer.aborted) throw new Aborted();
-  if (failures.length > 0) throw new BranchFailure(failures[0]);
-  return results;
+  if (outer.aborted) throw new Aborted(left.flat());
+  return { results, left, ...(failed !== undefined && { failed }) };
 }
 
-/** The failure of an expression, or of a literal, that gave another thing than its field takes. */
-export function unexpected(field: string, template: unknown, expected: string, got: unknown): StatesError {
+/** A Task whose failure ends its branch counts as aborted there, on top of having failed. */
+function unfinished(thrown: unknown): readonly string[] {
+  const own = thrown instanceof StateFailure && thrown.type === 'Task' && !TERMINAL.includes(thrown.error);
+  return own ? ['Task'] : [];
+}
+
+/** The failure of an expression that gave another kind of thing than its field takes. */
+export function unexpected(field: string, template: unknown, expected: string, got: unknown): EvaluationError {
   const kind = got === null ? 'null' : Array.isArray(got) ? 'array' : typeof got;
-  return new StatesError(
-    QUERY_ERROR,
-    `The value '${typeof template === 'string' ? template : JSON.stringify(template)}' specified for the field '${field}' returned an unexpected result. Expected ${expected}, but was '${kind}' for value: ${JSON.stringify(got)}`,
+  const source = typeof template === 'string' ? (expression(template) ?? template) : JSON.stringify(template);
+  return new EvaluationError(
+    `The JSONata expression '${source}' specified for the field '${field}' returned an unexpected result type. Expected '${expected}', but was '${kind}' for value: ${JSON.stringify(got)}`,
     field,
   );
 }
 
-const TIMESTAMP = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
+/** The most seconds that a state may wait, or a Task may take. */
+export const LONGEST_SECONDS = 99_999_999;
+
+const TIMESTAMP = /^(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/i;
 
 /** Milliseconds since the epoch; undefined for what is no RFC 3339 timestamp, or no real date. */
-function instant(value: unknown): number | undefined {
-  const parts = typeof value === 'string' ? TIMESTAMP.exec(value) : null;
+function instant(value: string): number | undefined {
+  const parts = TIMESTAMP.exec(value);
   if (parts === null) return undefined;
   const [text, year, month, day] = parts;
   const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();

@@ -1,8 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto';
 import jsonata from 'jsonata';
-import { QUERY_ERROR, StatesError } from './errors';
-
-const HASHES = ['MD5', 'SHA-1', 'SHA-256', 'SHA-384', 'SHA-512'];
+import { EvaluationError } from './errors';
+import { register } from './jsonata-functions';
+import { Bounds, bound } from './jsonata-limits';
 
 /**
  * Evaluates the JSONata of state machines: jsonata 2.0.6, the dialect of Step Functions,
@@ -45,6 +44,7 @@ export class Evaluator {
     if (known !== undefined) return known;
     const made = jsonata(source);
     register(made, this.random, this.now);
+    bound(made);
     this.compiled.set(source, made);
     return made;
   }
@@ -53,16 +53,15 @@ export class Evaluator {
     const said = `The JSONata expression '${source}' specified for the field '${field}'`;
     let value: unknown;
     try {
-      value = await this.compile(source).evaluate(undefined, bindings);
+      value = await this.compile(source).evaluate(undefined, { ...bindings, ...new Bounds().binding });
     } catch (error) {
-      const message = (error as { message?: string }).message ?? String(error);
-      throw new StatesError(QUERY_ERROR, `${said} threw an error during evaluation. ${message}`, field);
+      const { code, message } = error as { code?: string; message?: string };
+      const why = code === undefined ? `: ${message ?? error}` : `. ${code}: ${message}`;
+      throw new EvaluationError(`${said} threw an error during evaluation${why}`, field);
     }
-    if (value === undefined) throw new StatesError(QUERY_ERROR, `${said} returned nothing (undefined).`, field);
+    if (value === undefined) throw new EvaluationError(`${said} returned nothing (undefined).`, field);
     const result = plain(value);
-    if (result === UNSUPPORTED) {
-      throw new StatesError(QUERY_ERROR, `${said} returned an unsupported result type.`, field);
-    }
+    if (result === UNSUPPORTED) throw new EvaluationError(`${said} returned an unsupported result type.`, field);
     return result;
   }
 }
@@ -74,9 +73,13 @@ export function expression(text: string): string | undefined {
 
 const UNSUPPORTED = Symbol('a function');
 
-/** A copy as JSON would make it: without jsonata's marks on arrays, which would change later evaluations. */
+/**
+ * A copy as JSON would make it: without jsonata's marks on arrays, which would change later evaluations. Step Functions
+ * writes numbers that JSON does not have as text.
+ */
 function plain(value: unknown): unknown {
   if (typeof value === 'function') return UNSUPPORTED;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
   if (value === null || typeof value !== 'object') return value;
   if (Array.isArray(value)) {
     const items = value.map((item) => (item === undefined ? null : plain(item)));
@@ -91,56 +94,4 @@ function plain(value: unknown): unknown {
     members[key] = copy;
   }
   return members;
-}
-
-/** Writes a time as `$now` does. */
-const WRITTEN = jsonata('$exists(picture) ? $fromMillis(time, picture, zone) : $fromMillis(time)');
-
-function register(target: jsonata.Expression, random: () => number, now: () => number): void {
-  target.registerFunction('millis', () => now(), '<:n>');
-  target.registerFunction(
-    'now',
-    (picture?: string, zone?: string) => WRITTEN.evaluate({ time: now(), picture, zone }),
-    '<s?s?:s>',
-  );
-  target.registerFunction('parse', (text: string) => JSON.parse(text), '<s-:j>');
-  target.registerFunction('uuid', () => randomUUID(), '<:s>');
-  target.registerFunction('random', (seed?: number) => (seed === undefined ? random() : seeded(seed)), '<n?:n>');
-  target.registerFunction('partition', (items: unknown[], size: number) => partition(items, size), '<an:a>');
-  target.registerFunction('range', (first: number, last: number, step: number) => range(first, last, step), '<nnn:a>');
-  target.registerFunction('hash', (text: string, algorithm: string) => hash(text, algorithm), '<ss:s>');
-  target.registerFunction('eval', () => {
-    throw new Error('$eval is not available in Step Functions. Use $parse for JSON.');
-  });
-}
-
-function partition(items: unknown[], size: number): unknown[][] {
-  if (!(Number.isInteger(size) && size > 0)) {
-    throw new Error(`$partition takes a positive whole number of items, got ${size}`);
-  }
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, part) =>
-    items.slice(part * size, (part + 1) * size),
-  );
-}
-
-function range(first: number, last: number, step: number): number[] {
-  if (![first, last, step].every(Number.isInteger) || step === 0) {
-    throw new Error(`$range takes whole numbers and a step that is not 0, got ${first}, ${last}, ${step}`);
-  }
-  const length = Math.max(0, Math.floor((last - first) / step) + 1);
-  if (length > 1000) throw new Error(`$range gives at most 1000 numbers, these would be ${length}`);
-  return Array.from({ length }, (_, index) => first + index * step);
-}
-
-function hash(text: string, algorithm: string): string {
-  if (!HASHES.includes(algorithm)) {
-    throw new Error(`$hash knows ${HASHES.join(', ')}, got '${algorithm}'`);
-  }
-  return createHash(algorithm.replace('-', '').toLowerCase()).update(text).digest('hex');
-}
-
-/** The same number in [0, 1) for the same seed. */
-function seeded(seed: number): number {
-  const digest = createHash('sha256').update(String(seed)).digest();
-  return digest.readUIntBE(0, 6) / 2 ** 48;
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { State } from './definition';
-import { Aborted, asStatesError, payload, StatesError } from './errors';
+import { Aborted, asStatesError, EvaluationError, payload, StatesError } from './errors';
 import { History, Trail } from './history';
 import { type Frame, type Interpreter, type MapResult, together, unexpected } from './interpreter';
 
@@ -28,8 +28,8 @@ export async function runMap(interpreter: Interpreter, frame: Frame): Promise<un
   const results = distributed
     ? await runDistributed(interpreter, frame, items, Math.min(width || DISTRIBUTED_WIDTH, DISTRIBUTED_WIDTH))
     : await runInline(interpreter, frame, items, Math.min(width || INLINE_WIDTH, INLINE_WIDTH));
-  payload(results, `The result of the state '${frame.name}'`);
-  frame.scope.trail.add('MapStateSucceeded');
+  payload(results, frame.name);
+  frame.scope.trail.aside('MapStateSucceeded');
   return results;
 }
 
@@ -53,7 +53,8 @@ async function readItems(interpreter: Interpreter, frame: Frame, distributed: bo
   if (distributed && items !== null && typeof items === 'object') {
     return Object.entries(items).map(([key, value], index) => ({ key, value, index }));
   }
-  throw unexpected('Items', state.Items ?? '$states.input', "'array'", items);
+  if ('Items' in state) throw unexpected('Items', state.Items, 'array', items);
+  throw new EvaluationError(`Map state input must be an array but was: ${JSON.stringify(items)}`);
 }
 
 /** Each item with its place in the context, as `ItemSelector` makes its input. */
@@ -83,20 +84,43 @@ async function runInline(
   width: number,
 ): Promise<unknown[]> {
   const { state, scope, name } = frame;
+  const trails: Trail[] = [];
+  const ended = new Set<number>();
+  // Iterations that follow each other are one line of events; so many lines go on side by side.
+  const free = Array.from({ length: width }, () => scope.trail.fork());
   const iterations = inputs.map(({ input, context }, index) => async (signal: AbortSignal) => {
-    const trail = scope.trail.fork();
-    trail.add('MapIterationStarted', { name, index });
+    const line = free.pop() ?? scope.trail.fork();
+    line.add('MapIterationStarted', { name, index });
+    const trail = line.fork();
+    trails[index] = line;
+    await null; // the iterations that begin together are recorded together
+    const variables = new Map(scope.variables);
     try {
-      const variables = new Map(scope.variables);
       const output = await interpreter.run(processor(state), input, { variables, trail, signal, context });
+      line.follow(trail);
       trail.add('MapIterationSucceeded', { name, index });
+      trails[index] = trail;
+      ended.add(index);
+      free.push(line);
       return output;
-    } catch (error) {
-      trail.add(error instanceof Aborted ? 'MapIterationAborted' : 'MapIterationFailed', { name, index });
-      throw error;
+    } catch (thrown) {
+      line.follow(trail);
+      throw thrown;
     }
   });
-  return await together(iterations, width, scope.signal);
+  const { results, failed, left } = await together(iterations, width, scope.signal);
+  if (failed === undefined) {
+    scope.trail.join(trails);
+    return results;
+  }
+  scope.trail.follow(trails[failed.index] as Trail);
+  for (const [index, types] of left.entries()) {
+    if (trails[index] === undefined || ended.has(index)) continue;
+    const event = index === failed.index ? 'MapIterationFailed' : 'MapIterationAborted';
+    scope.trail.beside(event, { name, index });
+    for (const type of types) scope.trail.beside(`${type}StateAborted`);
+  }
+  throw failed.failure;
 }
 
 /**
@@ -135,7 +159,8 @@ async function runDistributed(
     }
   });
   try {
-    const results = await together(children, width, scope.signal);
+    const { results, failed } = await together(children, width, scope.signal);
+    if (failed !== undefined) throw failed.failure;
     const written = state.ResultWriter === undefined ? undefined : await write(interpreter, frame, mapRunArn, results);
     scope.trail.add('MapRunSucceeded');
     return written ?? results.filter(({ error }) => error === undefined).map(({ output }) => output);

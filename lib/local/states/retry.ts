@@ -1,4 +1,4 @@
-import { type StatesError, TERMINAL } from './errors';
+import { HeartbeatTimeout, type StatesError, TERMINAL } from './errors';
 
 /** A retrier or catcher, as far as matching goes. */
 export interface Matcher {
@@ -14,14 +14,15 @@ export interface Retrier extends Matcher {
 }
 
 /** Whether one of the names in `ErrorEquals` stands for this error. */
-export function matches(matcher: Matcher, { error }: StatesError): boolean {
+export function matches(matcher: Matcher, failure: StatesError): boolean {
+  const { error } = failure;
   if (TERMINAL.includes(error)) return false;
   return matcher.ErrorEquals.some(
     (name) =>
       name === error ||
       name === 'States.ALL' ||
       (name === 'States.TaskFailed' && error !== 'States.Timeout') ||
-      (name === 'States.Timeout' && error === 'States.HeartbeatTimeout'),
+      (name === 'States.HeartbeatTimeout' && failure instanceof HeartbeatTimeout),
   );
 }
 

@@ -1,6 +1,6 @@
-import { Aborted, asStatesError, payload, StatesError } from './errors';
+import { Aborted, asStatesError, HeartbeatTimeout, payload, StatesError } from './errors';
 import { INCLUDED } from './history';
-import type { Frame, Interpreter, PendingToken } from './interpreter';
+import { type Frame, type Interpreter, LONGEST_SECONDS, type PendingToken } from './interpreter';
 
 /** What a Task asks of the outside. */
 export interface TaskCall {
@@ -54,7 +54,7 @@ export async function runTask(interpreter: Interpreter, frame: Frame): Promise<u
       RoleArn?: string;
     };
     const record = recorder(frame, resource, host.region);
-    record.scheduled(payload(given, `The arguments of the state '${frame.name}'`), limits);
+    record.scheduled(payload(given, frame.name), limits);
     try {
       const result = await within(limits, pending, scope.signal, async (signal) => {
         const submitted = (output: unknown) => record.submitted(output);
@@ -70,7 +70,7 @@ export async function runTask(interpreter: Interpreter, frame: Frame): Promise<u
         record.submitted(output);
         return await pending.result;
       });
-      record.succeeded(payload(result, `The state '${frame.name}' returned a result that`));
+      record.succeeded(payload(result, resource.type === 'lambda-function' ? resource.arn : resource.type));
       return result;
     } catch (thrown) {
       if (!scope.signal.aborted) record.failed(asStatesError(thrown));
@@ -87,7 +87,7 @@ async function seconds(
   field: 'TimeoutSeconds' | 'HeartbeatSeconds',
 ): Promise<number | undefined> {
   const template = frame.state[field];
-  return template === undefined ? undefined : await interpreter.whole(frame, field, template, 1);
+  return template === undefined ? undefined : await interpreter.whole(frame, field, template, 0, LONGEST_SECONDS);
 }
 
 interface Limits {
@@ -115,12 +115,12 @@ async function within<T>(
     aborted = () => reject(new Aborted());
     outer.addEventListener('abort', aborted);
     if (timeout !== undefined) {
-      timer = after(timeout, () => reject(new StatesError('States.Timeout', `Timed out after ${timeout} seconds`)));
+      timer = after(timeout, () => reject(new StatesError('States.Timeout', undefined)));
     }
     if (heartbeat !== undefined && pending !== undefined) {
       const check = () => {
         if (Date.now() - pending.lastSign() > heartbeat * 1000) {
-          reject(new StatesError('States.HeartbeatTimeout', `No heartbeat for ${heartbeat} seconds`));
+          reject(new HeartbeatTimeout());
         }
       };
       beat = setInterval(check, 50);
@@ -175,8 +175,8 @@ function recorder({ scope: { trail } }: Frame, resource: Resource, region: strin
       trail.add(`${kind}Succeeded`, { ...base, output, outputDetails: INCLUDED });
     },
     failed({ error, reason: cause }: StatesError) {
-      const timed = error === 'States.Timeout' || error === 'States.HeartbeatTimeout';
-      trail.add(`${kind}${timed ? 'TimedOut' : 'Failed'}`, { ...base, error, cause });
+      const timed = error === 'States.Timeout';
+      trail.add(`${kind}${timed ? 'TimedOut' : 'Failed'}`, { ...base, error, ...(cause !== undefined && { cause }) });
     },
   };
 }
