@@ -53,7 +53,7 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
         );
       }
       await interrupted();
-      surroundings.out('\nstopping');
+      surroundings.out('\nstopping; once more ends it at once');
       await engine.stop();
     });
 }
@@ -134,10 +134,19 @@ export function describeEvent(
   return matched ? `${type} (${source})` : undefined;
 }
 
-/** Ends with the first Ctrl-C or a request to terminate. */
+/** What a shell shows of a program that Ctrl-C has ended. */
+const INTERRUPTED = 130;
+
+/** Resolves with the first Ctrl-C, request to terminate, or end of the terminal; the second ends the process at once. */
 export function interrupted(): Promise<void> {
   return new Promise((done) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
+    let asked = 0;
+    const ask = () => {
+      asked += 1;
+      if (asked > 1) process.exit(INTERRUPTED);
+      done();
+    };
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, ask);
   });
 }
 

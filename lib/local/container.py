@@ -6,19 +6,16 @@ Runs the script that the hyperparameters name (`sagemaker_program`) with the oth
 environment that SageMaker's training toolkit gives; by torchrun where `sagemaker_torch_distributed_enabled` asks for
 it. <root> is /opt/ml, or a folder that takes its place.
 
-It also watches over the script: SIGTERM is passed on, and when standard input ends (the engine is gone), the
-script and all that it started are killed. Only the standard library, for it runs before any environment counts.
+It also watches over the script: see guard.py. Only the standard library, for it runs before any environment counts.
 """
 
-import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
+
+from guard import leave, run
 
 
 # What the engine tells this program alone.
@@ -136,88 +133,6 @@ def visible_gpus():
     return [str(index) for index in range(sum(line.startswith("GPU") for line in lines))]
 
 
-def adopt_orphans():
-    """Makes processes whose parent ends children of this one (Linux), also those with a session of their own."""
-    try:
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-    except (AttributeError, OSError, TypeError):
-        pass
-
-
-def descendants():
-    """All processes below this one."""
-    children = {}
-    for process, parent in processes():
-        children.setdefault(parent, []).append(process)
-    found, left = [], [os.getpid()]
-    while left:
-        below = children.get(left.pop(), [])
-        found += below
-        left += below
-    return found
-
-
-def processes():
-    """Process and parent of all that run; the dead that nobody has waited for do not count."""
-    if os.path.isdir("/proc/self"):
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                state, parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[:2]
-            except OSError:
-                continue  # it has just ended
-            if state != "Z":
-                yield int(name), int(parent)
-        return
-    with subprocess.Popen(["ps", "-A", "-o", "pid=,ppid=,stat="], stdout=subprocess.PIPE, text=True) as ps:
-        for line in ps.communicate()[0].splitlines():
-            process, parent, state = line.split(None, 2)
-            if not state.startswith("Z") and int(process) != ps.pid:
-                yield int(process), int(parent)
-
-
-def run(words, folder, env):
-    """Runs the script, and ties its life to the engine's: this process reads nothing from its input but its end."""
-    asked, started = [], []
-
-    def stop(*_):
-        # the script alone: it decides what its own children do, as PID 1 in a container would
-        asked.append(True)
-        for child in started:
-            child.send_signal(signal.SIGTERM)
-
-    def kill():
-        try:
-            os.killpg(child.pid, signal.SIGKILL)  # for systems that do not give orphans to this process
-        except ProcessLookupError:
-            pass
-        for _ in range(100):  # while they die, they may start others
-            left = descendants()
-            for process in left:
-                try:
-                    os.kill(process, signal.SIGKILL)
-                except (ProcessLookupError, PermissionError):
-                    pass
-            if not left:
-                return
-            time.sleep(0.01)
-
-    def wait_for_the_end():
-        while os.read(0, 4096):
-            pass
-        kill()
-
-    adopt_orphans()
-    signal.signal(signal.SIGTERM, stop)
-    child = subprocess.Popen(words, cwd=folder, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
-    if asked:
-        child.send_signal(signal.SIGTERM)
-    started.append(child)
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
-    code = child.wait()
-    kill()  # what it left behind
-    return 128 - code if code < 0 else code
-
-
 def main(root):
     words, given = command(root)
     print("running " + " ".join(Path(word).name if word == sys.executable else word for word in words), flush=True)
@@ -225,5 +140,4 @@ def main(root):
 
 
 if __name__ == "__main__":
-    sys.stdout.flush()
-    os._exit(main(Path(sys.argv[1])))  # at once, without waiting for the thread that reads
+    leave(main(Path(sys.argv[1])))

@@ -1,10 +1,11 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { startChild } from './children';
 
 /** The oldest Python that the pinned versions run on. */
 const OLDEST = [3, 11] as const;
@@ -205,10 +206,10 @@ async function install(python: string, files: string[], options: PythonOptions):
 
 /** Runs a program, tells its steps, and gives all that it wrote. */
 async function tell(program: string, args: readonly string[], options: PythonOptions) {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = startChild(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
       output += text;
       for (const line of text.split('\n')) {
         if (/^\s*(Collecting|Downloading|Installing|Successfully)/.test(line)) options.progress?.(line.trim());

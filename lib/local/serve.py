@@ -6,14 +6,13 @@ Loads the model in <root>/model by the functions of the module that SAGEMAKER_PR
 SAGEMAKER_SUBMIT_DIRECTORY (<root>/model/code): model_fn, then transform_fn, or input_fn, predict_fn, output_fn.
 Answers GET /ping and POST /invocations on 127.0.0.1, on a port that it prints once it listens.
 
-Ends when standard input ends: the engine is gone, or has no more use for it.
+Ends when guard.py, which starts it, is told that the engine is gone, or has no more use for it.
 """
 
 import importlib
 import json
 import os
 import sys
-import threading
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -88,14 +87,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-def end_with_the_engine():
-    while os.read(0, 4096):
-        pass
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=end_with_the_engine, daemon=True).start()
     Handler.model = Model(sys.argv[1])
     Handler.disable_nagle_algorithm = True
     server = Server(("127.0.0.1", 0), Handler)

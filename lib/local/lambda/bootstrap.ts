@@ -70,11 +70,17 @@ function mark(id) {
 function note(what, error, type) {
   console.error(what + '\t' + report(error, type));
 }
+let crashing = false;
 async function crash(error, type) {
+  if (crashing) return;
+  crashing = true;
   note(current === undefined ? 'Uncaught Exception' : 'Invoke Error', error, type);
-  await call('POST', current === undefined ? '/init/error' : '/invocation/' + current + '/error', report(error, type));
+  await call('POST', current === undefined ? '/init/error' : '/invocation/' + current + '/error', report(error, type)).catch(() => {});
   process.exit(128);
 }
+// The engine alone holds the other ends: once they are closed, it is gone.
+for (const stream of [process.stdin, process.stdout, process.stderr]) stream.on('error', () => process.exit(0));
+process.stdin.on('end', () => process.exit(0)).resume();
 process.on('uncaughtException', (error) => crash(error));
 process.on('unhandledRejection', (error) => crash(error, 'Runtime.UnhandledPromiseRejection'));
 

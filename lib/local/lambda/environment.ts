@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { killGroup, startChild } from '../children';
 import { END_MARK } from './bootstrap';
 import { withRemedy } from './duckdb';
 import type { LambdaFunction } from './function';
@@ -137,9 +139,9 @@ export class Environment implements Guest {
     this.timer = setTimeout(() => this.timedOut(limit), limit * 1000);
     // V8 may use nearly all of the memory; what native code takes on top is seen by the watch.
     const heap = Math.max(64, Math.floor(made.memoryMb * 0.9));
-    const child = spawn(process.execPath, [`--max-old-space-size=${heap}`, '--enable-source-maps', bootstrap], {
+    const child = startChild(process.execPath, [`--max-old-space-size=${heap}`, '--enable-source-maps', bootstrap], {
       cwd: made.folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'], // what it reads is the end of its input: the engine's
       env: {
         ...(process.env.PATH !== undefined && { PATH: process.env.PATH }),
         LANG: 'en_US.UTF-8',
@@ -161,8 +163,9 @@ export class Environment implements Guest {
       },
     });
     this.child = child;
+    child.stdin?.on('error', () => {}); // it has ended already
     for (const stream of [child.stdout, child.stderr]) {
-      createInterface({ input: stream }).on('line', (text) => this.line(text));
+      createInterface({ input: stream as Readable }).on('line', (text) => this.line(text));
     }
     child.on('error', (error) => this.end('Runtime.ExitError', error.message));
     // 'close', not 'exit': by then the last lines have been read
@@ -247,7 +250,7 @@ export class Environment implements Guest {
     this.finish(this.initError ?? failure(type, text), true);
     clearInterval(this.watch);
     clearTimeout(this.timer);
-    this.child?.kill('SIGKILL');
+    if (this.child !== undefined) killGroup(this.child);
     this.options.api.dismiss(this.id);
     rmSync(this.scratch, { recursive: true, force: true });
   }

@@ -1,9 +1,10 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { killGroup, startChild } from '../children';
 import { ensurePython, findPython, imageRequirements, packageFile } from '../python';
 import type { Host } from './host';
 
@@ -96,11 +97,13 @@ export class Containers {
     const spare = await this.spare();
     if (this.isStopped) throw new Error('the engine has stopped');
     const root = spare === undefined ? request.folder : '/opt/ml';
-    const words = [request.python, packageFile(request.entry), root];
+    const entry = [packageFile(request.entry), root];
+    const guarded = request.entry === 'container.py' ? entry : [packageFile('guard.py'), request.python, ...entry];
+    const words = [request.python, ...guarded];
     const work = join(root, request.workingFolder);
     const [program, ...rest] =
       spare === undefined ? words : [...PRIVATE, spare, request.folder, work, request.hosts ?? HOSTS, ...words];
-    const child = spawn(program, rest, {
+    const child = startChild(program as string, rest, {
       cwd: spare === undefined ? work : request.folder,
       env: {
         PATH: process.env.PATH ?? '',
@@ -185,7 +188,7 @@ class ChildContainer implements Container {
   end(): void {
     this.child.stdin?.end(); // its guard kills what it watches over
     if (this.child.exitCode !== null) return;
-    setTimeout(() => this.child.kill('SIGKILL'), 2000).unref();
+    setTimeout(() => killGroup(this.child), 2000).unref();
   }
 }
 
