@@ -2,7 +2,7 @@ import type { Problem } from './contract';
 import type { DeploymentInput, DeploymentOutcome, Evidence, Outcome, PrepareReport, TrainingInput } from './documents';
 import type { FailureKind } from './failures';
 import type { Verdict } from './judge';
-import type { Reason } from './names';
+import { type Reason, shortHash } from './names';
 import type { Hyperparameters } from './tuning';
 
 /**
@@ -26,6 +26,9 @@ import type { Hyperparameters } from './tuning';
  * | `DECISION#<event time>#<event id>#LATER` | {@link Decision}: what became of a trigger that was remembered |
  * | `REFUSED#<key>#<version id>` | {@link RefusedFile} |
  *
+ * What would be longer than DynamoDB allows is cut, and ends in a hash of the whole: the row itself names what the
+ * key no longer does.
+ *
  * Two kinds of items change in place: `LEASE#<training or deployment>` ({@link Lease},
  * {@link DeploymentLease}) and `WATCH#<version>` (the monitor's running evidence about a model
  * version). They carry a `revision`: who writes names the one it has read.
@@ -35,16 +38,31 @@ export const LedgerKey = {
     startedAt: string,
     runId: string,
     fact: 'START' | 'PREPARED' | `BEGUN#${string}` | `ATTEMPT#${string}` | 'VERDICT' | 'END',
-  ) => `RUN#${startedAt}#${runId}#${fact}`,
-  deployment: (startedAt: string, deploymentId: string) => `DEPLOYMENT#${startedAt}#${deploymentId}`,
-  monitor: (windowEnd: string, windowId: string) => `MONITOR#${windowEnd}#${windowId}`,
-  decision: (at: string, eventId: string) => `DECISION#${at}#${eventId}`,
+  ) => sortKey(`RUN#${startedAt}#${runId}#${fact}`),
+  deployment: (startedAt: string, deploymentId: string) => sortKey(`DEPLOYMENT#${startedAt}#${deploymentId}`),
+  monitor: (windowEnd: string, windowId: string) => sortKey(`MONITOR#${windowEnd}#${windowId}`),
+  decision: (at: string, eventId: string) => sortKey(`DECISION#${at}#${eventId}`),
   /** What became of a trigger that was remembered, if no run served it. */
-  decisionLater: (at: string, eventId: string) => `DECISION#${at}#${eventId}#LATER`,
-  refused: (key: string, versionId: string) => `REFUSED#${key}#${versionId}`,
+  decisionLater: (at: string, eventId: string) => sortKey(`DECISION#${at}#${eventId}#LATER`),
+  refused: (key: string, versionId: string) => sortKey(`REFUSED#${key}#${versionId}`),
   lease: (of: 'training' | 'deployment') => `LEASE#${of}`,
   watch: (version: number) => `WATCH#${version}`,
 } as const;
+
+/**
+ * Bytes of a sort key in DynamoDB.
+ *
+ * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+ */
+const LONGEST_KEY = 1024;
+
+function sortKey(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= LONGEST_KEY) return text;
+  const hash = `#${shortHash(text, 64)}`;
+  // the last character may have been cut in two: what is left of it decodes as U+FFFD
+  return bytes.toString('utf8', 0, LONGEST_KEY - hash.length).replace(/\ufffd$/, '') + hash;
+}
 
 /** What every fact carries; `at` is ISO. */
 export interface Fact {
