@@ -29,7 +29,7 @@ export const ErrorName = {
 export type ErrorName = (typeof ErrorName)[keyof typeof ErrorName];
 
 /** Lambda sends a message twice (its stack begins with it), and Step Functions keeps 32,768 characters of both. */
-const LONGEST_MESSAGE = 8000;
+export const LONGEST_MESSAGE = 8000;
 
 /** A failure that a state machine can name, and so catch or retry. */
 export class PerennialError extends Error {

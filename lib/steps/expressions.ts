@@ -1,3 +1,4 @@
+import { LONGEST_MESSAGE } from '../core/errors';
 import { runKeys } from '../core/names';
 
 /** The id of the run: its execution's name. */
@@ -25,15 +26,27 @@ export function runUri(key: (keys: ReturnType<typeof runKeys>) => string, below?
   return jsonata(`$data & '${before}' & ${RUN_ID} & '${after}'${below === undefined ? '' : ` & ${below}`}`);
 }
 
+/** Stand for an escaped backslash and an escaped quote while the quote is looked for that ends a text. */
+const BACKSLASH = '\ue000';
+const QUOTE = '\ue001';
+
 /**
- * What went wrong, as `{ name, cause }`, from the error output of a Catch: Lambda's and SageMaker's
- * causes are JSON in a string, of which a person wants the message alone.
+ * What went wrong, as `{ name, cause }`, from the error output of a Catch: Lambda's and SageMaker's causes are JSON in
+ * a string, of which a person wants the message alone.
+ *
+ * Step Functions cuts a cause off at 32,768 characters, and `$parse` fails on half a JSON, in a Catch that nothing
+ * catches. So the message is cut out of the text, whole or not; an expression that cannot fail.
  */
 export const CAUGHT = {
   name: jsonata('$states.errorOutput.Error'),
   cause: jsonata(
-    '($cause := $states.errorOutput.Cause; $said := $substring($cause, 0, 1) = "{" ? $parse($cause); ' +
-      '$exists($said.errorMessage) ? $said.errorMessage : $exists($said.FailureReason) ? $said.FailureReason : ' +
-      '$exists($cause) ? $cause : "no cause given")',
+    "($cause := $exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : 'no cause given'; " +
+      `$said := function($start) { $contains($cause, $start) ? ($escaped := $substringAfter($cause, $start); ` +
+      String.raw`$text := $substringBefore($replace($replace($escaped, '\\\\', '${BACKSLASH}'), '\\"', '${QUOTE}'), '"'); ` +
+      String.raw`$plain := $replace($replace($replace($text, '\\n', '\n'), '\\r', '\r'), '\\t', '\t'); ` +
+      String.raw`$replace($replace($plain, '${QUOTE}', '"'), '${BACKSLASH}', '\\')) }; ` +
+      `$message := $said('"errorMessage":"'); $reason := $said('"FailureReason":"'); ` +
+      `$substring($substring($cause, 0, 1) != '{' ? $cause : ` +
+      `$exists($message) ? $message : $exists($reason) ? $reason : $cause, 0, ${LONGEST_MESSAGE}))`,
   ),
 };
