@@ -1,4 +1,5 @@
 import { CfnOutput, type Duration, type RemovalPolicy } from 'aws-cdk-lib';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import type { DataContract } from './data-contract';
 import { DatasetBucket } from './dataset-bucket';
@@ -103,6 +104,22 @@ export interface ContinuousTrainingProps {
    * @default RemovalPolicy.RETAIN
    */
   readonly removalPolicy?: RemovalPolicy;
+
+  /**
+   * The key of yours that encrypts everything that can be: objects, ledger, queues, topic, logs, the functions'
+   * environments, and the disks and output of SageMaker's instances. Its policy must let the account's IAM policies
+   * decide, as that of `kms.Key` does; what services need of it is added to it.
+   *
+   * @default - AWS's own keys
+   */
+  readonly encryptionKey?: kms.IKey;
+
+  /**
+   * The key of the bucket of CDK's assets, where it is one of yours: `cdk bootstrap --bootstrap-kms-key-id`.
+   *
+   * @default - the bucket has no key, or one made by `cdk bootstrap`, whose policy lets everybody in who may read the bucket
+   */
+  readonly assetsKey?: kms.IKey;
 }
 
 /**
@@ -135,11 +152,11 @@ export class ContinuousTraining extends Construct {
 
   constructor(scope: Construct, id: string, props: ContinuousTrainingProps) {
     super(scope, id);
-    const { removalPolicy } = props;
+    const { removalPolicy, encryptionKey } = props;
 
-    this.dataset = new DatasetBucket(this, 'Dataset', { removalPolicy });
+    this.dataset = new DatasetBucket(this, 'Dataset', { removalPolicy, encryptionKey });
     const data = this.dataset.bucket;
-    this.ledger = new RunLedger(this, 'Ledger', { removalPolicy });
+    this.ledger = new RunLedger(this, 'Ledger', { removalPolicy, encryptionKey });
     const { ledger } = this;
     this.registry = new ModelRegistry(this, 'Registry', { removalPolicy });
     const { registry } = this;
@@ -157,6 +174,8 @@ export class ContinuousTraining extends Construct {
       patience: props.patience,
       budget: props.budget,
       tuning: props.tuning,
+      encryptionKey,
+      assetsKey: props.assetsKey,
     });
     const { pipelineName } = this.training;
     this.controller = new RetrainController(this, 'Controller', {
@@ -166,6 +185,7 @@ export class ContinuousTraining extends Construct {
       machine: this.training.machine,
       newestFiles: props.newestFiles,
       triggers: props.triggers,
+      encryptionKey,
     });
     this.deployment = new ModelDeployment(this, 'Deployment', {
       data,
@@ -174,6 +194,7 @@ export class ContinuousTraining extends Construct {
       pipelineName,
       imageRepositoryArn: this.training.imageRepositoryArn,
       instanceType: props.servingInstanceType,
+      encryptionKey,
     });
     this.monitor = new DriftMonitor(this, 'Monitor', {
       data,
@@ -182,6 +203,7 @@ export class ContinuousTraining extends Construct {
       endpointName: this.deployment.endpointName,
       interval: props.monitorInterval,
       drop: props.drop,
+      encryptionKey,
     });
 
     const outputs = {

@@ -1,6 +1,8 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
+import { keyOf } from './private/keys';
 
 /** Properties of a {@link DatasetBucket}. */
 export interface DatasetBucketProps {
@@ -17,6 +19,13 @@ export interface DatasetBucketProps {
    * @default - no access logs are written
    */
   readonly accessLogs?: s3.IBucket;
+
+  /**
+   * The key of yours that encrypts the objects.
+   *
+   * @default - S3's own key
+   */
+  readonly encryptionKey?: kms.IKey;
 }
 
 /**
@@ -31,9 +40,12 @@ export class DatasetBucket extends Construct {
 
   constructor(scope: Construct, id: string, props: DatasetBucketProps = {}) {
     super(scope, id);
+    const encryptionKey = keyOf(this, props.encryptionKey);
     this.bucket = new s3.Bucket(this, 'Resource', {
       versioned: true,
-      encryption: s3.BucketEncryption.S3_MANAGED,
+      ...(encryptionKey === undefined
+        ? { encryption: s3.BucketEncryption.S3_MANAGED }
+        : { encryption: s3.BucketEncryption.KMS, encryptionKey, bucketKeyEnabled: true }), // fewer calls of KMS, each paid for
       enforceSSL: true,
       minimumTLSVersion: 1.2,
       blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,

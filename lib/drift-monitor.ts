@@ -2,25 +2,31 @@ import { Duration, Size } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as scheduler from 'aws-cdk-lib/aws-scheduler';
-import * as schedulerTargets from 'aws-cdk-lib/aws-scheduler-targets';
 import * as sns from 'aws-cdk-lib/aws-sns';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { ASSESS_DEFAULTS } from './core/assess';
 import type { MonitorRules } from './core/documents';
 import { EnvName, Events, METRICS_NAMESPACE, MetricName, Prefix } from './core/names';
 import { allowEvents, grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
+import { keyOf, letRulesSend } from './private/keys';
 import { scheduleInput } from './private/schedule-input';
+import { FunctionScheduleTarget, TopicTarget } from './private/targets';
+import { encryptedQueue } from './private/trigger-queue';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 
 /** Properties of a {@link DriftMonitor}. */
 export interface DriftMonitorProps {
-  /** The bucket with captured requests (`capture/`), true outcomes (`truth/`) and the models' baselines (`runs/`). */
+  /**
+   * The bucket with captured requests (`capture/`), true outcomes (`truth/`) and the models' baselines (`runs/`);
+   * if it is imported and under a key of yours, with its `encryptionKey`.
+   */
   readonly data: s3.IBucket;
 
   /** Where windows are recorded, and which model serves is read. */
@@ -73,6 +79,13 @@ export interface DriftMonitorProps {
    * @default 0.02
    */
   readonly drop?: number;
+
+  /**
+   * The key of yours that encrypts queue, topic, logs and the function's environment.
+   *
+   * @default - AWS's own keys
+   */
+  readonly encryptionKey?: kms.IKey;
 }
 
 /**
@@ -104,6 +117,7 @@ export class DriftMonitor extends Construct {
   constructor(scope: Construct, id: string, props: DriftMonitorProps) {
     super(scope, id);
     const { data, ledger, pipelineName, endpointName } = props;
+    const encryptionKey = keyOf(this, props.encryptionKey);
     const interval = props.interval ?? Duration.hours(1);
     const rules: MonitorRules = {
       lookBackDays: (props.lookBack ?? Duration.days(45)).toDays({ integral: false }),
@@ -125,11 +139,8 @@ export class DriftMonitor extends Construct {
       outside(rules.assess.drop, 1e-6, 1) && `drop must be above 0 and at most 1, got ${props.drop}`,
     ]);
 
-    this.deadLetterQueue = new sqs.Queue(this, 'DeadLetters', {
-      encryption: sqs.QueueEncryption.SQS_MANAGED,
-      enforceSSL: true,
-      retentionPeriod: Duration.days(14),
-    });
+    this.deadLetterQueue = encryptedQueue(this, 'DeadLetters', encryptionKey, { retentionPeriod: Duration.days(14) });
+    letRulesSend(this, this.deadLetterQueue);
     const handler = new Handler(this, 'Handler', {
       bundle: 'data',
       entry: 'monitor.handler',
@@ -138,6 +149,7 @@ export class DriftMonitor extends Construct {
       memorySize: 3008,
       ephemeralStorageSize: Size.gibibytes(4),
       deadLetterQueue: this.deadLetterQueue,
+      encryptionKey,
       environment: {
         [EnvName.DATA_BUCKET]: data.bucketName,
         [EnvName.LEDGER_TABLE]: ledger.table.tableName,
@@ -158,7 +170,7 @@ export class DriftMonitor extends Construct {
     this.schedule = new scheduler.Schedule(this, 'Schedule', {
       description: 'Judges what was captured',
       schedule: scheduler.ScheduleExpression.rate(interval),
-      target: new schedulerTargets.LambdaInvoke(this.handler, {
+      target: new FunctionScheduleTarget(this.handler, {
         deadLetterQueue: this.deadLetterQueue,
         input: scheduleInput(pipelineName),
       }),
@@ -173,7 +185,7 @@ export class DriftMonitor extends Construct {
       targets: [new targets.LambdaFunction(this.handler, { deadLetterQueue: this.deadLetterQueue })],
     });
 
-    this.feedback = new sns.Topic(this, 'Feedback', { enforceSSL: true });
+    this.feedback = new sns.Topic(this, 'Feedback', { enforceSSL: true, masterKey: encryptionKey });
     new events.Rule(this, 'TellPeople', {
       description: 'Drift is told to the people who work on data and experiments',
       eventPattern: {
@@ -181,7 +193,7 @@ export class DriftMonitor extends Construct {
         detailType: [Events.DRIFT_DETECTED],
         detail: { pipeline: [pipelineName] },
       },
-      targets: [new targets.SnsTopic(this.feedback, { deadLetterQueue: this.deadLetterQueue })],
+      targets: [new TopicTarget(this.feedback, this.deadLetterQueue)],
     });
 
     this.staleAlarm = new cloudwatch.Alarm(this, 'StaleAlarm', {

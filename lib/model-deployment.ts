@@ -1,8 +1,8 @@
 import { CustomResource, Duration, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as events from 'aws-cdk-lib/aws-events';
-import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as scheduler from 'aws-cdk-lib/aws-scheduler';
@@ -23,9 +23,11 @@ import {
   sageMakerPrincipal,
 } from './private/grants';
 import { Handler } from './private/handler';
+import { keyOf } from './private/keys';
 import { machineLog } from './private/machine-log';
 import { scheduleInput } from './private/schedule-input';
 import { callSageMaker, invoke, orFail } from './private/state-parts';
+import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
@@ -35,7 +37,10 @@ import { POLL_SECONDS, verify } from './steps/verify';
 
 /** Properties of a {@link ModelDeployment}. */
 export interface ModelDeploymentProps {
-  /** The bucket with the models; captured requests are written below `capture/`. */
+  /**
+   * The bucket with the models; captured requests are written below `capture/`. If it is imported and under a key of
+   * yours, with its `encryptionKey`.
+   */
   readonly data: s3.IBucket;
 
   /** Where every deployment is recorded. */
@@ -102,6 +107,14 @@ export interface ModelDeploymentProps {
    * @default Duration.hours(1)
    */
   readonly reconcileEvery?: Duration;
+
+  /**
+   * The key of yours that encrypts queues, logs, the functions' environments and the disks of the instances that serve.
+   * Instances with a local drive encrypt it by themselves and take no key; what is captured is under the bucket's key.
+   *
+   * @default - AWS's own keys
+   */
+  readonly encryptionKey?: kms.IKey;
 }
 
 /**
@@ -167,6 +180,7 @@ export class ModelDeployment extends Construct {
       instanceCount: props.instanceCount ?? 1,
       capturePercent: props.capturePercent ?? 100,
     };
+    const encryptionKey = keyOf(this, props.encryptionKey);
     const maxLatency = props.maxLatency ?? Duration.seconds(1);
     const bakeTime = props.bakeTime ?? Duration.minutes(5);
     this.endpointName = props.endpointName ?? props.pipelineName;
@@ -222,6 +236,7 @@ export class ModelDeployment extends Construct {
       description: 'Decides what a deployment has to make (lambdas/plan-deployment.ts)',
       timeout: Duration.minutes(1),
       memorySize: 256,
+      encryptionKey,
       environment: {},
     });
     this.plan = plan.function;
@@ -234,6 +249,7 @@ export class ModelDeployment extends Construct {
       description: 'Asks the endpoint about rows whose answers are known (lambdas/smoke-test.ts)',
       timeout: Duration.minutes(2),
       memorySize: 256,
+      encryptionKey,
       environment: { [EnvName.DATA_BUCKET]: data.bucketName },
     });
     this.smokeTest = smokeTest.function;
@@ -246,6 +262,7 @@ export class ModelDeployment extends Construct {
       description: 'Records the end of a deployment and clears what is out of use (lambdas/finish-deployment.ts)',
       timeout: Duration.minutes(2),
       memorySize: 256,
+      encryptionKey,
       environment: { ...ledgerEnvironment, [EnvName.ENDPOINT_NAME]: this.endpointName },
     });
     this.finish = finish.function;
@@ -260,10 +277,14 @@ export class ModelDeployment extends Construct {
     this.machine = new sfn.StateMachine(this, 'Machine', {
       comment: `Deploys approved models of ${props.pipelineName} to ${this.endpointName}`,
       queryLanguage: sfn.QueryLanguage.JSONATA,
-      definitionBody: sfn.DefinitionBody.fromChainable(this.definition(bakeTime)),
+      definitionBody: sfn.DefinitionBody.fromChainable(this.definition(bakeTime, encryptionKey)),
       timeout: Duration.days(1),
       tracingEnabled: true,
-      logs: { destination: machineLog(this, 'MachineLog'), level: sfn.LogLevel.ALL, includeExecutionData: true },
+      logs: {
+        destination: machineLog(this, 'MachineLog', encryptionKey),
+        level: sfn.LogLevel.ALL,
+        includeExecutionData: true,
+      },
     });
 
     const starter = new Handler(this, 'Starter', {
@@ -271,6 +292,7 @@ export class ModelDeployment extends Construct {
       description: 'Starts one deployment an approval (lambdas/start-deployment.ts)',
       timeout: Duration.minutes(1),
       memorySize: 256,
+      encryptionKey,
       environment: {
         ...ledgerEnvironment,
         [EnvName.DEPLOYMENT_MACHINE]: this.machine.stateMachineArn,
@@ -287,10 +309,11 @@ export class ModelDeployment extends Construct {
     const { queue, deadLetterQueue } = new TriggerQueue(this, 'Approvals', {
       handler: this.starter,
       batchingWindow: Duration.seconds(5),
+      encryptionKey,
     });
     this.queue = queue;
     this.deadLetterQueue = deadLetterQueue;
-    const target = new targets.SqsQueue(queue, { deadLetterQueue });
+    const target = new QueueTarget(queue, deadLetterQueue);
     // An update of anything but the approval is sent again with the status Approved: it must not deploy again.
     this.approvals = new events.Rule(this, 'Approval', {
       description: 'An approval starts a deployment',
@@ -326,10 +349,10 @@ export class ModelDeployment extends Construct {
       target: new schedulerTargets.SqsSendMessage(queue, { deadLetterQueue, input: scheduleInput(props.pipelineName) }),
     });
 
-    this.cleanUp = this.emptyOnDelete();
+    this.cleanUp = this.emptyOnDelete(encryptionKey);
   }
 
-  private definition(bakeTime: Duration): sfn.IChainable {
+  private definition(bakeTime: Duration, encryptionKey: kms.IKey | undefined): sfn.IChainable {
     const { endpointName, serving } = this;
     const states = new Construct(this, 'States'); // a scope of their own: their names are what the console shows
     const finishAs = (id: string, outcome: DeploymentOutcome) =>
@@ -360,7 +383,15 @@ export class ModelDeployment extends Construct {
     const endpoint = { endpointName, serving, bakeTime, alarms: [this.errorAlarm, this.latencyAlarm] };
     const { data, registry } = this.props;
     const changing = verify(states, { ...endpoint, smokeTest: this.smokeTest, deployed, rolledBack, failed });
-    const make = serve(states, { ...endpoint, data, registry, role: this.servingRole, changing, failed });
+    const make = serve(states, {
+      ...endpoint,
+      data,
+      registry,
+      role: this.servingRole,
+      encryptionKey,
+      changing,
+      failed,
+    });
 
     const plan = invoke(
       states,
@@ -390,7 +421,7 @@ export class ModelDeployment extends Construct {
       .next(action);
   }
 
-  private emptyOnDelete(): CustomResource {
+  private emptyOnDelete(encryptionKey: kms.IKey | undefined): CustomResource {
     const stack = Stack.of(this);
     const { groupName } = this.props.registry;
     const handler = new Handler(this, 'CleanUp', {
@@ -398,6 +429,7 @@ export class ModelDeployment extends Construct {
       description: 'Removes endpoint, configurations and models when the stack is deleted (lambdas/clean-up.ts)',
       timeout: Duration.minutes(15),
       memorySize: 256,
+      encryptionKey,
       environment: {},
     });
     grantSageMaker(

@@ -1,7 +1,7 @@
 import { Duration, Size } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { OfferSpec } from './core/attempts';
-import { instanceOf, similarInstances } from './core/instances';
+import { hasLocalDisk, instanceOf, similarInstances } from './core/instances';
 import { outside } from './private/validate';
 
 /** What every {@link Offer} may say of its machines. */
@@ -23,7 +23,7 @@ export interface OfferOptions {
   /**
    * What encrypts the volume. Instances with a local drive (most with a GPU) encrypt it by themselves and take no key.
    *
-   * @default - SageMaker's own key
+   * @default - the pipeline's encryptionKey, else SageMaker's own key
    */
   readonly volumeKey?: kms.IKey;
 
@@ -124,9 +124,12 @@ export class Offer {
     private readonly kind: 'spot' | 'on demand' | 'groups',
   ) {}
 
-  /** @internal */
-  public get _volumeKey(): kms.IKey | undefined {
-    return this.options.volumeKey;
+  /** What encrypts the volume, where nobody has said so for this offer: a key, unless a machine can take none. @internal */
+  public _volumeKey(encryptionKey: kms.IKey | undefined): kms.IKey | undefined {
+    const { volumeKey } = this.options;
+    return (
+      volumeKey ?? (this.groups.some(({ instanceType }) => hasLocalDisk(instanceType)) ? undefined : encryptionKey)
+    );
   }
 
   /** GPUs of each instance, at most; 0 where there are none. @internal */
@@ -230,9 +233,10 @@ export class Offer {
   }
 
   /** As the job's request has it. @internal */
-  public _request(): OfferRequest {
-    const { volumeSize, volumeKey, keepAlive, maxPending, trainingPlanArn } = this.options;
+  public _request(encryptionKey?: kms.IKey): OfferRequest {
+    const { volumeSize, keepAlive, maxPending, trainingPlanArn } = this.options;
     const [first] = this.groups;
+    const volumeKey = this._volumeKey(encryptionKey);
     return {
       spot: this.kind === 'spot',
       resources: {

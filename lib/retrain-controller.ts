@@ -1,7 +1,7 @@
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as events from 'aws-cdk-lib/aws-events';
-import * as targets from 'aws-cdk-lib/aws-events-targets';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
@@ -11,6 +11,8 @@ import { CONTROLLER_DEFAULTS, type ControllerRules } from './core/controller';
 import { EnvName, Events, Prefix } from './core/names';
 import { grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
+import { keyOf } from './private/keys';
+import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
@@ -19,7 +21,7 @@ import type { ITrigger } from './triggers/trigger';
 
 /** Properties of a {@link RetrainController}. */
 export interface RetrainControllerProps {
-  /** The bucket of the pipeline's data. */
+  /** The bucket of the pipeline's data; if it is imported and under a key of yours, with its `encryptionKey`. */
   readonly data: s3.IBucket;
 
   /** Where decisions and the lease are kept. */
@@ -80,6 +82,13 @@ export interface RetrainControllerProps {
    * @default Duration.days(2)
    */
   readonly leaseTime?: Duration;
+
+  /**
+   * The key of yours that encrypts queues, logs and the function's environment.
+   *
+   * @default - AWS's own keys
+   */
+  readonly encryptionKey?: kms.IKey;
 }
 
 /**
@@ -110,6 +119,7 @@ export class RetrainController extends Construct {
   constructor(scope: Construct, id: string, props: RetrainControllerProps) {
     super(scope, id);
     const { data, ledger, machine, pipelineName } = props;
+    const encryptionKey = keyOf(this, props.encryptionKey);
     const batchingWindow = props.batchingWindow ?? Duration.minutes(1);
     const rules: ControllerRules = {
       cooldownMinutes: props.cooldown?.toMinutes({ integral: false }) ?? CONTROLLER_DEFAULTS.cooldownMinutes,
@@ -132,6 +142,7 @@ export class RetrainController extends Construct {
       description: 'Decides when to train (lambdas/controller.ts)',
       timeout: Duration.minutes(2),
       memorySize: 512,
+      encryptionKey,
       environment: {
         [EnvName.DATA_BUCKET]: data.bucketName,
         [EnvName.LEDGER_TABLE]: ledger.table.tableName,
@@ -148,7 +159,11 @@ export class RetrainController extends Construct {
     ledger.grantLease(handler.role);
     machine.grantStartExecution(handler.role);
 
-    const { queue, deadLetterQueue } = new TriggerQueue(this, 'Triggers', { handler: this.handler, batchingWindow });
+    const { queue, deadLetterQueue } = new TriggerQueue(this, 'Triggers', {
+      handler: this.handler,
+      batchingWindow,
+      encryptionKey,
+    });
     this.queue = queue;
     this.deadLetterQueue = deadLetterQueue;
     for (const trigger of props.triggers ?? [new NewDataTrigger(), new DriftTrigger(), new RequestTrigger()]) {
@@ -169,7 +184,7 @@ export class RetrainController extends Construct {
           { source: [Events.SOURCE], 'detail-type': [Events.RUN_ENDED], detail: { pipeline: [pipelineName] } },
         ],
       } as events.EventPattern,
-      targets: [new targets.SqsQueue(queue, { deadLetterQueue })],
+      targets: [new QueueTarget(queue, deadLetterQueue)],
     });
 
     this.lostTriggerAlarm = new cloudwatch.Alarm(this, 'LostTriggerAlarm', {

@@ -1,7 +1,9 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
+import { grantKey, keyOf } from './private/keys';
 
 /** Properties of a {@link RunLedger}. */
 export interface RunLedgerProps {
@@ -11,6 +13,13 @@ export interface RunLedgerProps {
    * @default RemovalPolicy.RETAIN
    */
   readonly removalPolicy?: RemovalPolicy;
+
+  /**
+   * The key of yours that encrypts the table.
+   *
+   * @default - DynamoDB's own key
+   */
+  readonly encryptionKey?: kms.IKey;
 }
 
 /**
@@ -24,27 +33,35 @@ export class RunLedger extends Construct {
 
   constructor(scope: Construct, id: string, props: RunLedgerProps = {}) {
     super(scope, id);
+    const encryptionKey = keyOf(this, props.encryptionKey);
     this.table = new dynamodb.Table(this, 'Resource', {
       partitionKey: { name: 'pk', type: dynamodb.AttributeType.STRING },
       sortKey: { name: 'sk', type: dynamodb.AttributeType.STRING },
       billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      ...(encryptionKey !== undefined && { encryption: dynamodb.TableEncryption.CUSTOMER_MANAGED, encryptionKey }),
       removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
     });
   }
 
   /** Allows to append facts. */
   public grantAppend(grantee: iam.IGrantable): iam.Grant {
-    return this.table.grant(grantee, 'dynamodb:PutItem');
+    return this.grant(grantee, 'dynamodb:PutItem');
   }
 
   /** Allows to read facts in order. */
   public grantQuery(grantee: iam.IGrantable): iam.Grant {
-    return this.table.grant(grantee, 'dynamodb:Query');
+    return this.grant(grantee, 'dynamodb:Query');
   }
 
   /** Allows to read and replace what changes in place: leases, and the monitor's running evidence. */
   public grantLease(grantee: iam.IGrantable): iam.Grant {
-    return this.table.grant(grantee, 'dynamodb:GetItem', 'dynamodb:PutItem');
+    return this.grant(grantee, 'dynamodb:GetItem', 'dynamodb:PutItem');
+  }
+
+  /** To read or write, DynamoDB decrypts the table's key in the caller's name. @see https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html */
+  private grant(grantee: iam.IGrantable, ...actions: string[]): iam.Grant {
+    grantKey(grantee, this.table.encryptionKey, this.table, 'dynamodb', ['kms:Decrypt']);
+    return this.table.grant(grantee, ...actions);
   }
 }

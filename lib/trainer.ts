@@ -1,5 +1,6 @@
 import type { Duration, Size } from 'aws-cdk-lib';
 import type * as ecr from 'aws-cdk-lib/aws-ecr';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 import type { Offer } from './offer';
 import { addressedImage, type ImageReference, repositoryImage } from './private/images';
@@ -60,6 +61,8 @@ export interface TrainerSource {
   readonly arn: string;
   /** The file in it that trains. */
   readonly program: string;
+  /** The key of its bucket, where the app knows of one. */
+  readonly key?: kms.IKey;
 }
 
 /** What all trainers can be told. */

@@ -1,5 +1,6 @@
 import { Duration, Names, Size, Stack, Token } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
@@ -9,16 +10,18 @@ import type { JudgeRules, Outcome, SplitRule } from './core/documents';
 import { EnvName, Prefix, scoringModelName } from './core/names';
 import type { DataContract } from './data-contract';
 import type { ModelRegistry } from './model-registry';
-import { allowContainer, allowVolumeKeys, readJobLogs } from './private/container-role';
+import { allowContainer, readJobLogs } from './private/container-role';
 import {
   allowEvents,
   grantList,
   grantObjects,
+  grantOutputKey,
   grantSageMaker,
   passRoleToSageMaker,
   sageMakerPrincipal,
 } from './private/grants';
 import { Handler } from './private/handler';
+import { diskKey, diskKeyStatements, grantKey, keyOf } from './private/keys';
 import { machineLog } from './private/machine-log';
 import { invoke, orFail } from './private/state-parts';
 import { outside, refuse } from './private/validate';
@@ -40,7 +43,10 @@ export enum Promotion {
 
 /** Properties of a {@link TrainingPipeline}. */
 export interface TrainingPipelineProps {
-  /** The bucket with `incoming/` and `truth/`; runs write below `runs/`. */
+  /**
+   * The bucket with `incoming/` and `truth/`; runs write below `runs/`. If it is imported and under a key of yours,
+   * with its `encryptionKey`: nothing else says at synthesis that there is one.
+   */
   readonly data: s3.IBucket;
 
   /** Where every step is recorded. */
@@ -159,6 +165,22 @@ export interface TrainingPipelineProps {
    * @default - the trainer's own are used
    */
   readonly tuning?: Tuning;
+
+  /**
+   * The key of yours that encrypts logs, the functions' environments and the disks of the instances that train and score.
+   * Instances with a local drive encrypt it by themselves and take no key; what jobs write is under the bucket's key.
+   *
+   * @default - AWS's own keys
+   */
+  readonly encryptionKey?: kms.IKey;
+
+  /**
+   * The key of the bucket of CDK's assets, from which training jobs read their script, where that key is one of yours:
+   * `cdk bootstrap --bootstrap-kms-key-id`.
+   *
+   * @default - the bucket has no key, or one made by `cdk bootstrap`, whose policy lets everybody in who may read the bucket
+   */
+  readonly assetsKey?: kms.IKey;
 }
 
 /** How long machines are waited for. */
@@ -257,6 +279,8 @@ export class TrainingPipeline extends Construct {
     super(scope, id);
     const { data, ledger } = props;
     const stack = Stack.of(this);
+    const encryptionKey = keyOf(this, props.encryptionKey);
+    const scoringInstanceType = props.scoringInstanceType ?? 'ml.m5.large';
     this.props = props;
     this.pipelineName =
       props.pipelineName ??
@@ -291,6 +315,7 @@ export class TrainingPipeline extends Construct {
       description: 'Freezes the data of a run (lambdas/snapshot.ts)',
       timeout: Duration.minutes(5),
       memorySize: 512,
+      encryptionKey,
       environment,
     });
     this.snapshot = snapshot.function;
@@ -307,6 +332,7 @@ export class TrainingPipeline extends Construct {
       timeout: Duration.minutes(15),
       memorySize: 3008,
       ephemeralStorageSize: Size.gibibytes(10),
+      encryptionKey,
       environment,
     });
     this.prepare = prepare.function;
@@ -321,8 +347,10 @@ export class TrainingPipeline extends Construct {
     allowContainer(this.trainingRole, repositoryArns);
     if (source !== undefined) {
       this.trainingRole.addToPolicy(new iam.PolicyStatement({ actions: ['s3:GetObject'], resources: [source.arn] }));
+      grantKey(this.trainingRole, props.assetsKey ?? source.key, this.trainingRole, 's3', ['kms:Decrypt']);
     }
-    allowVolumeKeys(this.trainingRole, compute);
+    const diskKeys = new Set(compute.map((offer) => offer._volumeKey(encryptionKey)));
+    for (const key of diskKeys) for (const one of diskKeyStatements(key)) this.trainingRole.addToPolicy(one);
     grantObjects(
       this.trainingRole,
       data,
@@ -338,6 +366,7 @@ export class TrainingPipeline extends Construct {
     // SageMaker deletes in S3 what the script deletes, and may look for the folder without its slash
     grantObjects(this.trainingRole, data, ['s3:DeleteObject'], [`${Prefix.RUNS}*/checkpoints/`]);
     grantList(this.trainingRole, data, [`${Prefix.RUNS}*/prepared/`, `${Prefix.RUNS}*/checkpoints`]);
+    grantOutputKey(this.trainingRole, data);
 
     this.scoringRole = new iam.Role(this, 'ScoringRole', {
       description: `Models of ${this.node.path} while they score the holdout`,
@@ -352,12 +381,15 @@ export class TrainingPipeline extends Construct {
     );
     grantObjects(this.scoringRole, data, ['s3:PutObject', 's3:AbortMultipartUpload'], [`${Prefix.RUNS}*/scores/`]);
     grantList(this.scoringRole, data, [`${Prefix.RUNS}*/models/`, `${Prefix.RUNS}*/prepared/holdout/`]);
+    grantOutputKey(this.scoringRole, data);
+    for (const one of diskKeyStatements(diskKey(scoringInstanceType, encryptionKey))) this.scoringRole.addToPolicy(one);
 
     const attempt = new Handler(this, 'Attempt', {
       bundle: 'attempt',
       description: 'Records how a training job ended, and decides on the next (lambdas/attempt.ts)',
       timeout: Duration.minutes(1),
       memorySize: 256,
+      encryptionKey,
       environment,
     });
     this.attempt = attempt.function;
@@ -390,6 +422,7 @@ export class TrainingPipeline extends Construct {
       description: 'Finds the model that a candidate must beat (lambdas/champion.ts)',
       timeout: Duration.minutes(1),
       memorySize: 256,
+      encryptionKey,
       environment: { ...ledgerEnvironment, [EnvName.SCORING_ROLE]: this.scoringRole.roleArn },
     });
     this.champion = champion.function;
@@ -408,6 +441,7 @@ export class TrainingPipeline extends Construct {
       description: 'Compares the candidate with the champion on the holdout (lambdas/judge.ts)',
       timeout: Duration.minutes(10),
       memorySize: 2048,
+      encryptionKey,
       environment,
     });
     this.judge = judge.function;
@@ -419,6 +453,7 @@ export class TrainingPipeline extends Construct {
       description: 'Records the end of a run and lets the next one begin (lambdas/finish.ts)',
       timeout: Duration.minutes(1),
       memorySize: 256,
+      encryptionKey,
       environment: ledgerEnvironment,
     });
     this.finish = finish.function;
@@ -428,15 +463,19 @@ export class TrainingPipeline extends Construct {
     this.machine = new sfn.StateMachine(this, 'Machine', {
       comment: `Trains, judges and registers models of ${this.pipelineName}`,
       queryLanguage: sfn.QueryLanguage.JSONATA,
-      definitionBody: sfn.DefinitionBody.fromChainable(this.definition()),
+      definitionBody: sfn.DefinitionBody.fromChainable(this.definition(encryptionKey)),
       timeout: this.longestRun(),
       tracingEnabled: true,
-      logs: { destination: machineLog(this, 'MachineLog'), level: sfn.LogLevel.ALL, includeExecutionData: true },
+      logs: {
+        destination: machineLog(this, 'MachineLog', encryptionKey),
+        level: sfn.LogLevel.ALL,
+        includeExecutionData: true,
+      },
     });
   }
 
   /** The states in the order of the data; every failure is recorded before the execution ends with it. */
-  private definition(): sfn.IChainable {
+  private definition(encryptionKey: kms.IKey | undefined): sfn.IChainable {
     const { props, pipelineName, trainerConfig: trainer } = this;
     const states = new Construct(this, 'States'); // a scope of their own: their names are what the console shows
     const failed = invoke(states, 'Record failure', this.finish, {
@@ -503,6 +542,8 @@ export class TrainingPipeline extends Construct {
       trainer,
       role: this.scoringRole,
       instanceType: props.scoringInstanceType ?? 'ml.m5.large',
+      encryptionKey,
+      objectsKey: props.data.encryptionKey,
       champion: this.champion,
       judge: this.judge,
       rules: this.rules(),
@@ -519,6 +560,8 @@ export class TrainingPipeline extends Construct {
       attempt: this.attempt,
       rules: this.attemptRules,
       search: props.tuning?._request(),
+      encryptionKey,
+      objectsKey: props.data.encryptionKey,
       trained: judged,
       failed,
     });

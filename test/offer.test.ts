@@ -169,7 +169,8 @@ describe('an offer', () => {
       .map(([, { Properties }]) => Properties.PolicyDocument.Statement);
     expect(policy).toContainEqual({
       Effect: 'Allow',
-      Action: ['kms:CreateGrant', 'kms:DescribeKey', 'kms:GenerateDataKeyWithoutPlaintext'],
+      Action: 'kms:CreateGrant',
+      Condition: { Bool: { 'kms:GrantIsForAWSResource': 'true' } },
       Resource: stack.resolve(volumeKey.keyArn),
     });
   });

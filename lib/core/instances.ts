@@ -94,6 +94,18 @@ export function instanceOf(type: string): Instance | undefined {
   return { gpus: gpuMemory === 0 ? 0 : (gpus?.[size] ?? 1), gpuMemory, localDisk };
 }
 
+/** Families with a local NVMe drive: a `d` after the generation says so, and of what has accelerators the newer ones. */
+const LOCAL_DISK = /^ml\.([a-z]+\d+[a-z]*d[a-z]*|g[5-9][a-z]*|p[5-9][a-z0-9-]*|trn\d+[a-z]*)\./;
+
+/**
+ * Whether an instance that trains or serves keeps its data on a local drive, which encrypts it by itself.
+ *
+ * @see https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
+ */
+export function hasLocalDisk(type: string): boolean {
+  return instanceOf(type)?.localDisk ?? LOCAL_DISK.test(type);
+}
+
 /** Instance types that training jobs can have and that look like this one, for messages. */
 export function similarInstances(type: string): string[] {
   const family = type.replace(/^ml\./, '').split('.')[0] ?? '';

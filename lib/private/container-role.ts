@@ -1,6 +1,5 @@
 import { ArnFormat, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import type { Offer } from '../offer';
 
 /**
  * Allows what every container of SageMaker needs: its log, its metrics, its image.
@@ -36,16 +35,6 @@ export function allowContainer(role: iam.Role, repositoryArns: string[]): void {
       resources: repositoryArns,
     }),
   );
-}
-
-/**
- * Allows SageMaker to use the keys of the offers' volumes in the role's name.
- *
- * @see https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms
- */
-export function allowVolumeKeys(role: iam.Role, offers: Offer[]): void {
-  const keys = new Set(offers.map((offer) => offer._volumeKey).filter((key) => key !== undefined));
-  for (const key of keys) key.grant(role, 'kms:CreateGrant', 'kms:DescribeKey', 'kms:GenerateDataKeyWithoutPlaintext');
 }
 
 /** Allows to read what the training jobs of a pipeline have written. */

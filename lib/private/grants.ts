@@ -1,9 +1,24 @@
 import { Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
+import { grantKey, keyStatement } from './keys';
 
 /**
- * Allows exact actions on the objects below some prefixes. The bucket's own grants would
+ * What an action on an object asks of the key that the object is under.
+ *
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+ */
+const KEY_ACTIONS: Readonly<Record<string, string>> = {
+  's3:GetObject': 'kms:Decrypt',
+  's3:GetObjectVersion': 'kms:Decrypt',
+  's3:PutObject': 'kms:GenerateDataKey',
+  // who ends multipart uploads begins them, and S3 decrypts their parts to put them together
+  's3:AbortMultipartUpload': 'kms:Decrypt',
+};
+
+/**
+ * Allows exact actions on the objects below some prefixes, and what they ask of the bucket's key. The bucket's own grants would
  * give `s3:GetObject*`, `s3:GetBucket*` and `s3:List*`, of which ours use one or two.
  *
  * @see https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
@@ -12,6 +27,17 @@ export function grantObjects(grantee: iam.IGrantable, bucket: s3.IBucket, action
   grantee.grantPrincipal.addToPrincipalPolicy(
     new iam.PolicyStatement({ actions, resources: prefixes.map((prefix) => bucket.arnForObjects(`${prefix}*`)) }),
   );
+  const ofKey = actions.map((action) => KEY_ACTIONS[action]).filter((action) => action !== undefined);
+  grantKey(grantee, bucket.encryptionKey, bucket, 's3', [...new Set(ofKey)]);
+}
+
+/**
+ * Allows what SageMaker asks of a job's role besides, where the job's request names the key of its output.
+ *
+ * @see https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms
+ */
+export function grantOutputKey(role: iam.Role, bucket: s3.IBucket): void {
+  if (bucket.encryptionKey !== undefined) role.addToPolicy(keyStatement(bucket.encryptionKey, ['kms:Encrypt']));
 }
 
 /** Allows to list (current objects or versions) below some prefixes. */

@@ -1,10 +1,12 @@
 import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { built } from './assets';
+import { grantKeyToSend, keyStatement, letLogs } from './keys';
 
 export interface HandlerProps {
   /** The folder of the bundle below `dist/lambdas`. */
@@ -17,6 +19,8 @@ export interface HandlerProps {
   readonly memorySize: number;
   readonly ephemeralStorageSize?: lambda.FunctionProps['ephemeralStorageSize'];
   readonly environment: Record<string, string>;
+  /** What encrypts environment and log; AWS's own keys without it. */
+  readonly encryptionKey: kms.IKey | undefined;
   readonly reservedConcurrentExecutions?: number;
   /** Where events go that failed, when the function is invoked without an answer. */
   readonly deadLetterQueue?: sqs.IQueue;
@@ -29,13 +33,17 @@ export class Handler extends Construct {
 
   constructor(scope: Construct, id: string, props: HandlerProps) {
     super(scope, id);
+    const { bundle, entry, encryptionKey, ...rest } = props;
+    letLogs(this, encryptionKey);
     const logGroup = new logs.LogGroup(this, 'Log', {
       retention: logs.RetentionDays.THREE_MONTHS,
       removalPolicy: RemovalPolicy.DESTROY,
+      encryptionKey,
     });
     this.role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
     logGroup.grantWrite(this.role);
-    const { bundle, entry, ...rest } = props;
+    if (encryptionKey !== undefined) this.role.addToPolicy(keyStatement(encryptionKey, ['kms:Decrypt'])); // the environment
+    if (props.deadLetterQueue !== undefined) grantKeyToSend(this.role, props.deadLetterQueue);
     this.function = new lambda.Function(this, 'Function', {
       runtime: lambda.Runtime.NODEJS_24_X,
       architecture: lambda.Architecture.ARM_64,
@@ -43,6 +51,7 @@ export class Handler extends Construct {
       handler: entry ?? 'index.handler',
       role: this.role,
       logGroup,
+      environmentEncryption: encryptionKey,
       ...rest,
     });
   }

@@ -196,7 +196,13 @@ function ownSource(scope: Construct, name: string): { source: TrainerSource; cod
 }
 
 function sourceOf(asset: assets.Asset, program: string): TrainerSource {
-  return { url: asset.s3ObjectUrl, arn: asset.bucket.arnForObjects(asset.s3ObjectKey), program };
+  const key = asset.bucket.encryptionKey;
+  return {
+    url: asset.s3ObjectUrl,
+    arn: asset.bucket.arnForObjects(asset.s3ObjectKey),
+    program,
+    ...(key !== undefined && { key }),
+  };
 }
 
 /** Refuses what SageMaker, or the walk over the offers, would. */

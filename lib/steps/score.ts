@@ -1,5 +1,6 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
@@ -7,6 +8,7 @@ import type { JudgeRules, Outcome } from '../core/documents';
 import { ErrorName } from '../core/errors';
 import { scoringModelName } from '../core/names';
 import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
+import { diskKey, kmsKeyId } from '../private/keys';
 import { callSageMaker, invoke, makeOnce, orFail } from '../private/state-parts';
 import type { TrainerConfig } from '../trainer';
 import { CAUGHT, jsonata, RUN_ID, runUri, STARTED_AT, TRY } from './expressions';
@@ -20,6 +22,10 @@ export interface ScoreProps {
   /** The role that the models have while they score. */
   readonly role: iam.IRole;
   readonly instanceType: string;
+  /** What encrypts the volume of the instance, if it can be. */
+  readonly encryptionKey: kms.IKey | undefined;
+  /** The key that objects are under. */
+  readonly objectsKey: kms.IKey | undefined;
   /** The function that finds the model to beat. */
   readonly champion: lambda.IFunction;
   /** The function that compares. */
@@ -91,8 +97,9 @@ function transform(
   id: string,
   model: 'candidate' | 'champion',
   modelName: string,
-  { pipelineName, instanceType }: ScoreProps,
+  { pipelineName, instanceType, encryptionKey, objectsKey }: ScoreProps,
 ): SageMakerJob {
+  const volumeKey = diskKey(instanceType, encryptionKey);
   const job = new SageMakerJob(scope, id, {
     kind: 'TransformJob',
     namePrefix: `${pipelineName}-`,
@@ -110,8 +117,13 @@ function transform(
         Accept: 'text/csv',
         AssembleWith: 'Line',
         S3OutputPath: runUri((keys) => keys.scores(model)),
+        ...kmsKeyId(objectsKey),
       },
-      TransformResources: { InstanceType: instanceType, InstanceCount: 1 },
+      TransformResources: {
+        InstanceType: instanceType,
+        InstanceCount: 1,
+        ...(volumeKey !== undefined && { VolumeKmsKeyId: volumeKey.keyArn }),
+      },
     },
     taskTimeout: sfn.Timeout.duration(Duration.hours(6)),
   });

@@ -1,6 +1,7 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
@@ -9,6 +10,7 @@ import type { ServingSettings } from '../core/documents';
 import { Prefix, VARIANT_NAME } from '../core/names';
 import type { ModelRegistry } from '../model-registry';
 import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
+import { diskKey, diskKeyStatements, kmsKeyId } from '../private/keys';
 import { callSageMaker, makeOnce, orFail } from '../private/state-parts';
 import { jsonata } from './expressions';
 
@@ -26,6 +28,8 @@ export interface ServeProps extends EndpointProps {
   readonly registry: ModelRegistry;
   /** The role under which models serve. */
   readonly role: iam.IRole;
+  /** What encrypts the disks of the instances, if it can be. */
+  readonly encryptionKey: kms.IKey | undefined;
   /** Where an endpoint that is changing goes on. */
   readonly changing: sfn.IChainable;
   /** Where a failure goes on, with `$failure` set. */
@@ -42,6 +46,7 @@ export function serve(scope: Construct, props: ServeProps): sfn.IChainable {
   const stack = Stack.of(scope);
   const { endpoint, configs } = arnsOf(scope, endpointName);
   const models = sageMakerArn(stack, `model/${endpointName}-v*`);
+  const key = diskKey(serving.instanceType, props.encryptionKey);
 
   const model = callSageMaker(scope, 'Create model', {
     action: 'createModel',
@@ -74,12 +79,16 @@ export function serve(scope: Construct, props: ServeProps): sfn.IChainable {
         CaptureOptions: [{ CaptureMode: 'Input' }, { CaptureMode: 'Output' }],
         // what is not named here is captured as base64
         CaptureContentTypeHeader: { CsvContentTypes: ['text/csv'] },
+        ...kmsKeyId(props.data.encryptionKey),
       },
+      ...kmsKeyId(key),
     },
   });
   const create = callSageMaker(scope, 'Create endpoint', {
     action: 'createEndpoint',
     resources: [endpoint, configs],
+    // SageMaker uses the disks' key in the name of who makes the endpoint
+    statements: diskKeyStatements(key),
     parameters: { EndpointName: endpointName, EndpointConfigName: jsonata('$plan.endpointConfigName') },
   });
   const update = updateEndpoint(scope, 'Update endpoint', '$plan.endpointConfigName', traffic(props), props);

@@ -1,11 +1,13 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { AttemptRules, OfferSpec } from '../core/attempts';
 import type { Contract } from '../core/contract';
 import type { Offer } from '../offer';
+import { kmsKeyId } from '../private/keys';
 import { invoke, orFail } from '../private/state-parts';
 import type { TrainerConfig } from '../trainer';
 import type { SearchRequest } from '../tuning';
@@ -21,6 +23,10 @@ export interface TrainProps {
   /** The function that records how a job ended, and decides what comes next. */
   readonly attempt: lambda.IFunction;
   readonly rules: AttemptRules;
+  /** What encrypts the jobs' volumes, where they can be. */
+  readonly encryptionKey: kms.IKey | undefined;
+  /** The key that objects are under, which SageMaker else does not ask the bucket for. */
+  readonly objectsKey: kms.IKey | undefined;
   /** The search that is left to SageMaker. */
   readonly search?: SearchRequest;
   /** Where a trained model goes on. */
@@ -154,8 +160,8 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
 }
 
 /** What training jobs and the definition in a tuning job have in common. */
-function definitionOf({ trainer, role }: TrainProps, offer: Offer) {
-  const { spot, resources, maxPendingSeconds } = offer._request();
+function definitionOf({ trainer, role, encryptionKey, objectsKey }: TrainProps, offer: Offer) {
+  const { spot, resources, maxPendingSeconds } = offer._request(encryptionKey);
   const channel = (ChannelName: string, S3Uri: string) => ({
     ChannelName,
     ContentType: 'application/x-parquet',
@@ -170,7 +176,7 @@ function definitionOf({ trainer, role }: TrainProps, offer: Offer) {
       MetricDefinitions: Object.entries(trainer.metrics).map(([Name, Regex]) => ({ Name, Regex })),
     },
     InputDataConfig: [channel('train', trainUri), channel('validation', validationUri)],
-    OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models) },
+    OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models), ...kmsKeyId(objectsKey) },
     CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints, '$attempt.job.checkpoints') },
     ResourceConfig: resources,
     EnableManagedSpotTraining: spot,

@@ -1,7 +1,7 @@
 import * as events from 'aws-cdk-lib/aws-events';
-import * as targets from 'aws-cdk-lib/aws-events-targets';
 import type { Construct } from 'constructs';
 import { Events, Prefix } from '../core/names';
+import { QueueTarget } from '../private/targets';
 import type { ITrigger, TriggerTarget } from './trigger';
 
 /** Starts a run when data is uploaded to `incoming/`. */
@@ -47,6 +47,6 @@ function rule(
   new events.Rule(scope, id, {
     description,
     eventPattern,
-    targets: [new targets.SqsQueue(target.queue, { deadLetterQueue: target.deadLetterQueue })],
+    targets: [new QueueTarget(target.queue, target.deadLetterQueue)],
   });
 }

@@ -22,9 +22,14 @@ export function emptyStack(): Stack {
   return new Stack(new App(), 'Stack');
 }
 
-/** A stack with the whole loop. */
-export function wholeLoop(props: Partial<ContinuousTrainingProps> = {}): { stack: Stack; loop: ContinuousTraining } {
-  const stack = emptyStack();
+/** A stack with the whole loop, a stack of one's own if it is given. */
+export function wholeLoop({
+  stack = emptyStack(),
+  ...props
+}: Partial<ContinuousTrainingProps> & { stack?: Stack } = {}): {
+  stack: Stack;
+  loop: ContinuousTraining;
+} {
   const loop = new ContinuousTraining(stack, 'Loop', {
     contract: DataContract.fromObject(CONTRACT),
     trainer: Trainer.xgboost(),
