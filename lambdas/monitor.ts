@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
 import { ASSESS_DEFAULTS, assess, type MonitoredWindow, NOTHING_SEEN, type WatchState } from '../lib/core/assess';
-import { type CapturedRow, parseCapturedLine } from '../lib/core/capture';
+import { type CapturedLine, type CapturedRow, parseCapturedLine } from '../lib/core/capture';
 import type { Contract } from '../lib/core/contract';
 import type { Baseline, DriftDetail, MonitorReport, MonitorRules } from '../lib/core/documents';
-import { PerennialError } from '../lib/core/errors';
+import { ErrorName, PerennialError } from '../lib/core/errors';
 import { type DeploymentEnded, LedgerKey, type RefusedFile, type WindowJudged } from '../lib/core/ledger';
 import { EnvName, Events, MetricName, Prefix, runKeys, shortHash, VARIANT_NAME } from '../lib/core/names';
 import { countLike } from '../lib/core/profile';
@@ -14,9 +14,9 @@ import { isData } from '../lib/core/snapshot';
 import { inService } from './champion';
 import { defaultBus, type Send } from './shared/bus';
 import { env } from './shared/env';
-import { current, dynamoLedger, type Ledger } from './shared/ledger-port';
+import { change, current, dynamoLedger, type Ledger } from './shared/ledger-port';
 import { metric } from './shared/metric';
-import { S3Store } from './shared/s3-store';
+import { S3Store, whyUnavailable } from './shared/s3-store';
 import { readTruth, type Truth } from './shared/truth';
 
 /** An upload to `truth/`, or the time for a scheduled look. */
@@ -32,7 +32,7 @@ export interface MonitorPorts {
   readonly endpointName: string;
   readonly rules: MonitorRules;
   readonly ledger: Ledger;
-  readonly store: Pick<S3Store, 'getJson' | 'getText' | 'putJson' | 'list'>;
+  readonly store: Pick<S3Store, 'getJson' | 'lines' | 'putJson' | 'list'>;
   readonly send: Send;
   /** The outcomes that an upload tells of the wanted keys. */
   truth(key: string, versionId: string | undefined, contract: Contract, wanted: ReadonlySet<string>): Promise<Truth>;
@@ -98,6 +98,15 @@ const UNWATCHED: Watch = { truth: NOTHING_SEEN, captured: NOTHING_SEEN, judged: 
 /** A retry comes within hours; by then no more windows than these have followed. */
 const MOST_JUDGED = 50;
 
+/** So often a window is judged while another one of the same version is. */
+const TRIES = 5;
+
+/** After so many tries that ended without a word, in want of memory or time, an upload of truth is refused. */
+const MOST_READINGS = 2;
+
+/** Characters; fifty summaries must fit an item of the ledger. */
+const LONGEST_SUMMARY = 1000;
+
 /** Judges one window: an upload of truth, or what was captured since the last look. Repeatable after any line. */
 export async function monitor(
   ports: MonitorPorts,
@@ -128,6 +137,12 @@ export async function monitor(
 }
 
 function windowOf({ 'detail-type': type, time, detail }: MonitorEvent): Window | undefined {
+  if (Number.isNaN(Date.parse(time))) {
+    throw new PerennialError(
+      ErrorName.INVALID_DOCUMENT,
+      `an event must have an ISO time, got ${time}; send it as EventBridge or Scheduler would`,
+    );
+  }
   const end = new Date(time).toISOString();
   if (type === Events.SCHEDULE) return { id: shortHash(`captured ${end}`), end };
   const { key = '', 'version-id': versionId = 'null' } = detail?.object ?? {};
@@ -145,21 +160,25 @@ async function judgeWindow(
   const sk = LedgerKey.watch(model.version);
   const baseline = await store.getJson<Baseline>(runKeys(runId).baseline);
 
-  for (;;) {
+  const readings = window.truth === undefined ? 0 : await beginReading(ledger, window.id);
+
+  for (let tries = 0; tries < TRIES; tries++) {
     const { value: watch, revision } = await current(ledger, sk, UNWATCHED);
     const done = watch.judged.find(({ windowId }) => windowId === window.id);
     if (done !== undefined) return done;
 
-    const { captured, rows, truth, refused, seen } = await observe(ports, window, model, baseline, watch);
-    if (window.truth === undefined && rows.length === 0) {
+    const { captured, rows, truth, refused, seen } = await observe(ports, window, model, baseline, watch, readings);
+    const unread = unreadOf(captured);
+    if (window.truth === undefined && rows.length === 0 && unread === '') {
       ports.metric(MetricName.WINDOWS_JUDGED, 1);
       return undefined;
     }
     const stream = window.truth === undefined ? 'captured' : 'truth';
     const assessment = refused === undefined ? assess(seen, baseline, watch[stream], rules.assess) : undefined;
     const verdict = assessment?.verdict ?? 'BAD_DATA';
-    const summary =
+    const said =
       refused ?? unjoined(window, baseline.contract, truth, captured.rows.length, rows) ?? assessment?.summary ?? '';
+    const summary = `${said.slice(0, LONGEST_SUMMARY)}${unread}`;
     const reportKey = `${Prefix.MONITOR}${window.id}.json`;
     const report: MonitorReport = {
       windowId: window.id,
@@ -173,6 +192,7 @@ async function judgeWindow(
       rows: rows.length,
       captured: captured.rows.length,
       unreadable: captured.unreadable,
+      unavailable: captured.unavailable,
       quarantine: truth?.reasons ?? [],
       findings: assessment?.findings ?? [],
     };
@@ -190,7 +210,7 @@ async function judgeWindow(
       reportKey,
     };
     // too few captured predictions: the next look takes them in again, with those that come until then
-    const again = stream === 'captured' && verdict === 'INSUFFICIENT';
+    const again = stream === 'captured' && verdict === 'INSUFFICIENT' && rows.length > 0;
     const next: Watch = {
       ...watch,
       ...(assessment !== undefined && !again && { [stream]: assessment.state }),
@@ -198,11 +218,36 @@ async function judgeWindow(
       judged: [fact, ...watch.judged].slice(0, MOST_JUDGED),
     };
     if (await ledger.swap(sk, revision, next)) {
-      ports.metric(MetricName.WINDOWS_JUDGED, 1);
-      ports.metric(MetricName.DRIFT_EFFECT, assessment?.effect ?? 0);
+      // where nothing could be read, nobody is watching: the alarm on stale windows must fire
+      if (captured.rows.length > 0 || unread === '') {
+        ports.metric(MetricName.WINDOWS_JUDGED, 1);
+        ports.metric(MetricName.DRIFT_EFFECT, assessment?.effect ?? 0);
+      }
       return fact;
     }
   }
+  throw new Error(`${sk} changed ${TRIES} times while ${window.id} was judged: another try may succeed`);
+}
+
+/** Counts the tries at an upload of truth, this one among them; one that has ended well is not tried again. */
+async function beginReading(ledger: Ledger, windowId: string): Promise<number> {
+  const { readings } = await change(ledger, LedgerKey.reading(windowId), { readings: 0 }, ({ readings }) => ({
+    readings: readings + 1,
+  }));
+  return readings;
+}
+
+/** What of a window's capture could not be read, as the end of a sentence; empty if all was. */
+function unreadOf({ unreadable, unavailable }: Captured): string {
+  const lines = unreadable.reduce((sum, { rows }) => sum + rows, 0);
+  const [first] = unreadable;
+  const [file] = unavailable.named;
+  return [
+    first && `; ${lines} captured lines cannot be read, most often because ${first.reason}`,
+    file && `; ${unavailable.files} capture files cannot be had, e.g. ${file.key} (${file.because.slice(0, 200)})`,
+  ]
+    .filter((part) => part !== undefined)
+    .join('');
 }
 
 /** Looks at what was asked and answered, and at the truth about it. */
@@ -212,6 +257,7 @@ async function observe(
   model: DeploymentEnded,
   baseline: Baseline,
   watch: Watch,
+  readings: number,
 ): Promise<{
   readonly captured: Captured;
   /** Those of the window. */
@@ -224,21 +270,17 @@ async function observe(
   const { contract } = baseline;
   const oldest = Date.parse(window.end) - ports.rules.lookBackDays * 86_400_000;
   const deployed = Math.floor(Date.parse(model.at) / 1000) * 1000; // times of capture may be whole seconds
-  const since = window.truth === undefined && watch.until !== undefined ? Date.parse(watch.until) + 1 : 0;
-  const captured = await readCapture(ports, contract, Math.max(oldest, deployed, since), Date.parse(window.end));
+  const asked = Math.max(oldest, deployed);
+  const looked = window.truth === undefined && watch.until !== undefined ? Date.parse(watch.until) : 0;
+  const range = { from: Math.max(asked, looked), to: Date.parse(window.end), asked };
+  const captured = await readCapture(ports, contract, range);
   if (window.truth === undefined) return { captured, rows: captured.rows, seen: profiled(baseline, captured.rows) };
 
   const byKey = new Map(captured.rows.map((row) => [row.key ?? '', row])); // of several answers, the last
   if (contract.key === undefined) return { captured, rows: [], seen: profiled(baseline, []) };
-  const { key, versionId } = window.truth;
-  let truth: Truth;
-  try {
-    const version = versionId === 'null' ? undefined : versionId;
-    truth = await ports.truth(key, version, contract, new Set(byKey.keys()));
-  } catch (error) {
-    if (!(error instanceof PerennialError)) throw error;
-    return { captured, rows: [], refused: error.message, seen: profiled(baseline, []) };
-  }
+  const { key } = window.truth;
+  const truth = await tellTruth(ports, window.truth, readings, contract, new Set(byKey.keys()));
+  if (typeof truth === 'string') return { captured, rows: [], refused: truth, seen: profiled(baseline, []) };
   if (truth.bad > contract.maxBadShare * truth.rows) {
     const reasons = truth.reasons.slice(0, 3).map(({ reason, rows }) => `${reason} (${rows} rows)`);
     const refused =
@@ -253,6 +295,28 @@ async function observe(
   const rows = joined.map(({ row }) => row);
   const performance = { labels: joined.map(({ label }) => label), scores: rows.map(({ score }) => score) };
   return { captured, rows, truth, seen: { ...profiled(baseline, rows), ...(rows.length > 0 && { performance }) } };
+}
+
+/** What an upload tells, or why it cannot be used. */
+async function tellTruth(
+  { truth }: MonitorPorts,
+  { key, versionId }: { readonly key: string; readonly versionId: string },
+  readings: number,
+  contract: Contract,
+  wanted: ReadonlySet<string>,
+): Promise<Truth | string> {
+  if (readings > MOST_READINGS) {
+    return `${key} cannot be read: ${MOST_READINGS} tries ended without a word, in want of memory or time; divide it and upload it again`;
+  }
+  try {
+    return await truth(key, versionId === 'null' ? undefined : versionId, contract, wanted);
+  } catch (error) {
+    const gone = whyUnavailable(error);
+    if (gone !== undefined) return `${key} cannot be read: ${gone}; upload it again`;
+    const { name, message } = error as Error;
+    if (name === ErrorName.DATA_UNREADABLE || name === ErrorName.DATA_REJECTED) return message;
+    throw error;
+  }
 }
 
 function profiled({ contract, profile, scores }: Baseline, rows: readonly CapturedRow[]): MonitoredWindow {
@@ -307,38 +371,67 @@ async function block(
   });
 }
 
-interface Captured {
+interface Captured extends Pick<MonitorReport, 'unreadable' | 'unavailable'> {
   /** In the order of their times. */
   readonly rows: readonly CapturedRow[];
-  readonly unreadable: MonitorReport['unreadable'];
 }
 
-/** Reads what was captured from one moment to another. */
+/** Bytes of a captured line; a request and its answer have 25 MB each at most, and some more as base64. */
+const LONGEST_LINE = 128 * 2 ** 20;
+/** Reasons that are counted apart, and files that are named. */
+const [MOST_REASONS, MOST_NAMED] = [100, 20];
+
+/** Which captured files and rows a window takes in; milliseconds since the epoch. */
+interface CaptureRange {
+  /** Files written from then on, and before {@link to}. */
+  readonly from: number;
+  readonly to: number;
+  /** Rows that were asked from then on. */
+  readonly asked: number;
+}
+
+/**
+ * Reads captured files. Each belongs to the window in which it was written, because SageMaker writes a request some
+ * time after it was answered. What cannot be read is counted: a line by its reason, a file by its name.
+ */
 async function readCapture(
   { store, endpointName }: MonitorPorts,
   contract: Contract,
-  from: number,
-  to: number,
+  { from, to, asked }: CaptureRange,
 ): Promise<Captured> {
   const rows: CapturedRow[] = [];
   const reasons = new Map<string, number>();
+  const gone: Array<{ key: string; because: string }> = [];
   for (const key of await capturedFiles(store, endpointName, from, to)) {
-    for (const line of (await store.getText(key)).split('\n')) {
-      if (line === '') continue;
-      const parsed = parseCapturedLine(line, contract);
-      if ('unreadable' in parsed) reasons.set(parsed.unreadable, (reasons.get(parsed.unreadable) ?? 0) + 1);
-      else if ('rows' in parsed) {
-        for (const row of parsed.rows) if (row.at >= from && row.at <= to) rows.push(row);
+    try {
+      for await (const line of await store.lines(key, LONGEST_LINE)) {
+        const parsed: CapturedLine =
+          line === undefined
+            ? { unreadable: `the line is longer than ${LONGEST_LINE / 2 ** 20} MiB` }
+            : parseCapturedLine(line, contract);
+        if ('rows' in parsed) {
+          for (const row of parsed.rows) if (row.at >= asked) rows.push(row);
+        } else if ('unreadable' in parsed) count(reasons, parsed.unreadable);
       }
+    } catch (error) {
+      const because = whyUnavailable(error);
+      if (because === undefined) throw error;
+      gone.push({ key, because });
     }
   }
   return {
     rows: rows.sort((a, b) => a.at - b.at),
     unreadable: [...reasons].map(([reason, count]) => ({ reason, rows: count })).sort((a, b) => b.rows - a.rows),
+    unavailable: { files: gone.length, named: gone.slice(0, MOST_NAMED) },
   };
 }
 
-/** The files of the days in question; SageMaker puts them below yyyy/mm/dd/hh, of the time of writing. */
+function count(reasons: Map<string, number>, reason: string): void {
+  const name = reasons.has(reason) || reasons.size < MOST_REASONS ? reason : 'other reasons';
+  reasons.set(name, (reasons.get(name) ?? 0) + 1);
+}
+
+/** The files written in a range; SageMaker puts them below yyyy/mm/dd/hh, of the time at which they were begun. */
 async function capturedFiles(
   store: MonitorPorts['store'],
   endpointName: string,
@@ -348,9 +441,12 @@ async function capturedFiles(
   const root = `${Prefix.CAPTURE}${endpointName}/${VARIANT_NAME}/`;
   const files: string[] = [];
   const day = 86_400_000;
-  for (let time = Math.floor(from / day) * day; time <= to + day; time += day) {
+  for (let time = Math.floor(from / day) * day - day; time <= to; time += day) {
     const folder = new Date(time).toISOString().slice(0, 10).replaceAll('-', '/');
-    files.push(...(await store.list(`${root}${folder}/`)).map(({ key }) => key));
+    for (const { key, lastModified } of await store.list(`${root}${folder}/`)) {
+      const written = lastModified.getTime();
+      if (key.endsWith('.jsonl') && written >= from && written < to) files.push(key);
+    }
   }
-  return files.filter((key) => key.endsWith('.jsonl'));
+  return files;
 }

@@ -9,6 +9,7 @@ import {
   NoSuchKey,
   PutObjectCommand,
   type S3Client,
+  S3ServiceException,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 
@@ -63,6 +64,11 @@ export class S3Store {
   async stream(key: string, versionId?: string): Promise<Readable> {
     const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key, VersionId: versionId }));
     return Body as Readable;
+  }
+
+  /** The lines of an object, without their ends; undefined instead of one that is longer than `most` bytes. */
+  async lines(key: string, most: number): Promise<AsyncIterable<Uint8Array | undefined>> {
+    return linesOf(await this.stream(key), most);
   }
 
   /** Writes an object's bytes to a file. */
@@ -128,6 +134,41 @@ export class S3Store {
     } while (KeyMarker !== undefined);
     return found;
   }
+}
+
+/** Errors of an object that another try would meet again: it is gone, archived, or not for us. */
+const GONE = ['NoSuchKey', 'NoSuchVersion', 'NotFound', 'MethodNotAllowed', 'InvalidObjectState', 'AccessDenied'];
+
+/** Why an object cannot be had, now or later; undefined if the error says something else. */
+export function whyUnavailable(error: unknown): string | undefined {
+  if (!(error instanceof S3ServiceException)) return undefined;
+  const { name, message } = error;
+  return GONE.includes(name) || name.startsWith('KMS.') ? `${name}: ${message}` : undefined;
+}
+
+/** Cuts bytes into lines; undefined instead of one that is longer than `most` bytes. */
+export async function* linesOf(
+  chunks: AsyncIterable<Uint8Array>,
+  most: number,
+): AsyncGenerator<Uint8Array | undefined> {
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  const whole = () => (length > most ? undefined : Buffer.concat(parts));
+  const add = (part: Uint8Array) => {
+    length += part.length;
+    if (length > most) parts = [];
+    else parts.push(part);
+  };
+  for await (const chunk of chunks) {
+    let from = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      add(chunk.subarray(from, end));
+      yield whole();
+      [parts, length, from] = [[], 0, end + 1];
+    }
+    add(chunk.subarray(from));
+  }
+  if (length > 0) yield whole();
 }
 
 function unquoted(etag = ''): string {

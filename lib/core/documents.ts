@@ -246,6 +246,11 @@ export interface MonitorReport {
   readonly captured: number;
   /** Captured lines that could not be understood, by reason, most frequent first. */
   readonly unreadable: ReadonlyArray<{ readonly reason: string; readonly rows: number }>;
+  /** Files of captured lines that could not be had: how many, and why, of 20 at most. */
+  readonly unavailable: {
+    readonly files: number;
+    readonly named: ReadonlyArray<{ readonly key: string; readonly because: string }>;
+  };
   /** Rows of the truth that break the contract, by reason, most frequent first. */
   readonly quarantine: ReadonlyArray<{ readonly reason: string; readonly rows: number }>;
   readonly findings: readonly Finding[];

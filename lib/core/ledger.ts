@@ -47,6 +47,8 @@ export const LedgerKey = {
   refused: (key: string, versionId: string) => sortKey(`REFUSED#${key}#${versionId}`),
   lease: (of: 'training' | 'deployment') => `LEASE#${of}`,
   watch: (version: number) => `WATCH#${version}`,
+  /** How often the monitor has begun to read an upload of truth. */
+  reading: (windowId: string) => `READING#${windowId}`,
 } as const;
 
 /**

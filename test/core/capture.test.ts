@@ -57,8 +57,47 @@ describe('parseCapturedLine', () => {
     expect(parsed).toEqual({
       rows: [
         { key: '7', features: [1, 'a, "b"\nc'], score: 0, at },
-        { key: '8', features: [2, ''], score: 1, at },
+        { key: '8', features: [2, null], score: 1, at },
       ],
+    });
+  });
+
+  test.each([
+    ['an inch mark in a field without quotes', '7,1,5" pipe', '5" pipe'],
+    ['what follows a quoted field', '7,1,"a" ', 'a '],
+    ['a quoted empty field as missing', '7,1,""', null],
+    ['the last field without a line end', '7,1,', null],
+    ['a NUL in a text', '7,1,a\0b', 'a\0b'],
+  ])('reads %s as it was served', (_, input, origin) => {
+    expect(parseCapturedLine(line(input, '0.5\n'), contract)).toEqual({
+      rows: [{ key: '7', features: [1, origin], score: 0.5, at }],
+    });
+  });
+
+  test('reads a quoted field of a million quotes', () => {
+    const long = 'x""'.repeat(1e6);
+    expect(parseCapturedLine(line(`7,1,"${long}"`, '0.5'), contract)).toHaveProperty(
+      'rows.0.features.1',
+      'x"'.repeat(1e6),
+    );
+  });
+
+  test('takes an empty line for a missing value where a row has one field alone', () => {
+    const { key: _, ...keyless } = { ...contract, features: contract.features.slice(0, 1) };
+    expect(parseCapturedLine(line('1\n\n2\n', '0\n0.5\n1\n'), keyless)).toEqual({
+      rows: [
+        { features: [1], score: 0, at },
+        { features: [null], score: 0.5, at },
+        { features: [2], score: 1, at },
+      ],
+    });
+  });
+
+  test('takes any finite number for the score of a regression', () => {
+    const regression = { ...contract, target: { ...contract.target, problem: 'regression' } } as const;
+    expect(parseCapturedLine(line('7,1,OAK', '-1.5e3'), regression)).toHaveProperty('rows.0.score', -1500);
+    expect(parseCapturedLine(line('7,1,OAK', '-1.5e3'), contract)).toEqual({
+      unreadable: 'an answer is no probability',
     });
   });
 
@@ -89,7 +128,40 @@ describe('parseCapturedLine', () => {
     ['an answer that is no number', line('7,1,OAK', 'oops'), 'no finite number'],
     ['JSON that is none', line('7,1,OAK', '0.5', 'JSON'), 'captured as JSON'],
     ['null', 'null', 'inferenceTime'],
+    ['a number', '7', 'inferenceTime'],
+    ['a time that is an object', line('7,1,OAK', '0.5', 'CSV', { inferenceTime: {} }), 'inferenceTime'],
+    ['a time that is a word', line('7,1,OAK', '0.5', 'CSV', { inferenceTime: '5' }), 'inferenceTime'],
+    ['predictions that are a text', line('[[7,1,"OAK"]]', '{"predictions":"x"}', 'JSON'), 'must be a list of scores'],
+    ['predictions that are an object', line('[[7,1,"OAK"]]', '{"predictions":{}}', 'JSON'), 'must be a list of scores'],
+    ['an answer null', line('[[7,1,"OAK"]]', '[null]', 'JSON'), 'no finite number'],
+    ['an answer null alone', line('[[7,1,"OAK"]]', 'null', 'JSON'), 'no finite number'],
+    ['a score null', line('[[7,1,"OAK"]]', '{"predictions":[{"score":null}]}', 'JSON'), 'no finite number'],
+    ['an answer true', line('[[7,1,"OAK"]]', '[true]', 'JSON'), 'no finite number'],
+    ['an answer that is a text', line('[[7,1,"OAK"]]', '["0.5"]', 'JSON'), 'no finite number'],
+    ['an answer that is a list', line('[[7,1,"OAK"]]', '[[0.5]]', 'JSON'), 'no finite number'],
+    ['an answer 1e400', line('[[7,1,"OAK"]]', '[1e400]', 'JSON'), 'no finite number'],
+    ['an answer NaN', line('7,1,OAK', 'nan\n'), 'no finite number'],
+    ['an empty answer', line('7,1,OAK\n8,1,OAK', '\n0.5\n'), 'no finite number'],
+    ['an answer in another base', line('7,1,OAK', '0x1'), 'no finite number'],
+    ['no row', line('', ''), 'no row'],
+    ['an open quote, which swallows a row', line('7,3,"5 pipe\n8,4,a\n', '0.5'), 'a quote is not closed'],
+    ['a number that is none', line('7,far,OAK', '0.5'), "'distance' must be a finite number"],
+    ['a number that is infinite', line('7,1e400,OAK', '0.5'), "'distance' must be a finite number"],
+    ['a field that is an object', line('[[7,1,{}]]', '[0.5]', 'JSON'), 'a field of a JSON question'],
+    ['a key that has lost digits', line('[[12345678901234567890,1,"OAK"]]', '[0.5]', 'JSON'), 'below 2^53'],
+    ['an encoding nobody knows', line('7,1,OAK', '0.5', 'GZIP'), 'CSV, JSON or BASE64'],
+    ['an encoding that is an object', line('7,1,OAK', '0.5', {} as string), 'CSV, JSON or BASE64'],
+    ['base64 that is none', line('7,1,OAK', '0.5', 'BASE64'), 'no base64'],
+    ['base64 of no text', line('/////w==', '/////w==', 'BASE64'), 'not in UTF-8'],
+    ['a question that is null', line(null as unknown as string, '0.5'), 'the question was not captured'],
+    ['an answer captured as a number', line('7,1,OAK', 7 as unknown as string), 'must be captured as a text'],
   ])('says why it cannot read %s', (_, text, reason) => {
     expect(parseCapturedLine(text, contract)).toEqual({ unreadable: expect.stringContaining(reason) });
+    expect(parseCapturedLine(Buffer.from(text), contract)).toEqual(parseCapturedLine(text, contract));
+  });
+
+  test('says so of bytes that are no UTF-8', () => {
+    const bytes = Buffer.from(line('7,1,Köln', '0.5'), 'latin1');
+    expect(parseCapturedLine(bytes, contract)).toEqual({ unreadable: 'the text is not in UTF-8' });
   });
 });

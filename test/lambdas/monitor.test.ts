@@ -1,3 +1,4 @@
+import { S3ServiceException } from '@aws-sdk/client-s3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type MonitorEvent, type MonitorPorts, monitor } from '../../lambdas/monitor';
 import type { Truth } from '../../lambdas/shared/truth';
@@ -99,7 +100,7 @@ class World {
   }
 
   /** Captures flights of one hour, a hundred in a request. */
-  capture(hour: number, from: number, to: number, shift = 0, inferenceId?: string): void {
+  capture(hour: number, from: number, to: number, shift = 0, inferenceId?: string): string {
     const lines: string[] = [];
     for (let start = from; start < to; start += 100) {
       const flights = Array.from({ length: Math.min(100, to - start) }, (_, i) => flight(start + i, shift));
@@ -115,8 +116,16 @@ class World {
         }),
       );
     }
-    const folder = `capture/flights/main/2026/03/01/${String(hour).padStart(2, '0')}`;
-    this.store.objects.set(`${folder}/${this.store.objects.size}.jsonl`, `${lines.join('\n')}\n`);
+    return this.write(hour, `${this.store.objects.size}.jsonl`, `${lines.join('\n')}\n`);
+  }
+
+  /** A capture file, written at the beginning of an hour; returns its key. */
+  write(hour: number, name: string, text: string): string {
+    const two = String(hour).padStart(2, '0');
+    const key = `capture/flights/main/2026/03/01/${two}/${name}`;
+    this.store.objects.set(key, text);
+    this.store.written.set(key, new Date(`2026-03-01T${two}:00:00Z`));
+    return key;
   }
 
   /** Lets an upload tell the truth about all flights that are asked for. */
@@ -208,6 +217,33 @@ describe('an upload of truth', () => {
     });
   });
 
+  test('that is gone or not for us is named, and the next upload is judged', async () => {
+    world.capture(1, 0, ROWS);
+    world.known = () => {
+      throw s3Error('NoSuchVersion');
+    };
+    expect(await monitor(world.ports, upload())).toMatchObject({
+      verdict: 'BAD_DATA',
+      summary: expect.stringContaining('truth/march.csv cannot be read: NoSuchVersion'),
+    });
+    world.tell((i) => flight(i).late);
+    expect((await monitor(world.ports, upload('truth/april.csv'))).verdict).toBe('OK');
+  });
+
+  test('at which the function dies is refused by name at the third try', async () => {
+    world.capture(1, 0, 10);
+    world.known = () => {
+      throw new Crash('out of memory');
+    };
+    await expect(monitor(world.ports, upload())).rejects.toThrow('out of memory');
+    await expect(monitor(world.ports, upload())).rejects.toThrow('out of memory');
+    expect(await monitor(world.ports, upload())).toMatchObject({
+      verdict: 'BAD_DATA',
+      summary: expect.stringContaining('truth/march.csv cannot be read: 2 tries ended without a word'),
+    });
+    expect(world.ledger.items.get(LedgerKey.refused('truth/march.csv', 'v1'))).toBeDefined();
+  });
+
   test('about rows that nobody asked for says nothing about the model', async () => {
     world.known = () => ({ labels: new Map(), rows: 5, bad: 0, reasons: [] });
 
@@ -294,12 +330,82 @@ describe('a scheduled look', () => {
     expect(world.ledger.all('MONITOR#')[0].rows).toBe(20);
   });
 
-  test('counts the lines that it cannot read', async () => {
+  test('counts the lines that it cannot read, once', async () => {
     world.capture(1, 0, 20);
-    world.store.objects.set('capture/flights/main/2026/03/01/01/x.jsonl', '{"half\n{"half\n');
+    world.write(1, 'x.jsonl', '{"half\n{"half\n');
     await monitor(world.ports, look(2));
 
-    const [{ windowId }] = world.ledger.all('MONITOR#');
+    const [{ windowId, summary }] = world.ledger.all('MONITOR#');
     expect(world.report(windowId).unreadable).toEqual([{ reason: expect.stringContaining('no JSON'), rows: 2 }]);
+    expect(summary).toContain('2 captured lines cannot be read, most often because the line is no JSON');
+  });
+
+  test('goes on with the next window after one that holds nothing but odd lines, and counts them in it alone', async () => {
+    world.write(1, 'x.jsonl', '{"half\n7\n');
+    expect(await monitor(world.ports, look(2))).toMatchObject({
+      verdict: 'INSUFFICIENT',
+      summary: expect.stringContaining('2 captured lines cannot be read'),
+    });
+    expect(world.metrics).toEqual([]); // so that the alarm on a monitor that sees nothing fires
+    world.capture(3, 0, ROWS);
+    await monitor(world.ports, look(4));
+    const facts = world.ledger.all('MONITOR#');
+    expect(facts.map(({ verdict, rows }) => [verdict, rows])).toEqual([
+      ['INSUFFICIENT', 0],
+      ['OK', ROWS],
+    ]);
+    expect(world.report(facts[1].windowId).unreadable).toEqual([]);
+  });
+
+  test.each(['NoSuchKey', 'AccessDenied', 'InvalidObjectState', 'KMS.DisabledException'])(
+    'judges the rest where a file cannot be had (%s), and names it',
+    async (name) => {
+      world.capture(1, 0, ROWS);
+      const key = world.write(1, 'gone.jsonl', '');
+      const lines = world.store.lines.bind(world.store);
+      world.store.lines = async (one, most) => {
+        if (one === key) throw s3Error(name);
+        return lines(one, most);
+      };
+      expect((await monitor(world.ports, look(2))).verdict).toBe('OK');
+      const [{ windowId, rows, summary }] = world.ledger.all('MONITOR#');
+      expect(rows).toBe(ROWS);
+      expect(summary).toContain(`1 capture files cannot be had, e.g. ${key} (${name}`);
+      expect(world.report(windowId).unavailable).toEqual({
+        files: 1,
+        named: [{ key, because: expect.stringContaining(name) }],
+      });
+    },
+  );
+
+  test('is tried again where a file cannot be had for now', async () => {
+    world.capture(1, 0, ROWS);
+    const lines = world.store.lines.bind(world.store);
+    world.store.lines = async () => {
+      throw s3Error('SlowDown', 'server');
+    };
+    await expect(monitor(world.ports, look(2))).rejects.toThrow('SlowDown');
+    world.store.lines = lines;
+    expect((await monitor(world.ports, look(2))).verdict).toBe('OK');
+  });
+
+  test('misses no row that was written after the look at its hour', async () => {
+    world.capture(1, 0, ROWS);
+    await monitor(world.ports, look(2));
+    const late = world.capture(2, ROWS, 2 * ROWS);
+    world.store.written.set(late, new Date('2026-03-01T02:45:00Z'));
+    await monitor(world.ports, look(3));
+
+    expect(world.ledger.all('MONITOR#').map(({ rows }) => rows)).toEqual([ROWS, ROWS]);
+  });
+
+  test('names an event without a time', async () => {
+    await expect(monitor(world.ports, { 'detail-type': Events.SCHEDULE } as MonitorEvent)).rejects.toThrow(
+      'an event must have an ISO time, got undefined',
+    );
   });
 });
+
+function s3Error(name: string, fault: 'client' | 'server' = 'client'): S3ServiceException {
+  return new S3ServiceException({ name, message: name, $fault: fault, $metadata: {} });
+}

@@ -1,5 +1,7 @@
+import { Readable } from 'node:stream';
 import type { Data } from '../../lambdas/shared/data';
 import type { Ledger } from '../../lambdas/shared/ledger-port';
+import { linesOf } from '../../lambdas/shared/s3-store';
 import type { Fact } from '../../lib/core/ledger';
 import { isData, type ListedFile } from '../../lib/core/snapshot';
 
@@ -114,6 +116,8 @@ export function crashing<T extends object>(ports: T, at: number, when: 'before' 
 /** The documents and texts of a bucket, in memory. */
 export class MemoryStore {
   readonly objects = new Map<string, string>();
+  /** When they were written, for those where it matters. */
+  readonly written = new Map<string, Date>();
 
   json(key: string, value: unknown): void {
     this.objects.set(key, JSON.stringify(value));
@@ -133,6 +137,10 @@ export class MemoryStore {
     return JSON.parse(await this.getText(key));
   }
 
+  async lines(key: string, most: number): Promise<AsyncIterable<Uint8Array | undefined>> {
+    return linesOf(Readable.from([Buffer.from(await this.getText(key))]), most);
+  }
+
   async putJson(key: string, value: unknown): Promise<void> {
     this.json(key, value);
   }
@@ -140,6 +148,6 @@ export class MemoryStore {
   async list(prefix: string) {
     return [...this.objects]
       .filter(([key]) => key.startsWith(prefix))
-      .map(([key, text]) => ({ key, size: text.length, etag: '', lastModified: new Date(0) }));
+      .map(([key, text]) => ({ key, size: text.length, etag: '', lastModified: this.written.get(key) ?? new Date(0) }));
   }
 }
