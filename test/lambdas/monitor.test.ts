@@ -253,6 +253,11 @@ describe('an upload of truth', () => {
     });
   });
 
+  test.each(['truth/', 'truth/_SUCCESS', 'truth/day_$folder$'])('is none if it is a marker: %s', async (key) => {
+    expect((await monitor(world.ports, upload(key))).summary).toContain('holds no truth');
+    expect(world.ledger.all('MONITOR#')).toEqual([]);
+  });
+
   test('says nothing before a model is in service', async () => {
     world.ledger.items.clear();
 
