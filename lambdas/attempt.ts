@@ -14,6 +14,8 @@ import { type Jobs, LOG_GROUP, lastLines, sageMakerJobs } from './shared/trainin
 
 export interface AttemptPorts {
   readonly pipeline: string;
+  /** The name of the model package group. */
+  readonly registry: string;
   readonly region: string;
   readonly ledger: Ledger;
   readonly store: Pick<S3Store, 'putJson'>;
@@ -182,7 +184,7 @@ async function inItsOwnWords(ports: AttemptPorts, streams: string, failure?: Fai
 
 /** What is known of money and time, from the ledger. */
 async function circumstances(
-  { ledger, pipeline, region, now }: AttemptPorts,
+  { ledger, pipeline, registry, region, now }: AttemptPorts,
   request: AttemptRequest,
 ): Promise<Circumstances> {
   const { runId, startedAt, rules } = request;
@@ -196,7 +198,7 @@ async function circumstances(
     }));
   const spentThisMonthUsd =
     rules.maxCostPerMonth === undefined ? 0 : await spentInMonth(ledger, startedAt.slice(0, 7), `#${runId}#`);
-  return { pipeline, runId, startedAt, region, now: now().toISOString(), history, spentThisMonthUsd };
+  return { pipeline, registry, runId, startedAt, region, now: now().toISOString(), history, spentThisMonthUsd };
 }
 
 /** USD that the jobs of a month's other runs have cost; one that has no end yet counts with all that it may cost. */
@@ -214,6 +216,7 @@ function portsOnAws(): AttemptPorts {
   const logs = new CloudWatchLogsClient();
   return {
     pipeline: env(EnvName.PIPELINE),
+    registry: env(EnvName.MODEL_PACKAGE_GROUP),
     region: env('AWS_REGION'),
     ledger: dynamoLedger(),
     store: new S3Store(new S3Client(), env(EnvName.DATA_BUCKET)),

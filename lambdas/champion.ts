@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import type { ChampionReport } from '../lib/core/documents';
 import type { DeploymentEnded } from '../lib/core/ledger';
-import { EnvName, scoringModelName } from '../lib/core/names';
+import { EnvName, scoringModelName, shortHash } from '../lib/core/names';
 import { env } from './shared/env';
 import { dynamoLedger, type Ledger } from './shared/ledger-port';
 import { unlessMissing } from './shared/sagemaker';
@@ -16,6 +16,9 @@ export interface ChampionPorts {
   readonly ledger: Ledger;
   /** The name of the pipeline, with which models for scoring begin. */
   readonly pipeline: string;
+  /** The name of the model package group, and the role under which models score: both go into the names. */
+  readonly registry: string;
+  readonly role: string;
   /** The containers of a registered version; undefined if it is gone. */
   containersOf(modelPackageArn: string): Promise<Container[] | undefined>;
   /** Whether a SageMaker model exists. */
@@ -40,6 +43,8 @@ function portsOnAws(): ChampionPorts {
   return {
     ledger: dynamoLedger(),
     pipeline: env(EnvName.PIPELINE),
+    registry: env(EnvName.MODEL_PACKAGE_GROUP),
+    role,
     containersOf: async (ModelPackageName) => {
       const found = await unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName })));
       return found?.InferenceSpecification?.Containers?.map(({ Image, ModelDataUrl, Environment }) => ({
@@ -73,7 +78,8 @@ export async function findChampion(ports: ChampionPorts): Promise<ChampionReport
       note: `version ${version} was in service, but its model package is gone: nothing is left to compare with`,
     };
   }
-  const modelName = scoringModelName(ports.pipeline, `v${version}`);
+  const content = shortHash(JSON.stringify({ modelPackageArn, containers, role: ports.role }), 8);
+  const modelName = scoringModelName(ports.pipeline, ports.registry, `v${version}-${content}`);
   if (!(await ports.modelExists(modelName))) await ports.createModel(modelName, containers);
   return { champion: { version, modelPackageArn, runId, modelName } };
 }

@@ -10,6 +10,7 @@ import {
   paginateListModels,
   SageMakerClient,
 } from '@aws-sdk/client-sagemaker';
+import { ownPrefix } from '../lib/core/names';
 import { unlessMissing } from './shared/sagemaker';
 
 /** What CloudFormation sends to a custom resource. */
@@ -124,7 +125,7 @@ export async function cleanUp(ports: CleanUpPorts, event: CleanUpEvent): Promise
 async function removeAll(ports: CleanUpPorts, properties: CleanUpEvent['ResourceProperties']): Promise<void> {
   const { EndpointName, ModelPackageGroupName, DeleteModelPackages } = properties;
   await removeEndpoint(ports, EndpointName);
-  const prefix = `${EndpointName}-v`;
+  const prefix = `${ownPrefix(EndpointName, ModelPackageGroupName)}v`;
   const ours = (name: string) => name.startsWith(prefix);
   for (const name of (await ports.configs(prefix)).filter(ours)) await ports.deleteConfig(name);
   for (const name of (await ports.models(prefix)).filter(ours)) await ports.deleteModel(name);

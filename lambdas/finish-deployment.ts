@@ -11,7 +11,7 @@ import { outOfUse, releaseDeployment } from '../lib/core/deployment';
 import type { DeploymentEndedDetail, FinishDeploymentRequest } from '../lib/core/documents';
 import { ErrorName } from '../lib/core/errors';
 import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../lib/core/ledger';
-import { EnvName, Events, packageVersion } from '../lib/core/names';
+import { EnvName, Events, ownPrefix, packageVersion } from '../lib/core/names';
 import { defaultBus, type Send } from './shared/bus';
 import { env } from './shared/env';
 import { change, dynamoLedger, type Ledger } from './shared/ledger-port';
@@ -20,6 +20,8 @@ import { unlessMissing } from './shared/sagemaker';
 export interface FinishDeploymentPorts {
   readonly pipeline: string;
   readonly endpointName: string;
+  /** The name of the model package group. */
+  readonly registry: string;
   readonly ledger: Ledger;
   readonly send: Send;
   /** Marks a version as rejected. */
@@ -45,10 +47,12 @@ export async function handler(request: FinishDeploymentRequest): Promise<Deploym
 function portsOnAws(): FinishDeploymentPorts {
   const sagemaker = new SageMakerClient();
   const endpointName = env(EnvName.ENDPOINT_NAME);
-  const NameContains = `${endpointName}-v`;
+  const registry = env(EnvName.MODEL_PACKAGE_GROUP);
+  const NameContains = ownPrefix(endpointName, registry);
   return {
     pipeline: env(EnvName.PIPELINE),
     endpointName,
+    registry,
     ledger: dynamoLedger(),
     send: defaultBus(),
     async reject(ModelPackageArn, ApprovalDescription) {
@@ -126,6 +130,6 @@ export async function finishDeployment(
 async function clearUp(ports: FinishDeploymentPorts, used: ReadonlyArray<string | undefined>): Promise<void> {
   const [live, models, configs] = await Promise.all([ports.liveConfig(), ports.models(), ports.configs()]);
   const inUse = [live, ...used].filter((name) => name !== undefined);
-  for (const name of outOfUse(ports.endpointName, configs, inUse)) await ports.deleteConfig(name);
-  for (const name of outOfUse(ports.endpointName, models, inUse)) await ports.deleteModel(name);
+  for (const name of outOfUse(ports, configs, inUse)) await ports.deleteConfig(name);
+  for (const name of outOfUse(ports, models, inUse)) await ports.deleteModel(name);
 }

@@ -25,6 +25,7 @@ export async function handler(request: PlanDeploymentRequest): Promise<Deploymen
     modelPackage && {
       approval: modelPackage.ModelApprovalStatus,
       runId: modelPackage.CustomerMetadataProperties?.runId,
+      containers: modelPackage.InferenceSpecification?.Containers,
     },
     endpoint && {
       status: endpoint.EndpointStatus ?? '',

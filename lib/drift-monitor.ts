@@ -18,7 +18,8 @@ import { keyOf, letRulesSend } from './private/keys';
 import { scheduleInput } from './private/schedule-input';
 import { FunctionScheduleTarget, TopicTarget } from './private/targets';
 import { encryptedQueue } from './private/trigger-queue';
-import { outside, refuse } from './private/validate';
+import { claim } from './private/two-of-a-kind';
+import { outside, pipelineNameMistake, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 
 /** Properties of a {@link DriftMonitor}. */
@@ -130,6 +131,8 @@ export class DriftMonitor extends Construct {
       },
     };
     refuse(this, [
+      pipelineNameMistake(pipelineName),
+      claim(this, 'pipelineName of a DriftMonitor', pipelineName),
       outside(interval.toMinutes({ integral: false }), 1, 60 * 24 * 365) &&
         `interval must be 1 minute to 365 days, got ${interval.toHumanString()}`,
       outside(rules.lookBackDays, 0.01, 365) && `lookBack must be at most 365 days, got ${rules.lookBackDays} days`,
@@ -168,6 +171,8 @@ export class DriftMonitor extends Construct {
     allowEvents(handler.role);
 
     this.schedule = new scheduler.Schedule(this, 'Schedule', {
+      // fixed, so that CloudFormation refuses a second monitor of this pipeline
+      scheduleName: `${pipelineName}-monitor`,
       description: 'Judges what was captured',
       schedule: scheduler.ScheduleExpression.rate(interval),
       target: new FunctionScheduleTarget(this.handler, {

@@ -11,7 +11,7 @@ import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { DeploymentOutcome, ServingSettings } from './core/documents';
-import { EnvName, Prefix, VARIANT_NAME } from './core/names';
+import { EnvName, ownPrefix, Prefix, VARIANT_NAME } from './core/names';
 import type { ModelRegistry } from './model-registry';
 import { allowContainer } from './private/container-role';
 import {
@@ -29,10 +29,11 @@ import { scheduleInput } from './private/schedule-input';
 import { callSageMaker, invoke, orFail } from './private/state-parts';
 import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
+import { claim } from './private/two-of-a-kind';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
-import { serve } from './steps/serve';
+import { captureUri, serve } from './steps/serve';
 import { POLL_SECONDS, verify } from './steps/verify';
 
 /** Properties of a {@link ModelDeployment}. */
@@ -185,6 +186,8 @@ export class ModelDeployment extends Construct {
     const bakeTime = props.bakeTime ?? Duration.minutes(5);
     this.endpointName = props.endpointName ?? props.pipelineName;
     refuse(this, [
+      claim(this, 'endpointName of a ModelDeployment', this.endpointName),
+      claim(this, 'pipelineName of a ModelDeployment', props.pipelineName),
       !/^[a-z0-9](-*[a-z0-9]){0,39}$/.test(this.endpointName) &&
         `endpointName must be 1 to 40 lower-case letters, digits and inner hyphens, got '${this.endpointName}'`,
       !/^ml\.[a-z0-9-]+\.[a-z0-9]+$/.test(this.serving.instanceType) &&
@@ -230,6 +233,7 @@ export class ModelDeployment extends Construct {
       [EnvName.PIPELINE]: props.pipelineName,
     };
     const packages = `model-package/${registry.groupName}/*`;
+    const own = `${ownPrefix(this.endpointName, registry.groupName)}v*`;
 
     const plan = new Handler(this, 'Plan', {
       bundle: 'plan-deployment',
@@ -242,7 +246,7 @@ export class ModelDeployment extends Construct {
     this.plan = plan.function;
     grantSageMaker(plan.role, stack, ['sagemaker:DescribeModelPackage'], [packages]);
     grantSageMaker(plan.role, stack, ['sagemaker:DescribeEndpoint'], [`endpoint/${this.endpointName}`]);
-    grantSageMaker(plan.role, stack, ['sagemaker:DescribeEndpointConfig'], [`endpoint-config/${this.endpointName}-v*`]);
+    grantSageMaker(plan.role, stack, ['sagemaker:DescribeEndpointConfig'], [`endpoint-config/${own}`]);
 
     const smokeTest = new Handler(this, 'SmokeTest', {
       bundle: 'smoke-test',
@@ -263,18 +267,24 @@ export class ModelDeployment extends Construct {
       timeout: Duration.minutes(2),
       memorySize: 256,
       encryptionKey,
-      environment: { ...ledgerEnvironment, [EnvName.ENDPOINT_NAME]: this.endpointName },
+      environment: {
+        ...ledgerEnvironment,
+        [EnvName.ENDPOINT_NAME]: this.endpointName,
+        [EnvName.MODEL_PACKAGE_GROUP]: registry.groupName,
+      },
     });
     this.finish = finish.function;
     ledger.grantLease(finish.role);
     grantSageMaker(finish.role, stack, ['sagemaker:UpdateModelPackage'], [packages]);
     grantSageMaker(finish.role, stack, ['sagemaker:DescribeEndpoint'], [`endpoint/${this.endpointName}`]);
-    grantSageMaker(finish.role, stack, ['sagemaker:DeleteEndpointConfig'], [`endpoint-config/${this.endpointName}-v*`]);
-    grantSageMaker(finish.role, stack, ['sagemaker:DeleteModel'], [`model/${this.endpointName}-v*`]);
+    grantSageMaker(finish.role, stack, ['sagemaker:DeleteEndpointConfig'], [`endpoint-config/${own}`]);
+    grantSageMaker(finish.role, stack, ['sagemaker:DeleteModel'], [`model/${own}`]);
     finish.role.addToPolicy(listOf('sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'));
     allowEvents(finish.role);
 
     this.machine = new sfn.StateMachine(this, 'Machine', {
+      // fixed, so that CloudFormation refuses a second deployment to this endpoint
+      stateMachineName: `${this.endpointName}-deployment`,
       comment: `Deploys approved models of ${props.pipelineName} to ${this.endpointName}`,
       queryLanguage: sfn.QueryLanguage.JSONATA,
       definitionBody: sfn.DefinitionBody.fromChainable(this.definition(bakeTime, encryptionKey)),
@@ -380,13 +390,18 @@ export class ModelDeployment extends Construct {
       }),
     );
 
-    const endpoint = { endpointName, serving, bakeTime, alarms: [this.errorAlarm, this.latencyAlarm] };
+    const endpoint = {
+      endpointName,
+      registry: this.props.registry,
+      serving,
+      bakeTime,
+      alarms: [this.errorAlarm, this.latencyAlarm],
+    };
     const { data, registry } = this.props;
     const changing = verify(states, { ...endpoint, smokeTest: this.smokeTest, deployed, rolledBack, failed });
     const make = serve(states, {
       ...endpoint,
       data,
-      registry,
       role: this.servingRole,
       encryptionKey,
       changing,
@@ -397,7 +412,14 @@ export class ModelDeployment extends Construct {
       states,
       'Plan',
       this.plan,
-      { modelPackageArn: jsonata('$modelPackageArn'), endpointName, serving },
+      {
+        modelPackageArn: jsonata('$modelPackageArn'),
+        endpointName,
+        registry: registry.groupName,
+        serving,
+        servingRole: this.servingRole.roleArn,
+        captureTo: captureUri(data),
+      },
       { plan: jsonata('$states.result.Payload') },
     );
     const later = sfn.Wait.jsonata(states, 'Wait for a change to end', {
@@ -424,6 +446,7 @@ export class ModelDeployment extends Construct {
   private emptyOnDelete(encryptionKey: kms.IKey | undefined): CustomResource {
     const stack = Stack.of(this);
     const { groupName } = this.props.registry;
+    const own = `${ownPrefix(this.endpointName, groupName)}v*`;
     const handler = new Handler(this, 'CleanUp', {
       bundle: 'clean-up',
       description: 'Removes endpoint, configurations and models when the stack is deleted (lambdas/clean-up.ts)',
@@ -439,13 +462,8 @@ export class ModelDeployment extends Construct {
       [`endpoint/${this.endpointName}`],
     );
     handler.role.addToPolicy(listOf('sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'));
-    grantSageMaker(
-      handler.role,
-      stack,
-      ['sagemaker:DeleteEndpointConfig'],
-      [`endpoint-config/${this.endpointName}-v*`],
-    );
-    grantSageMaker(handler.role, stack, ['sagemaker:DeleteModel'], [`model/${this.endpointName}-v*`]);
+    grantSageMaker(handler.role, stack, ['sagemaker:DeleteEndpointConfig'], [`endpoint-config/${own}`]);
+    grantSageMaker(handler.role, stack, ['sagemaker:DeleteModel'], [`model/${own}`]);
     const resource = new CustomResource(this, 'Emptied', {
       resourceType: 'Custom::PerennialEmptied',
       serviceToken: handler.function.functionArn,

@@ -1,6 +1,7 @@
 import { Names, RemovalPolicy } from 'aws-cdk-lib';
 import * as sagemaker from 'aws-cdk-lib/aws-sagemaker';
 import { Construct } from 'constructs';
+import { claim } from './private/two-of-a-kind';
 import { refuse } from './private/validate';
 
 /** Properties of a {@link ModelRegistry}. */
@@ -40,6 +41,7 @@ export class ModelRegistry extends Construct {
       // ARNs have the name in lower case, and permissions are given on ARNs
       !/^[a-z0-9](-*[a-z0-9]){0,62}$/.test(this.groupName) &&
         `groupName must be 1 to 63 lower-case letters, digits and inner hyphens, got '${this.groupName}'`,
+      claim(this, 'groupName of a ModelRegistry', this.groupName),
     ]);
     this.group = new sagemaker.CfnModelPackageGroup(this, 'Resource', {
       modelPackageGroupName: this.groupName,

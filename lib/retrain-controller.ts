@@ -14,7 +14,8 @@ import { Handler } from './private/handler';
 import { keyOf } from './private/keys';
 import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
-import { outside, refuse } from './private/validate';
+import { claim } from './private/two-of-a-kind';
+import { outside, pipelineNameMistake, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 import { DriftTrigger, NewDataTrigger, RequestTrigger } from './triggers/events';
 import type { ITrigger } from './triggers/trigger';
@@ -129,6 +130,8 @@ export class RetrainController extends Construct {
       ...(props.newestFiles !== undefined && { newestFiles: props.newestFiles }),
     };
     refuse(this, [
+      pipelineNameMistake(pipelineName),
+      claim(this, 'pipelineName of a RetrainController', pipelineName),
       outside(batchingWindow.toSeconds(), 0, 300) &&
         `batchingWindow must be 0 to 300 seconds, got ${batchingWindow.toHumanString()}`,
       outside(rules.maxRunsPerDay, 1, 1000) && `maxRunsPerDay must be 1 to 1000, got ${rules.maxRunsPerDay}`,

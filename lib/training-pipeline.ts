@@ -7,7 +7,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { type AttemptRules, longestTraining, offerPrice } from './core/attempts';
 import type { JudgeRules, Outcome, SplitRule } from './core/documents';
-import { EnvName, Prefix, scoringModelName } from './core/names';
+import { EnvName, ownPrefix, Prefix, scoringModelName, searchPrefix } from './core/names';
 import type { DataContract } from './data-contract';
 import type { ModelRegistry } from './model-registry';
 import { allowContainer, readJobLogs } from './private/container-role';
@@ -24,6 +24,7 @@ import { Handler } from './private/handler';
 import { diskKey, diskKeyStatements, grantKey, keyOf } from './private/keys';
 import { machineLog } from './private/machine-log';
 import { invoke, orFail } from './private/state-parts';
+import { claim } from './private/two-of-a-kind';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
@@ -278,6 +279,7 @@ export class TrainingPipeline extends Construct {
   constructor(scope: Construct, id: string, props: TrainingPipelineProps) {
     super(scope, id);
     const { data, ledger } = props;
+    const registry = props.registry.groupName;
     const stack = Stack.of(this);
     const encryptionKey = keyOf(this, props.encryptionKey);
     const scoringInstanceType = props.scoringInstanceType ?? 'ml.m5.large';
@@ -290,6 +292,7 @@ export class TrainingPipeline extends Construct {
     refuse(this, [
       !/^[a-z0-9](-?[a-z0-9]){0,19}$/.test(this.pipelineName) &&
         `pipelineName must be 1 to 20 lower-case letters, digits and inner hyphens, got '${this.pipelineName}'`,
+      claim(this, 'pipelineName of a TrainingPipeline', this.pipelineName),
       outside(props.holdoutShare ?? 0.2, 0.01, 0.9) && `holdoutShare must be 0.01 to 0.9, got ${props.holdoutShare}`,
       outside(props.validationShare ?? 0.1, 0.01, 0.5) &&
         `validationShare must be 0.01 to 0.5, got ${props.validationShare}`,
@@ -308,6 +311,8 @@ export class TrainingPipeline extends Construct {
       [EnvName.LEDGER_TABLE]: ledger.table.tableName,
       [EnvName.PIPELINE]: this.pipelineName,
     };
+    const ownEnvironment = { [EnvName.MODEL_PACKAGE_GROUP]: registry };
+    const jobs = `${ownPrefix(this.pipelineName, registry)}*`;
     const environment = { ...ledgerEnvironment, [EnvName.DATA_BUCKET]: data.bucketName };
 
     const snapshot = new Handler(this, 'Snapshot', {
@@ -390,7 +395,7 @@ export class TrainingPipeline extends Construct {
       timeout: Duration.minutes(1),
       memorySize: 256,
       encryptionKey,
-      environment,
+      environment: { ...environment, ...ownEnvironment },
     });
     this.attempt = attempt.function;
     ledger.grantAppend(attempt.role);
@@ -399,10 +404,13 @@ export class TrainingPipeline extends Construct {
       attempt.role,
       stack,
       ['sagemaker:DescribeTrainingJob', 'sagemaker:StopTrainingJob'],
-      [`training-job/${this.pipelineName}-*`],
+      [`training-job/${jobs}`],
     );
-    for (const statement of readJobLogs(stack, this.pipelineName)) attempt.role.addToPolicy(statement);
     const { tuning, search } = this.attemptRules;
+    const searches = `${searchPrefix(this.pipelineName, registry)}*`;
+    for (const statement of readJobLogs(stack, search === undefined ? jobs : searches)) {
+      attempt.role.addToPolicy(statement);
+    }
     if (tuning ?? search) grantObjects(attempt.role, data, ['s3:PutObject'], [Prefix.RUNS]);
     if (search !== undefined) {
       grantSageMaker(
@@ -413,8 +421,9 @@ export class TrainingPipeline extends Construct {
           'sagemaker:ListTrainingJobsForHyperParameterTuningJob',
           'sagemaker:StopHyperParameterTuningJob',
         ],
-        [`hyper-parameter-tuning-job/${this.pipelineName}-*`],
+        [`hyper-parameter-tuning-job/${searches}`],
       );
+      grantSageMaker(attempt.role, stack, ['sagemaker:DescribeTrainingJob'], [`training-job/${searches}`]);
     }
 
     const champion = new Handler(this, 'Champion', {
@@ -423,7 +432,7 @@ export class TrainingPipeline extends Construct {
       timeout: Duration.minutes(1),
       memorySize: 256,
       encryptionKey,
-      environment: { ...ledgerEnvironment, [EnvName.SCORING_ROLE]: this.scoringRole.roleArn },
+      environment: { ...ledgerEnvironment, ...ownEnvironment, [EnvName.SCORING_ROLE]: this.scoringRole.roleArn },
     });
     this.champion = champion.function;
     ledger.grantQuery(champion.role);
@@ -432,7 +441,7 @@ export class TrainingPipeline extends Construct {
       champion.role,
       stack,
       ['sagemaker:DescribeModel', 'sagemaker:CreateModel'],
-      [`model/${scoringModelName(this.pipelineName, 'v*')}`],
+      [`model/${scoringModelName(this.pipelineName, registry, 'v*')}`],
     );
     champion.role.addToPolicy(passRoleToSageMaker(this.scoringRole));
 
@@ -461,6 +470,8 @@ export class TrainingPipeline extends Construct {
     allowEvents(finish.role);
 
     this.machine = new sfn.StateMachine(this, 'Machine', {
+      // fixed, so that CloudFormation refuses a second pipeline of this name
+      stateMachineName: `${this.pipelineName}-training`,
       comment: `Trains, judges and registers models of ${this.pipelineName}`,
       queryLanguage: sfn.QueryLanguage.JSONATA,
       definitionBody: sfn.DefinitionBody.fromChainable(this.definition(encryptionKey)),
@@ -537,8 +548,10 @@ export class TrainingPipeline extends Construct {
       registered: finish,
       failed,
     });
+    const registry = props.registry.groupName;
     const judged = score(states, {
       pipelineName,
+      registry,
       trainer,
       role: this.scoringRole,
       instanceType: props.scoringInstanceType ?? 'ml.m5.large',
@@ -554,6 +567,7 @@ export class TrainingPipeline extends Construct {
     });
     const trained = train(states, {
       pipelineName,
+      registry,
       contract: props.contract._contract,
       trainer,
       role: this.trainingRole,

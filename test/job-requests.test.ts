@@ -20,8 +20,8 @@ import {
   TrainingPipeline,
   Tuning,
 } from '../lib';
-import { jobName, searchName } from '../lib/core/attempts';
 import type { AttemptReport } from '../lib/core/documents';
+import { jobName, searchName } from '../lib/core/names';
 import { checkRequest } from '../lib/local/sagemaker/training-request';
 import { checkTuningRequest } from '../lib/local/sagemaker/tuning-request';
 import { mistakesIn } from './support/api-shape';
@@ -291,7 +291,12 @@ test('whatever the props, every offer has a state whose request SageMaker takes,
         const operation = isSearch ? 'CreateHyperParameterTuningJob' : 'CreateTrainingJob';
         expect(mistakesIn(operation, Arguments)).toEqual([]);
 
-        const circumstances = { pipeline: made.pipelineName, runId: made.runId, startedAt: '2026-11-25T00:00:00.000Z' };
+        const circumstances = {
+          pipeline: made.pipelineName,
+          registry: 'models',
+          runId: made.runId,
+          startedAt: '2026-11-25T00:00:00.000Z',
+        };
         const maxRuntimeSeconds = Math.max(60, Math.round(made.share * spec.maxRuntimeSeconds));
         const job: AttemptReport['job'] = {
           name: (isSearch ? searchName : jobName)(circumstances, made.attempt),

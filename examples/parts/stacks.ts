@@ -23,15 +23,19 @@ const contract = DataContract.fromFile(join('examples', 'flights', 'contract.jso
 
 /** Trains and judges every Sunday, registers what is good, and leaves the deployment to others. */
 export class TrainOnly extends Stack {
+  readonly data = new DatasetBucket(this, 'Dataset').bucket;
+  readonly ledger = new RunLedger(this, 'Ledger');
+  readonly registry = new ModelRegistry(this, 'Registry', { groupName: 'sunday-flights' });
+
   constructor(scope: Construct, id: string) {
     super(scope, id);
     // #region train
-    const data = new DatasetBucket(this, 'Dataset').bucket;
-    const ledger = new RunLedger(this, 'Ledger');
+    const { data, ledger, registry } = this;
     const training = new TrainingPipeline(this, 'Training', {
       data,
       ledger,
-      registry: new ModelRegistry(this, 'Registry', { groupName: 'flights' }),
+      registry,
+      pipelineName: 'sunday-flights',
       contract,
       trainer: Trainer.xgboost({ compute: [Offer.onDemand('ml.g5.xlarge')], maxDuration: Duration.hours(1) }),
       autoApprove: false,
@@ -47,16 +51,16 @@ export class TrainOnly extends Stack {
   }
 }
 
-/** Deploys whatever is approved in a registry, wherever it was trained, on two instances with a canary. */
+/** Deploys what a person approves of another stack's models, on two instances with a canary. */
 export class DeployOnly extends Stack {
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, { data, ledger, registry }: TrainOnly) {
     super(scope, id);
     // #region deploy
     new ModelDeployment(this, 'Deployment', {
-      data: new DatasetBucket(this, 'Dataset').bucket,
-      ledger: new RunLedger(this, 'Ledger'),
-      registry: new ModelRegistry(this, 'Registry', { groupName: 'flights' }),
-      pipelineName: 'flights',
+      data,
+      ledger,
+      registry,
+      pipelineName: 'sunday-flights',
       instanceType: 'ml.m5.xlarge',
       instanceCount: 2,
       maxLatency: Duration.millis(200),

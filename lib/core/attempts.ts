@@ -1,6 +1,6 @@
 import { ErrorName } from './errors';
 import type { Failure } from './failures';
-import { shortHash } from './names';
+import { type JobOwner, jobName, searchName, shortHash } from './names';
 import { type Price, trainingPrice, usd } from './prices';
 import { random } from './random';
 import {
@@ -84,11 +84,7 @@ export interface Begun {
 }
 
 /** What is known of money and time when a job is decided on. */
-export interface Circumstances {
-  readonly pipeline: string;
-  readonly runId: string;
-  /** ISO time at which the run's execution began. */
-  readonly startedAt: string;
+export interface Circumstances extends JobOwner {
   /** ISO. */
   readonly now: string;
   readonly region: string;
@@ -430,25 +426,4 @@ function told(story: readonly string[], sentence: string): readonly string[] {
 function jittered(seconds: number, walk: Walk, { runId }: Circumstances): number {
   const draw = random(Number.parseInt(shortHash(`${runId}#${walk.attempts}`, 8), 16))();
   return seconds * (0.5 + draw / 2);
-}
-
-/**
- * A job's name: one an attempt, because SageMaker never forgets a name. It does not change when the attempt is made
- * again (a retry, a redrive), so that the name itself keeps a second job from being started.
- */
-export function jobName(
-  { pipeline, runId, startedAt }: Pick<Circumstances, 'pipeline' | 'runId' | 'startedAt'>,
-  attempt: number,
-): string {
-  const execution = shortHash(startedAt, 4); // the same run may be made again after the app was deleted and deployed
-  const name = `${pipeline}-${runId.replace(/[^a-zA-Z0-9]+/g, '-')}-${execution}-${attempt}`;
-  return name.length <= 63 ? name : `${pipeline}-${shortHash(runId, 20)}-${execution}-${attempt}`;
-}
-
-/** A tuning job's name, of which SageMaker makes those of its training jobs: at most 32 characters. */
-export function searchName(
-  { pipeline, runId, startedAt }: Pick<Circumstances, 'pipeline' | 'runId' | 'startedAt'>,
-  attempt: number,
-): string {
-  return `${pipeline}-${shortHash(`${runId} ${startedAt}`, 7)}-${attempt}`;
 }

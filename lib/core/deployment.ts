@@ -2,7 +2,7 @@ import { held } from './controller';
 import type { DeploymentInput, DeploymentPlan, PlanDeploymentRequest } from './documents';
 import { ErrorName, PerennialError } from './errors';
 import type { DeploymentLease } from './ledger';
-import { deploymentId, Events, endpointConfigName, modelName, packageVersion } from './names';
+import { deploymentId, Events, endpointConfigName, modelName, packageVersion, versionInName } from './names';
 
 /** Hours after which a deployment that has not reported its end no longer holds up the next; longer than its machine may run. */
 export const DEPLOYMENT_LEASE_HOURS = 25;
@@ -16,6 +16,8 @@ export interface DescribedPackage {
   readonly approval?: string;
   /** The run that made it, from its metadata. */
   readonly runId?: string;
+  /** What a model of it is made from. */
+  readonly containers?: readonly unknown[];
 }
 
 /** An endpoint as SageMaker describes it. */
@@ -39,7 +41,7 @@ export function planDeployment(
   modelPackage: DescribedPackage | undefined,
   endpoint: DescribedEndpoint | undefined,
 ): DeploymentPlan {
-  const { modelPackageArn, endpointName, serving } = request;
+  const { modelPackageArn, endpointName, registry, serving, servingRole, captureTo } = request;
   const refuse = (message: string) => new PerennialError(ErrorName.NOT_DEPLOYABLE, message);
   if (modelPackage === undefined) {
     throw refuse(`the model package must exist, got ${modelPackageArn}: it has been deleted; approve another version`);
@@ -53,14 +55,16 @@ export function planDeployment(
     );
   }
   const version = packageVersion(modelPackageArn);
-  const configName = endpointConfigName(endpointName, version, serving);
+  const { containers } = modelPackage;
+  const model = modelName(endpointName, registry, version, { modelPackageArn, containers, servingRole });
+  const configName = endpointConfigName(endpointName, registry, version, { model, serving, captureTo });
   const action = actionOn(endpoint, configName);
   // a configuration that is gone, or that never served, is nothing to go back to
   const goBack = endpoint?.configExists && action !== 'recreate' && endpoint.configName !== configName;
   return {
     version,
     runId: modelPackage.runId,
-    modelName: modelName(endpointName, version),
+    modelName: model,
     endpointConfigName: configName,
     ...(goBack && { previousConfigName: endpoint.configName }),
     action,
@@ -175,14 +179,15 @@ function isNewer(a: DeploymentInput, b: DeploymentInput): boolean {
 /**
  * Which of an endpoint's models or configurations nobody needs any more.
  *
- * @param names all of the endpoint's, as `modelName` and `endpointConfigName` make them
+ * @param names as `modelName` and `endpointConfigName` make them; others are left alone
  * @param inUse configurations in service, or to go back to: their versions stay
  */
-export function outOfUse(endpointName: string, names: readonly string[], inUse: readonly string[]): string[] {
-  const versionOf = (name: string) => {
-    const [, version] = new RegExp(`^${endpointName}-v(\\d+)(-[0-9a-f]{8})?$`).exec(name) ?? [];
-    return version === undefined ? undefined : Number(version);
-  };
+export function outOfUse(
+  { endpointName, registry }: { readonly endpointName: string; readonly registry: string },
+  names: readonly string[],
+  inUse: readonly string[],
+): string[] {
+  const versionOf = (name: string) => versionInName(endpointName, registry, name);
   const versions = [...names, ...inUse].map(versionOf).filter((version) => version !== undefined);
   const newest = [...new Set(versions)].sort((a, b) => b - a).slice(0, KEPT_VERSIONS);
   const kept = new Set([...newest, ...inUse.map(versionOf)]);

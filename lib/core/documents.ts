@@ -288,7 +288,13 @@ export interface ServingSettings {
 export interface PlanDeploymentRequest {
   readonly modelPackageArn: string;
   readonly endpointName: string;
+  /** The name of the model package group, which the names of models and configurations carry the mark of. */
+  readonly registry: string;
   readonly serving: ServingSettings;
+  /** ARN of the role that the model serves under. */
+  readonly servingRole: string;
+  /** Where requests are captured, `s3://bucket/prefix`. */
+  readonly captureTo: string;
 }
 export interface DeploymentPlan {
   readonly version: number;

@@ -102,7 +102,7 @@ export const EnvName = {
   DEPLOYMENT_MACHINE: 'DEPLOYMENT_MACHINE',
   /** Name of the group that models are registered in. */
   MODEL_PACKAGE_GROUP: 'MODEL_PACKAGE_GROUP',
-  /** Name of the endpoint; its models and configurations are named `<endpoint>-v<version>…`. */
+  /** Name of the endpoint; its models and configurations begin with it, see {@link ownPrefix}. */
   ENDPOINT_NAME: 'ENDPOINT_NAME',
   /** ARN of the role under which models score the holdout. */
   SCORING_ROLE: 'SCORING_ROLE',
@@ -130,22 +130,87 @@ export function deploymentId(version: number, approvedAt: string): string {
   return `deploy-v${version}-${shortHash(approvedAt, 8)}`;
 }
 
-/** The SageMaker model made from a registered version; at most 63 characters for a prefix of up to 40. */
-export function modelName(prefix: string, version: number): string {
-  return `${prefix}-v${version}`;
+/**
+ * What the names begin with that SageMaker keeps for a pipeline or an endpoint, and what its permissions end with:
+ * the name and the mark of the registry, which is unique in an account and region. So no two pipelines and no two
+ * registries meet, also where one's name begins as the other's.
+ *
+ * @param name of the pipeline (at most 20 characters) or the endpoint (at most 40)
+ * @param registry the name of the model package group
+ */
+export function ownPrefix(name: string, registry: string): string {
+  return `${name}-${shortHash(registry, MARK)}-`;
+}
+
+/** Hexadecimal digits of a registry's mark. */
+const MARK = 6;
+
+/** A version's SageMaker model: another content is another name. At most 63 characters, up to version 99,999. */
+export function modelName(endpoint: string, registry: string, version: number, content: unknown): string {
+  return `${ownPrefix(endpoint, registry)}v${version}-${contentHash(content)}`;
+}
+
+/** The endpoint configuration of a version: other settings, or another model, are another name. */
+export function endpointConfigName(endpoint: string, registry: string, version: number, settings: unknown): string {
+  return `${ownPrefix(endpoint, registry)}v${version}-${contentHash(settings)}`;
+}
+
+/** The version in the name of an endpoint's model or configuration; undefined if it is none of this endpoint's. */
+export function versionInName(endpoint: string, registry: string, name: string): number | undefined {
+  const prefix = ownPrefix(endpoint, registry);
+  const [, version] = (name.startsWith(prefix) && /^v(\d+)-[0-9a-f]{8}$/.exec(name.slice(prefix.length))) || [];
+  return version === undefined ? undefined : Number(version);
 }
 
 /**
  * The SageMaker model with which the holdout is scored: of a run's candidate, or of the version in service (`v3`).
  * No deployed model has such a name, so that the permission to make and delete these ends there.
  */
-export function scoringModelName(pipeline: string, of: string): string {
-  return `${pipeline}-c-${of}`;
+export function scoringModelName(pipeline: string, registry: string, of: string): string {
+  return `${ownPrefix(pipeline, registry)}c-${of}`;
 }
 
-/** The endpoint configuration of a registered version with these serving settings. */
-export function endpointConfigName(prefix: string, version: number, settings: unknown): string {
-  return `${prefix}-v${version}-${shortHash(JSON.stringify(settings), 8)}`;
+/** The run in whose name a job is made. */
+export interface JobOwner {
+  readonly pipeline: string;
+  /** The name of the model package group. */
+  readonly registry: string;
+  readonly runId: string;
+  /** ISO time at which the run's execution began: a run of the same name may be made again. */
+  readonly startedAt: string;
+}
+
+/**
+ * A training job's name: one an attempt, because SageMaker never forgets a name. It does not change when the attempt
+ * is made again (a retry, a redrive), so that the name itself keeps a second job from being started.
+ */
+export function jobName({ pipeline, registry, runId, startedAt }: JobOwner, attempt: number): string {
+  const prefix = ownPrefix(pipeline, registry);
+  const end = `${shortHash(startedAt, 4)}-${attempt}`;
+  const name = `${prefix}${runId.replace(/[^a-zA-Z0-9]+/g, '-').replace(/^-/, '')}-${end}`;
+  return name.length <= 63 ? name : `${prefix}${shortHash(runId, 20)}-${end}`;
+}
+
+/** Of a tuning job's name, of which SageMaker makes those of its training jobs, 32 characters at most. */
+const LONGEST_SEARCH = 32;
+/** Of these, what tells the runs and attempts of a pipeline apart: a hash, a hyphen and up to four digits. */
+const SEARCH_END = { hash: 7, whole: 12 };
+
+/** What the names of a pipeline's tuning jobs begin with; a long name gives way to a mark of its own. */
+export function searchPrefix(pipeline: string, registry: string): string {
+  const longest = LONGEST_SEARCH - SEARCH_END.whole - MARK - 2;
+  return pipeline.length <= longest
+    ? ownPrefix(pipeline, registry)
+    : ownPrefix(pipeline.slice(0, longest), `${registry}/${pipeline}`);
+}
+
+/** A tuning job's name, as {@link jobName}. */
+export function searchName({ pipeline, registry, runId, startedAt }: JobOwner, attempt: number): string {
+  return `${searchPrefix(pipeline, registry)}${shortHash(`${runId} ${startedAt}`, SEARCH_END.hash)}-${attempt}`;
+}
+
+function contentHash(content: unknown): string {
+  return shortHash(JSON.stringify(content), 8);
 }
 
 /** The one variant of every endpoint; constant, because a scaling target blocks its renaming. */

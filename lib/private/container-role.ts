@@ -37,8 +37,8 @@ export function allowContainer(role: iam.Role, repositoryArns: string[]): void {
   );
 }
 
-/** Allows to read what the training jobs of a pipeline have written. */
-export function readJobLogs(stack: Stack, pipelineName: string): iam.PolicyStatement[] {
+/** Allows to read what training jobs have written whose names are such, e.g. `flights-1a2b3c-*`. */
+export function readJobLogs(stack: Stack, jobs: string): iam.PolicyStatement[] {
   const group = '/aws/sagemaker/TrainingJobs';
   const arn = (resourceName: string) =>
     stack.formatArn({ service: 'logs', resource: 'log-group', resourceName, arnFormat: ArnFormat.COLON_RESOURCE_NAME });
@@ -46,7 +46,7 @@ export function readJobLogs(stack: Stack, pipelineName: string): iam.PolicyState
     new iam.PolicyStatement({ actions: ['logs:DescribeLogStreams'], resources: [arn(`${group}:*`)] }),
     new iam.PolicyStatement({
       actions: ['logs:GetLogEvents'],
-      resources: [arn(`${group}:log-stream:${pipelineName}-*`)],
+      resources: [arn(`${group}:log-stream:${jobs}`)],
     }),
   ];
 }

@@ -12,6 +12,12 @@ export const TRY =
   '$string($exists($states.context.Execution.RedriveCount) ? $states.context.Execution.RedriveCount : 0) ' +
   "& '-' & $string($states.context.State.RetryCount)";
 
+/** The run's id in names that SageMaker keeps: what they may not hold, replaced; at most 17 characters. */
+export const RUN_SLUG = `$substring($replace(${RUN_ID}, /[^a-zA-Z0-9]+/, '-'), 0, 17)`;
+
+/** Tells this execution from every other in such names, also from one of the same id: ids come again. */
+export const EXECUTION_HASH = `$substring($hash(${RUN_ID} & ${STARTED_AT}, 'SHA-256'), 0, 8)`;
+
 /** A JSONata field. */
 export const jsonata = (expression: string) => `{% ${expression} %}`;
 

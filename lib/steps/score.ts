@@ -6,18 +6,20 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { JudgeRules, Outcome } from '../core/documents';
 import { ErrorName } from '../core/errors';
-import { scoringModelName } from '../core/names';
+import { ownPrefix, scoringModelName } from '../core/names';
 import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
 import { diskKey, kmsKeyId } from '../private/keys';
 import { callSageMaker, invoke, makeOnce, orFail } from '../private/state-parts';
 import type { TrainerConfig } from '../trainer';
-import { CAUGHT, jsonata, RUN_ID, runUri, STARTED_AT, TRY } from './expressions';
+import { CAUGHT, EXECUTION_HASH, jsonata, RUN_ID, RUN_SLUG, runUri, STARTED_AT, TRY } from './expressions';
 import { containerOf } from './register';
 import { SAGEMAKER_RETRY } from './retries';
 import { SageMakerJob } from './sagemaker-job';
 
 export interface ScoreProps {
   readonly pipelineName: string;
+  /** The name of the model package group. */
+  readonly registry: string;
   readonly trainer: TrainerConfig;
   /** The role that the models have while they score. */
   readonly role: iam.IRole;
@@ -43,9 +45,9 @@ export interface ScoreProps {
  * Reads `$model`; sets `$champion`, `$judgement` and `$outcome`.
  */
 export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
-  const { pipelineName, role, failed } = props;
-  const models = [sageMakerArn(Stack.of(scope), `model/${scoringModelName(pipelineName, '*')}`)];
-  const candidateName = jsonata(`'${scoringModelName(pipelineName, '')}' & ${RUN_ID}`);
+  const { pipelineName, registry, role, failed } = props;
+  const models = [sageMakerArn(Stack.of(scope), `model/${scoringModelName(pipelineName, registry, '*')}`)];
+  const candidateName = jsonata(`'${scoringModelName(pipelineName, registry, '')}' & ${EXECUTION_HASH}`);
 
   const candidate = callSageMaker(scope, 'Create candidate model', {
     action: 'createModel',
@@ -97,14 +99,17 @@ function transform(
   id: string,
   model: 'candidate' | 'champion',
   modelName: string,
-  { pipelineName, instanceType, encryptionKey, objectsKey }: ScoreProps,
+  { pipelineName, registry, instanceType, encryptionKey, objectsKey }: ScoreProps,
 ): SageMakerJob {
   const volumeKey = diskKey(instanceType, encryptionKey);
   const job = new SageMakerJob(scope, id, {
     kind: 'TransformJob',
-    namePrefix: `${pipelineName}-`,
+    namePrefix: ownPrefix(pipelineName, registry),
     arguments: {
-      TransformJobName: jsonata(`'${pipelineName}-' & ${RUN_ID} & '-${model === 'candidate' ? 'a' : 'b'}' & ${TRY}`),
+      TransformJobName: jsonata(
+        `'${ownPrefix(pipelineName, registry)}' & ${RUN_SLUG} & '-' & ${EXECUTION_HASH} & ` +
+          `'-${model === 'candidate' ? 'a' : 'b'}' & ${TRY}`,
+      ),
       ModelName: modelName,
       BatchStrategy: 'MultiRecord',
       MaxPayloadInMB: 6,

@@ -7,7 +7,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import type { ServingSettings } from '../core/documents';
-import { Prefix, VARIANT_NAME } from '../core/names';
+import { ownPrefix, Prefix, VARIANT_NAME } from '../core/names';
 import type { ModelRegistry } from '../model-registry';
 import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
 import { diskKey, diskKeyStatements, kmsKeyId } from '../private/keys';
@@ -16,6 +16,7 @@ import { jsonata } from './expressions';
 
 export interface EndpointProps {
   readonly endpointName: string;
+  readonly registry: ModelRegistry;
   readonly serving: ServingSettings;
   /** Alarms that bring the old model back while a new one takes over. */
   readonly alarms: cloudwatch.IAlarm[];
@@ -25,7 +26,6 @@ export interface EndpointProps {
 
 export interface ServeProps extends EndpointProps {
   readonly data: s3.IBucket;
-  readonly registry: ModelRegistry;
   /** The role under which models serve. */
   readonly role: iam.IRole;
   /** What encrypts the disks of the instances, if it can be. */
@@ -44,8 +44,7 @@ export interface ServeProps extends EndpointProps {
 export function serve(scope: Construct, props: ServeProps): sfn.IChainable {
   const { endpointName, serving, failed } = props;
   const stack = Stack.of(scope);
-  const { endpoint, configs } = arnsOf(scope, endpointName);
-  const models = sageMakerArn(stack, `model/${endpointName}-v*`);
+  const { endpoint, configs, models } = arnsOf(scope, props);
   const key = diskKey(serving.instanceType, props.encryptionKey);
 
   const model = callSageMaker(scope, 'Create model', {
@@ -75,7 +74,7 @@ export function serve(scope: Construct, props: ServeProps): sfn.IChainable {
       DataCaptureConfig: {
         EnableCapture: serving.capturePercent > 0,
         InitialSamplingPercentage: serving.capturePercent,
-        DestinationS3Uri: `s3://${props.data.bucketName}/${Prefix.CAPTURE.slice(0, -1)}`,
+        DestinationS3Uri: captureUri(props.data),
         CaptureOptions: [{ CaptureMode: 'Input' }, { CaptureMode: 'Output' }],
         // what is not named here is captured as base64
         CaptureContentTypeHeader: { CsvContentTypes: ['text/csv'] },
@@ -109,9 +108,10 @@ export function updateEndpoint(
   id: string,
   configName: string,
   deploymentConfig: object,
-  { endpointName, alarms }: EndpointProps,
+  props: EndpointProps,
 ): tasks.CallAwsService {
-  const { endpoint, configs } = arnsOf(scope, endpointName);
+  const { endpointName, alarms } = props;
+  const { endpoint, configs } = arnsOf(scope, props);
   return callSageMaker(scope, id, {
     action: 'updateEndpoint',
     resources: [endpoint, configs],
@@ -146,10 +146,17 @@ function traffic({ serving, alarms, bakeTime }: EndpointProps): object {
   };
 }
 
-export function arnsOf(scope: Construct, endpointName: string): { endpoint: string; configs: string } {
+export function arnsOf(scope: Construct, { endpointName, registry }: EndpointProps) {
   const stack = Stack.of(scope);
+  const own = `${ownPrefix(endpointName, registry.groupName)}v*`;
   return {
     endpoint: sageMakerArn(stack, `endpoint/${endpointName}`),
-    configs: sageMakerArn(stack, `endpoint-config/${endpointName}-v*`),
+    configs: sageMakerArn(stack, `endpoint-config/${own}`),
+    models: sageMakerArn(stack, `model/${own}`),
   };
+}
+
+/** Where what an endpoint is asked is captured, below a folder of the endpoint's own. */
+export function captureUri(data: s3.IBucket): string {
+  return `s3://${data.bucketName}/${Prefix.CAPTURE.slice(0, -1)}`;
 }

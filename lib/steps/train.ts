@@ -6,6 +6,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { AttemptRules, OfferSpec } from '../core/attempts';
 import type { Contract } from '../core/contract';
+import { ownPrefix, searchPrefix } from '../core/names';
 import type { Offer } from '../offer';
 import { kmsKeyId } from '../private/keys';
 import { invoke, orFail } from '../private/state-parts';
@@ -16,6 +17,8 @@ import { SageMakerJob } from './sagemaker-job';
 
 export interface TrainProps {
   readonly pipelineName: string;
+  /** The name of the model package group. */
+  readonly registry: string;
   readonly contract: Contract;
   readonly trainer: TrainerConfig;
   /** The role that the jobs run as. */
@@ -111,7 +114,7 @@ function whichOffer(scope: Construct, jobs: SageMakerJob[]): sfn.IChainable {
 
 /** One training job, or a tuning job that makes several. */
 function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: number): SageMakerJob {
-  const { role, pipelineName, rules, search } = props;
+  const { role, pipelineName, registry, rules, search } = props;
   const spec = rules.offers[index] as OfferSpec;
   const { maxPendingSeconds } = offer._request();
   const { region } = Stack.of(scope);
@@ -119,7 +122,6 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
   const wait = spec.maxWaitSeconds ?? maxPendingSeconds ?? LONGEST_PENDING.toSeconds();
   const common = {
     comment: spec.label,
-    namePrefix: `${pipelineName}-`,
     role,
     // longer than all that the job may take
     taskTimeout: sfn.Timeout.duration(
@@ -136,6 +138,7 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
     return new SageMakerJob(scope, `Tune on offer ${index + 1}`, {
       ...common,
       kind: 'HyperParameterTuningJob',
+      namePrefix: searchPrefix(pipelineName, registry),
       arguments: {
         HyperParameterTuningJobName: jsonata('$attempt.job.name'),
         HyperParameterTuningJobConfig: search.config,
@@ -150,6 +153,7 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
   return new SageMakerJob(scope, `Train on offer ${index + 1}`, {
     ...common,
     kind: 'TrainingJob',
+    namePrefix: ownPrefix(pipelineName, registry),
     arguments: {
       TrainingJobName: jsonata('$attempt.job.name'),
       HyperParameters: trialHyperparameters(region, props, offer),

@@ -77,7 +77,7 @@ function bringBack(scope: Construct, props: VerifyProps): sfn.IChainable {
   );
   const withdraw = callSageMaker(scope, 'Take out of service', {
     action: 'deleteEndpoint',
-    resources: [arnsOf(scope, endpointName).endpoint],
+    resources: [arnsOf(scope, props).endpoint],
     parameters: { EndpointName: endpointName },
   });
   return sfn.Choice.jsonata(scope, 'Was there a model before?')
@@ -104,16 +104,17 @@ function failure(scope: Construct, id: string, cause: string): sfn.Pass {
 function waitFor(
   scope: Construct,
   what: string,
-  { endpointName, failed }: VerifyProps,
+  props: VerifyProps,
   settle: (settled: sfn.Choice) => sfn.Choice,
 ): sfn.IChainable {
+  const { endpointName, failed } = props;
   const wait = sfn.Wait.jsonata(scope, `Wait for ${what}`, {
     time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
     assign: { polls: jsonata('$polls + 1') },
   });
   const look = callSageMaker(scope, `Look at ${what}`, {
     action: 'describeEndpoint',
-    resources: [arnsOf(scope, endpointName).endpoint],
+    resources: [arnsOf(scope, props).endpoint],
     parameters: { EndpointName: endpointName },
   });
   const settled = sfn.Choice.jsonata(scope, `Is ${what} settled?`).when(

@@ -10,12 +10,15 @@ import {
 } from '../../lib/core/deployment';
 import type { DeploymentInput } from '../../lib/core/documents';
 import { ErrorName } from '../../lib/core/errors';
-import { endpointConfigName } from '../../lib/core/names';
+import { endpointConfigName, modelName, ownPrefix } from '../../lib/core/names';
 
 const serving = { instanceType: 'ml.m5.large', instanceCount: 1, capturePercent: 100 };
-const request = { modelPackageArn: arn(3), endpointName: 'flights', serving };
-const approved = { approval: 'Approved', runId: 'data-1' };
-const wanted = endpointConfigName('flights', 3, serving);
+const [registry, servingRole, captureTo] = ['models', 'role', 's3://bucket/capture'];
+const request = { modelPackageArn: arn(3), endpointName: 'flights', registry, serving, servingRole, captureTo };
+const containers = [{ Image: 'image', ModelDataUrl: 's3://bucket/model.tar.gz' }];
+const approved = { approval: 'Approved', runId: 'data-1', containers };
+const model = modelName('flights', registry, 3, { modelPackageArn: arn(3), containers, servingRole });
+const wanted = endpointConfigName('flights', registry, 3, { model, serving, captureTo });
 
 function arn(version: number): string {
   return `arn:aws:sagemaker:eu-west-1:1:model-package/flights/${version}`;
@@ -30,7 +33,7 @@ describe('planDeployment', () => {
     expect(planDeployment(request, approved, undefined)).toEqual({
       version: 3,
       runId: 'data-1',
-      modelName: 'flights-v3',
+      modelName: model,
       endpointConfigName: wanted,
       action: 'create',
     });
@@ -168,12 +171,22 @@ describe('parseDeploymentMessage', () => {
 
 describe('outOfUse', () => {
   test('keeps the two newest versions, and whatever is in use', () => {
-    const models = ['flights-v1', 'flights-v2', 'flights-v3', 'flights-v10', 'flights-v4'];
+    const name = (version: number) => modelName('flights', registry, version, version);
+    const models = [1, 2, 3, 10, 4].map(name);
+    const inUse = endpointConfigName('flights', registry, 2, 'settings');
 
-    expect(outOfUse('flights', models, ['flights-v2-0123abcd'])).toEqual(['flights-v1', 'flights-v3']);
+    expect(outOfUse(request, models, [inUse])).toEqual([name(1), name(3)]);
   });
 
   test('never names what belongs to others', () => {
-    expect(outOfUse('flights', ['flights-v1-extra', 'my-flights-v1', 'flights-v9', 'flights-v8'], [])).toEqual([]);
+    const names = [
+      modelName('flights', 'other', 1, 'another registry'),
+      modelName('my-flights', registry, 1, 'an endpoint that ends alike'),
+      modelName('flights-v1', registry, 1, 'one that begins alike'),
+      `${ownPrefix('flights', registry)}v1`,
+      `${ownPrefix('flights', registry)}v1-01234567-extra`,
+      ...[9, 8].map((version) => modelName('flights', registry, version, 'kept')),
+    ];
+    expect(outOfUse(request, names, [])).toEqual([]);
   });
 });

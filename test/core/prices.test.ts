@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { costOf, jobName, offerPrice } from '../../lib/core/attempts';
+import { costOf, offerPrice } from '../../lib/core/attempts';
 import { trainingPrice, usd } from '../../lib/core/prices';
 
 const offer = (instanceType: string, count = 1) => ({
@@ -55,23 +55,4 @@ describe('prices', () => {
   test('are written as a person reads them', () => {
     expect([0, 0.0123, 1.5, 1234.567].map(usd)).toEqual(['0.00 USD', '0.0123 USD', '1.50 USD', '1,234.57 USD']);
   });
-});
-
-describe('the name of a job', () => {
-  const run = { pipeline: 'flights', runId: 'data-0123456789ab', startedAt: '2026-03-01T00:00:00.000Z' };
-
-  test('is the same for the same attempt, and another for another or in another execution', () => {
-    expect(jobName(run, 1)).toBe(jobName(run, 1));
-    expect(jobName(run, 1)).toMatch(/^flights-data-0123456789ab-[0-9a-f]{4}-1$/);
-    expect(jobName(run, 2)).not.toBe(jobName(run, 1));
-    expect(jobName({ ...run, startedAt: '2026-06-01T00:00:00.000Z' }, 1)).not.toBe(jobName(run, 1));
-  });
-
-  test.each(['by_hand.1', '-x-', 'a'.repeat(80), 'schedule-0123456789ab-01234567'])(
-    'is legal for a run called %s',
-    (runId) => {
-      const name = jobName({ ...run, pipeline: 'p'.repeat(20), runId }, 100);
-      expect(name).toMatch(/^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$/);
-    },
-  );
 });

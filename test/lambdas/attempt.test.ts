@@ -36,6 +36,7 @@ const first: AttemptRequest = {
 
 class World implements AttemptPorts {
   readonly pipeline = 'flights';
+  readonly registry = 'models';
   readonly region = 'us-east-1';
   readonly ledger = new MemoryLedger();
   readonly store = new MemoryStore();

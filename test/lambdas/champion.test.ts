@@ -1,7 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { type Container, findChampion } from '../../lambdas/champion';
 import type { DeploymentOutcome } from '../../lib/core/documents';
+import { scoringModelName, shortHash } from '../../lib/core/names';
 import { MemoryLedger } from '../support/memory';
+
+/** The model that a version is scored with: its name tells what it is made of. */
+function championName(version: number) {
+  const modelPackageArn = `arn/${version}`;
+  const content = { modelPackageArn, containers: [{ Image: modelPackageArn }], role: 'role' };
+  return scoringModelName('m', 'g', `v${version}-${shortHash(JSON.stringify(content), 8)}`);
+}
 
 /** A ledger with deployments in this order, and a registry that has lost some things. */
 function world(
@@ -25,6 +33,8 @@ function world(
     ledger,
     created,
     pipeline: 'm',
+    registry: 'g',
+    role: 'role',
     containersOf: async (arn: string) => (lost.includes(arn) ? undefined : [{ Image: arn }]),
     modelExists: async (name: string) => made.includes(name),
     createModel: async (name: string, [container]: Container[]) => void created.push(`${name} of ${container.Image}`),
@@ -42,11 +52,11 @@ describe('the champion', () => {
         [2, 'SKIPPED'],
       ],
       [],
-      ['m-c-v2'],
+      [championName(2)],
     );
 
     expect(await findChampion(ports)).toEqual({
-      champion: { version: 2, modelPackageArn: 'arn/2', runId: 'run-2', modelName: 'm-c-v2' },
+      champion: { version: 2, modelPackageArn: 'arn/2', runId: 'run-2', modelName: championName(2) },
     });
     expect(ports.created).toEqual([]);
   });
@@ -59,7 +69,7 @@ describe('the champion', () => {
     const ports = world([[1, 'DEPLOYED']]);
 
     expect((await findChampion(ports)).champion?.version).toBe(1);
-    expect(ports.created).toEqual(['m-c-v1 of arn/1']);
+    expect(ports.created).toEqual([`${championName(1)} of arn/1`]);
   });
 
   test('is nobody if its package is gone, and the note says so', async () => {

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type CleanUpEvent, type CleanUpPorts, cleanUp } from '../../lambdas/clean-up';
+import { endpointConfigName, modelName } from '../../lib/core/names';
+
+const [CONFIG, MODEL] = [endpointConfigName('flights', 'g', 1, 'settings'), modelName('flights', 'g', 1, 'content')];
 
 function event(
   RequestType: CleanUpEvent['RequestType'],
@@ -22,9 +25,9 @@ function world(statuses: Array<string | undefined>) {
   const ports: CleanUpPorts = {
     endpointStatus: async () => (statuses.length > 1 ? statuses.shift() : statuses[0]),
     deleteEndpoint: async (name) => void done.push(`endpoint ${name}`),
-    configs: async () => ['flights-v1-00000001', 'my-flights-v1-00000001'],
+    configs: async () => [CONFIG, endpointConfigName('my-flights', 'g', 1, 'settings')],
     deleteConfig: async (name) => void done.push(`config ${name}`),
-    models: async () => ['flights-v1'],
+    models: async () => [MODEL, modelName('flights', 'other', 1, 'content')],
     deleteModel: async (name) => void done.push(`model ${name}`),
     packages: async () => ['arn/1'],
     deletePackage: async (arn) => void done.push(`package ${arn}`),
@@ -39,7 +42,7 @@ describe('cleaning up', () => {
     const { ports, done, answers } = world(['Updating', 'InService', 'Deleting', undefined]);
     await cleanUp(ports, event('Delete'));
 
-    expect(done).toEqual(['endpoint flights', 'config flights-v1-00000001', 'model flights-v1']);
+    expect(done).toEqual(['endpoint flights', `config ${CONFIG}`, `model ${MODEL}`]);
     expect(answers).toEqual([expect.objectContaining({ Status: 'SUCCESS', PhysicalResourceId: 'flights-clean-up' })]);
   });
 

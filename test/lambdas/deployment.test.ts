@@ -5,7 +5,7 @@ import { type StartDeploymentPorts, startDeployments } from '../../lambdas/start
 import type { DeploymentInput, FinishDeploymentRequest, RunDocument } from '../../lib/core/documents';
 import { ErrorName } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger';
-import { Events, runKeys } from '../../lib/core/names';
+import { Events, endpointConfigName, modelName, runKeys } from '../../lib/core/names';
 import { Crash, crashing, MemoryLedger } from '../support/memory';
 
 const arn = (version: number) => `arn:aws:sagemaker:eu-west-1:1:model-package/flights/${version}`;
@@ -27,6 +27,7 @@ class World {
     return {
       pipeline: 'flights',
       endpointName: 'flights',
+      registry: 'g',
       modelPackageGroup: 'g',
       ledger: this.ledger,
       now: () => new Date('2026-03-01T13:00:00Z'),
@@ -195,35 +196,37 @@ describe('starting deployments', () => {
 });
 
 describe('finishing a deployment', () => {
+  const model = (version: number) => modelName('flights', 'g', version, 'content');
+  const config = (version: number) => endpointConfigName('flights', 'g', version, 'settings');
   const plan = {
     version: 4,
     runId: 'r',
-    modelName: 'flights-v4',
-    endpointConfigName: 'flights-v4-00000004',
+    modelName: model(4),
+    endpointConfigName: config(4),
     action: 'update',
   } as const;
 
   test('records it, frees the lease, says so, and deletes what is out of use', async () => {
     const world = new World();
     await world.deliver([world.approve(4, 0)]);
-    world.models = ['flights-v1', 'flights-v2', 'flights-v3', 'flights-v4'];
-    world.configs = world.models.map((name, i) => `${name}-0000000${i + 1}`);
-    world.live = 'flights-v4-00000004';
-    await world.end(world.running()[0], { plan: { ...plan, previousConfigName: 'flights-v2-00000002' } });
+    world.models = [1, 2, 3, 4].map(model);
+    world.configs = [1, 2, 3, 4].map(config);
+    world.live = config(4);
+    await world.end(world.running()[0], { plan: { ...plan, previousConfigName: config(2) } });
 
     expect(world.ledger.all('DEPLOYMENT#')).toEqual([
-      expect.objectContaining({ version: 4, runId: 'r', modelName: 'flights-v4', outcome: 'DEPLOYED' }),
+      expect.objectContaining({ version: 4, runId: 'r', modelName: model(4), outcome: 'DEPLOYED' }),
     ]);
     expect(world.ledger.all('LEASE#deployment')[0].holder).toBeUndefined();
     expect(world.sent).toEqual([Events.DEPLOYMENT_ENDED]);
-    expect(world.deleted).toEqual(['flights-v1-00000001', 'flights-v1']);
+    expect(world.deleted).toEqual([config(1), model(1)]);
     expect(world.rejected).toEqual([]);
   });
 
   test.each(['FAILED', 'ROLLED_BACK'] as const)('rejects a version that ended as %s, and says why', async (outcome) => {
     const world = new World();
     await world.deliver([world.approve(4, 0)]);
-    world.models = ['flights-v1', 'flights-v2', 'flights-v3'];
+    world.models = [1, 2, 3].map(model);
     const error = { name: ErrorName.SMOKE_TEST_FAILED, cause: 'it answered\r\n  nonsense' };
     await world.end(world.running()[0], { outcome, plan, error });
 

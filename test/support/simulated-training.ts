@@ -180,6 +180,7 @@ export class SimulatedTraining {
   private ports(): AttemptPorts {
     return {
       pipeline: 'loop',
+      registry: 'models',
       region: 'us-east-1',
       ledger: this.ledger,
       store: this.store,
