@@ -1,33 +1,50 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { getItem, keyConditionOf, placeholdersOf, query, scan } from './dynamodb/read';
 import { idOf, Table } from './dynamodb/table';
 import { checkedItem, type Item, invalid, typeOf } from './dynamodb/values';
 import { prepare, returned, type Write, type WriteKind } from './dynamodb/write';
-import { Journal } from './journal';
 import { ApiError, type Context, type Need, type Operation, type Resource, type Service, type Shape } from './service';
+import type { Kept } from './state-store';
 
-/** One line of the journal: writes that were done together, or a table that came or went. */
-type Entry =
-  | { readonly writes: readonly { readonly table: string; readonly put?: Item; readonly delete?: Item }[] }
-  | { readonly created: { readonly name: string; readonly definition: Shape; readonly at: number } }
-  | { readonly dropped: string };
+/** A transaction that was done, by its client's token. */
+interface Done {
+  readonly digest: string;
+  readonly at: number;
+}
+
+/** How long a token is remembered. */
+const TOKEN_MS = 10 * 60_000;
 
 const UPDATE_RETURNS = ['NONE', 'ALL_OLD', 'ALL_NEW', 'UPDATED_OLD', 'UPDATED_NEW'];
 
-/** DynamoDB: tables in memory, and in a journal by which they outlive the engine. */
+/** DynamoDB: tables in memory, and in the engine's state. */
 export class DynamoDb implements Service {
   readonly name = 'dynamodb';
   readonly operations: Readonly<Record<string, Operation>>;
   private readonly tables = new Map<string, Table>();
-  private readonly journal: Journal<Entry>;
-  /** Transactions by their token, for clients that repeat them. */
-  private readonly tokens = new Map<string, string>();
+  private readonly kept: {
+    readonly tables: Kept<{ readonly definition: Shape; readonly created: number }>;
+    readonly items: Kept<{ readonly table: string; readonly item: Item }>;
+    readonly tokens: Kept<Done>;
+  };
+  /** Transactions by their token, for clients that repeat them; oldest first. */
+  private readonly tokens = new Map<string, Done>();
 
   constructor(private readonly context: Context) {
-    this.journal = new Journal(join(context.stateDir, 'dynamodb', 'journal.jsonl'));
-    for (const entry of this.journal.read()) this.replay(entry);
-    this.journal.rewrite(this.entries());
+    const { store } = context;
+    this.kept = {
+      tables: store.collection('dynamodb/tables', { definition: 'object', created: 'number' }),
+      items: store.collection('dynamodb/items', { table: 'string', item: 'object' }),
+      tokens: store.collection('dynamodb/tokens', { digest: 'string', at: 'number' }),
+    };
+    this.kept.tables.restore(({ definition, created }, name) => {
+      this.tables.set(name, new Table(name, definition, created));
+    });
+    this.kept.items.restore(({ table, item }) => {
+      const of = this.table(table);
+      of.put(of.checked(item));
+    });
+    this.kept.tokens.restore((done, token) => this.tokens.set(token, done));
 
     const one = (kind: WriteKind, allowed?: string[]): Operation => ({
       needs: (input) => [this.need(`${kind}Item`, input.TableName, this.leading(input, kind))],
@@ -94,41 +111,24 @@ export class DynamoDb implements Service {
       const name = arn.split('/').at(-1) ?? '';
       const earlier = this.tables.get(name);
       const table = new Table(name, properties, earlier?.created ?? this.context.clock.now());
-      for (const item of earlier?.all() ?? []) table.put(table.checked(item));
+      for (const item of earlier?.all() ?? []) this.carryOver(item, earlier as Table, table);
       this.add(table);
     }
   }
 
-  stop(): void {
-    this.journal.close();
-  }
-
-  private replay(entry: Entry): void {
-    if ('created' in entry) {
-      const { name, definition, at } = entry.created;
-      const table = new Table(name, definition, at);
-      for (const item of this.tables.get(name)?.all() ?? []) table.put(item);
-      this.tables.set(name, table);
-    } else if ('dropped' in entry) {
-      this.tables.delete(entry.dropped);
-    } else {
-      for (const { table, put, delete: key } of entry.writes) {
-        if (put) this.tables.get(table)?.put(put);
-        if (key) this.tables.get(table)?.delete(key);
-      }
-    }
-  }
-
-  private *entries(): Iterable<Entry> {
-    for (const table of this.tables.values()) {
-      yield { created: { name: table.name, definition: table.definition, at: table.created } };
-      for (const put of table.all()) yield { writes: [{ table: table.name, put }] };
+  /** Takes an item of an earlier start to the table as the template has it now. */
+  private carryOver(item: Item, from: Table, to: Table): void {
+    try {
+      to.put(to.checked(item));
+    } catch (error) {
+      this.context.store.aside.value(`the item of ${from.name}`, item, (error as Error).message);
+      this.kept.items.delete(itemKey(from, from.keyOf(item)));
     }
   }
 
   private add(table: Table): void {
+    this.kept.tables.put(table.name, { definition: table.definition, created: table.created });
     this.tables.set(table.name, table);
-    this.journal.append({ created: { name: table.name, definition: table.definition, at: table.created } });
   }
 
   private arn(tableName: string, index?: string): string {
@@ -176,11 +176,11 @@ export class DynamoDb implements Service {
   private commit(writes: readonly Write[]): void {
     const changes = writes.filter(({ before, after }) => before !== after);
     if (changes.length === 0) return;
-    this.journal.append({
-      writes: changes.map(({ table, key, after }) => ({
-        table: table.name,
-        ...(after ? { put: after } : { delete: key }),
-      })),
+    this.context.store.together(() => {
+      for (const { table, key, after } of changes) {
+        if (after) this.kept.items.put(itemKey(table, key), { table: table.name, item: after });
+        else this.kept.items.delete(itemKey(table, key));
+      }
     });
     for (const { table, key, after } of changes) {
       if (after) table.put(after);
@@ -225,8 +225,9 @@ export class DynamoDb implements Service {
 
   private transact({ TransactItems = [], ClientRequestToken }: Shape): Shape {
     const digest = createHash('sha256').update(JSON.stringify(TransactItems)).digest('hex');
+    this.forgetTokens();
     const earlier = ClientRequestToken === undefined ? undefined : this.tokens.get(ClientRequestToken);
-    if (earlier === digest) return {};
+    if (earlier?.digest === digest) return {};
     if (earlier !== undefined) {
       throw new ApiError(
         'IdempotentParameterMismatchException',
@@ -264,9 +265,26 @@ export class DynamoDb implements Service {
         { CancellationReasons: reasons },
       );
     }
-    this.commit(writes);
-    if (ClientRequestToken !== undefined) this.tokens.set(ClientRequestToken, digest);
+    this.context.store.together(() => {
+      this.commit(writes);
+      if (ClientRequestToken !== undefined) this.rememberToken(ClientRequestToken, digest);
+    });
     return {};
+  }
+
+  private rememberToken(token: string, digest: string): void {
+    const done = { digest, at: this.context.clock.now() };
+    this.kept.tokens.put(token, done);
+    this.tokens.set(token, done);
+  }
+
+  private forgetTokens(): void {
+    const oldest = this.context.clock.now() - TOKEN_MS;
+    for (const [token, { at }] of this.tokens) {
+      if (at >= oldest) continue;
+      this.tokens.delete(token);
+      this.kept.tokens.delete(token);
+    }
   }
 
   private createTable(input: Shape): Shape {
@@ -283,8 +301,11 @@ export class DynamoDb implements Service {
     if (table.definition.DeletionProtectionEnabled) {
       throw invalid(`Resource cannot be deleted as it is currently protected against deletion: ${table.name}`);
     }
+    this.context.store.together(() => {
+      this.kept.tables.delete(table.name);
+      for (const item of table.all()) this.kept.items.delete(itemKey(table, table.keyOf(item)));
+    });
     this.tables.delete(table.name);
-    this.journal.append({ dropped: table.name });
     return { TableDescription: { ...this.described(table), TableStatus: 'DELETING' } };
   }
 
@@ -328,6 +349,10 @@ function transactionItem(item: Shape): [WriteKind, Shape] {
     );
   }
   return [kinds[0], item[kinds[0]]];
+}
+
+function itemKey(table: Table, key: Item): string {
+  return JSON.stringify([table.name, ...Object.values(key).map(idOf)]);
 }
 
 function refuseRepeats(keys: readonly (readonly [Table, Item])[], message: string): void {

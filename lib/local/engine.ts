@@ -1,6 +1,7 @@
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { listed } from '../core/listed';
 import { random } from '../core/random';
 import { Assembly, placeOf } from './assembly';
 import { type Clock, ScaledClock } from './clock';
@@ -20,13 +21,16 @@ import {
 } from './service';
 import { HANDLED_TYPES, makeServices, type ServiceOptions, type Services } from './services';
 import { signingName } from './signing-names';
+import { lockState } from './state-lock';
+import { StateStore } from './state-store';
 
 /** How to start an {@link Engine}. */
 export interface EngineOptions extends ServiceOptions {
   /** The folder that `cdk synth` wrote, e.g. `cdk.out`. */
   readonly assembly: string;
   /**
-   * The folder of the engine's state: objects, tables, jobs, logs. Safe to delete once the engine has stopped.
+   * The folder of the engine's state: objects, tables, queues, jobs, logs. A start on the same folder goes on where the
+   * last one ended, however that was. It must be the engine's own, and is safe to delete once the engine has stopped.
    *
    * @default a fresh temporary folder
    */
@@ -96,19 +100,21 @@ export class Engine {
   private readonly stopping = new AbortController();
   private stopped: Promise<void> | undefined;
   private jobs = 0;
+  private readonly recovery: string[] = [];
+  /** What waits for the end of the start; nothing does after it. */
+  private waiting: (() => void)[] | undefined = [];
 
   private constructor(
     readonly assembly: Assembly,
     private readonly options: EngineOptions,
     private readonly gateway: Gateway,
     private readonly clock: Clock,
-    services: Map<string, Service>,
+    private readonly state: State,
   ) {
-    this.byName = services;
     this.iam = new Iam(assembly.place, assembly.resources);
     this.faults = { training: [...checkFaults(options.faults ?? {}).training] };
     this.services = makeServices(this.context(), { ...options, faults: this.faults });
-    for (const service of this.all()) services.set(service.name, service);
+    this.byName = new Map(this.all().map((service) => [service.name, service]));
   }
 
   /** Reads the assembly, makes its resources, and answers from then on. */
@@ -126,22 +132,26 @@ export class Engine {
       delegates: options.delegates ?? {},
       failed: (service, error) => running().record(service, `failed: ${(error as Error)?.stack ?? error}`),
     });
-    await gateway.listen(options.port ?? 0);
+    const state = openState(options.stateDir ?? mkdtempSync(join(tmpdir(), 'perennial-')));
     try {
+      await gateway.listen(options.port ?? 0);
       const place = { ...placeOf(options.assembly), ...options.place };
       const { parameters } = options;
       const assembly = Assembly.load(resolve(options.assembly), place, {
         endpoint: gateway.url,
         ...(parameters && { parameters }),
       });
-      const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'perennial-'));
-      mkdirSync(stateDir, { recursive: true });
       const clock = options.clock ?? new ScaledClock(options.timeScale ?? 1, options.startAt);
-      engine = new Engine(assembly, { ...options, stateDir: resolve(stateDir) }, gateway, clock, services);
+      engine = new Engine(assembly, options, gateway, clock, state);
       await engine.load();
+      for (const [name, service] of engine.byName) services.set(name, service);
+      engine.goOn();
       return engine;
     } catch (error) {
-      await (engine === undefined ? gateway.close() : engine.stop());
+      if (engine === undefined) {
+        await gateway.close();
+        state.close();
+      } else await engine.stop();
       throw error;
     }
   }
@@ -153,7 +163,12 @@ export class Engine {
 
   /** The folder of the engine's state. */
   get stateDir(): string {
-    return this.options.stateDir as string;
+    return this.state.folder;
+  }
+
+  /** What has become of what an earlier start on the same folder left: what goes on, what was ended, what was set aside. */
+  get recovered(): readonly string[] {
+    return [...this.recovery, ...this.state.store.aside.told];
   }
 
   /** The stacks' outputs: `outputs[stack][key]`. */
@@ -261,15 +276,24 @@ export class Engine {
     }
   }
 
+  /** Lets what waits for the start go on. */
+  private goOn(): void {
+    const waiting = this.waiting ?? [];
+    this.waiting = undefined;
+    for (const work of waiting) work();
+    for (const what of this.recovered) this.record('engine', what);
+  }
+
   private async end(): Promise<void> {
     this.stopping.abort();
+    await this.gateway.close(); // who is not answered knows that nothing was promised
     const ended = await Promise.allSettled(
       this.all()
         .reverse()
         .map((service) => service.stop?.()),
     );
     this.clock.stop?.();
-    await this.gateway.close();
+    this.state.close();
     const failure = ended.find((one) => one.status === 'rejected');
     if (failure !== undefined) throw failure.reason;
   }
@@ -325,6 +349,9 @@ export class Engine {
       place,
       clock,
       stateDir: this.stateDir,
+      store: this.state.store,
+      recovered: (what) => void this.recovery.push(what),
+      whenReady: (work) => (this.waiting === undefined ? work() : void this.waiting.push(work)),
       url: () => this.url,
       call: (service, operation, input, caller) => this.call(service, operation, input, caller),
       authorize: (caller: Caller, need: Need) => this.iam.authorize(caller, need),
@@ -346,5 +373,38 @@ export class Engine {
       unusedPermissions: () => this.unusedPermissions(),
       schedules: options.schedules ?? true,
     };
+  }
+}
+
+/** A folder that this engine alone has. */
+interface State {
+  readonly folder: string;
+  readonly store: StateStore;
+  close(): void;
+}
+
+/** What an engine may find in its folder before it has begun to keep anything. */
+const BEGINNING = /^\.|^lock\.|^journal\.jsonl\.next$/;
+
+function openState(stateDir: string): State {
+  const folder = resolve(stateDir);
+  mkdirSync(folder, { recursive: true });
+  const others = StateStore.isIn(folder) ? [] : readdirSync(folder).filter((name) => !BEGINNING.test(name));
+  if (others.length > 0) {
+    throw new Error(
+      `the folder of the engine's state must be empty or an engine's own, got ${folder} with ${listed(others)}: name another folder, or delete what is there`,
+    );
+  }
+  const unlock = lockState(folder);
+  try {
+    const store = new StateStore(folder);
+    const close = () => {
+      store.close();
+      unlock();
+    };
+    return { folder, store, close };
+  } catch (error) {
+    unlock();
+    throw error;
   }
 }

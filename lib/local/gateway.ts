@@ -72,6 +72,7 @@ export class Gateway {
     response.setHeader('x-amz-request-id', id);
     let name = 's3';
     try {
+      if (this.options.services.size === 0) throw STARTING;
       const url = new URL(request.url ?? '/', this.url);
       const signature = signatureOf(request, url);
       if (signature === undefined) return await this.unsigned(request, response, url);
@@ -135,6 +136,8 @@ export class Gateway {
   }
 }
 
+/** The answer before there are services. */
+const STARTING = new ApiError('ServiceUnavailable', 'the engine is starting: try again', 503);
 const KEY_PREFIX = 'LKIA';
 const TOKEN_PREFIX = 'local-session-';
 

@@ -9,7 +9,7 @@ import { announce, authorize, bucketArn, Exchange, readable } from './s3/exchang
 import { list } from './s3/listing';
 import * as multipart from './s3/multipart';
 import * as objects from './s3/objects';
-import { type ObjectVersion, Store } from './s3/store';
+import { type Bucket, type Draft, type ObjectVersion, Store } from './s3/store';
 import {
   ApiError,
   type Caller,
@@ -82,7 +82,7 @@ export class S3 implements Service, Objects {
   private readonly store: Store;
 
   constructor(private readonly context: Context) {
-    this.store = new Store(context.stateDir, context.clock);
+    this.store = new Store(context.stateDir, context.clock, context.store);
     this.operations = this.insideOperations();
   }
 
@@ -113,10 +113,6 @@ export class S3 implements Service, Objects {
     const eventBridge = notification.EventBridgeConfiguration;
     const enabled = eventBridge !== undefined && String(eventBridge.EventBridgeEnabled ?? true) !== 'false';
     this.store.configure(bucket, { eventBridge: enabled });
-  }
-
-  stop(): void {
-    this.store.close();
   }
 
   async handle(request: IncomingMessage, response: ServerResponse, _url: URL, caller: Caller): Promise<boolean> {
@@ -194,7 +190,7 @@ export class S3 implements Service, Objects {
     }
     const [md5, crc32] = digests.map((digest) => digest.digest());
     const bucket = this.store.bucket(bucketName);
-    const version = this.store.put(bucket, {
+    const draft: Draft = {
       key,
       file: name,
       size,
@@ -205,9 +201,12 @@ export class S3 implements Service, Objects {
         value: crc32.toString('base64'),
         type: 'FULL_OBJECT',
       },
+    };
+    return this.context.store.together(() => {
+      const version = this.store.put(bucket, draft);
+      announce(this.context, bucket, version, { type: 'Object Created', reason: 'PutObject' }, randomUUID());
+      return version;
     });
-    announce(this.context, bucket, version, { type: 'Object Created', reason: 'PutObject' }, randomUUID());
-    return version;
   }
 
   private shown(bucketName: string, version: ObjectVersion): StoredObject {
@@ -219,6 +218,15 @@ export class S3 implements Service, Objects {
       ...(versioned && { versionId: version.versionId }),
       lastModified: new Date(version.lastModified),
     };
+  }
+
+  private delete(bucket: Bucket, key: string): Shape {
+    const { marker, removed } = this.store.deleteObject(bucket, key);
+    const version = marker ?? removed;
+    const deletion = marker ? 'Delete Marker Created' : 'Permanently Deleted';
+    const change = { type: 'Object Deleted', reason: 'DeleteObject', deletion } as const;
+    if (version) announce(this.context, bucket, version, change, randomUUID());
+    return marker ? { DeleteMarker: true, VersionId: marker.versionId } : {};
   }
 
   /** The few operations that a state machine calls (`aws-sdk:s3:…`); clients come through {@link handle}. */
@@ -288,15 +296,7 @@ export class S3 implements Service, Objects {
       },
       DeleteObject: {
         needs: needs('DeleteObject'),
-        run: ({ Bucket, Key }) => {
-          const bucket = this.store.bucket(Bucket);
-          const { marker, removed } = this.store.deleteObject(bucket, Key);
-          const version = marker ?? removed;
-          const deletion = marker ? 'Delete Marker Created' : 'Permanently Deleted';
-          const change = { type: 'Object Deleted', reason: 'DeleteObject', deletion } as const;
-          if (version) announce(this.context, bucket, version, change, randomUUID());
-          return marker ? { DeleteMarker: true, VersionId: marker.versionId } : {};
-        },
+        run: ({ Bucket, Key }) => this.context.store.together(() => this.delete(this.store.bucket(Bucket), Key)),
       },
     };
   }

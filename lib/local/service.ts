@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from './clock';
+import type { StateStore } from './state-store';
 
 /** Where the engine pretends to be. */
 export interface Place {
@@ -116,6 +117,12 @@ export interface Context {
   readonly clock: Clock;
   /** The folder for this run's state; safe to delete once the engine has stopped. */
   readonly stateDir: string;
+  /** Where services keep what they must know when the engine is started again. */
+  readonly store: StateStore;
+  /** Tells the person who starts the engine what has become of something that an earlier start left. */
+  recovered(what: string): void;
+  /** Does work once all services are loaded, or at once if they are: for what an earlier start left, and for timers. */
+  whenReady(work: () => void): void;
   /** The address that children use, e.g. `http://127.0.0.1:4566`. */
   readonly url: () => string;
   /** Makes a call as somebody: judged by IAM, then run. Throws {@link ApiError}. */

@@ -63,7 +63,6 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   client.destroy();
-  db.stop();
   await context.close();
 });
 
@@ -424,12 +423,11 @@ describe('tables', () => {
     await put({ v: N(1) });
     await put({ sk: S('gone') });
     await client.send(new DeleteItemCommand({ TableName, Key: Key('gone') }));
-    db.stop();
+    context.restart();
     const again = new DynamoDb(context);
     again.load([TABLE]);
     const found = await again.operations.Scan.run({ TableName }, { kind: 'root' });
     expect(found.Items).toEqual([{ ...Key(), v: N(1) }]);
-    again.stop();
   });
 });
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
@@ -265,6 +265,38 @@ describe('starting and stopping', () => {
     expect(existsSync(stateDir)).toBe(true);
     await engine.stop();
     const again = await start({ Data: DATA }, { stateDir });
+    const reply = await new S3Client(again.clientConfig).send(new GetObjectCommand({ Bucket: 'data', Key: 'a.csv' }));
+    expect(await reply.Body?.transformToString()).toBe('hello');
+  });
+
+  test('is refused on the folder of an engine that runs, and starts there once that has ended', async () => {
+    const engine = await start({ Data: DATA });
+    const { stateDir } = engine;
+    await expect(start({ Data: DATA }, { stateDir })).rejects.toThrow(
+      `another engine (process ${process.pid}) runs on the state in ${stateDir}: end it, or name another folder`,
+    );
+    await upload(engine); // the first is none the worse for it
+    await engine.stop();
+    await start({ Data: DATA }, { stateDir });
+  });
+
+  test('is refused on a folder with other things in it, and changes nothing there', async () => {
+    const stateDir = mkdtempSync(join(tmpdir(), 'home-'));
+    writeFileSync(join(stateDir, 'thesis.txt'), 'mine');
+    await expect(start({ Data: DATA }, { stateDir })).rejects.toThrow(/must be empty or an engine's own.*thesis\.txt/);
+    expect(readdirSync(stateDir)).toEqual(['thesis.txt']);
+  });
+
+  test('starts where a part of its state is torn, and says what it set aside', async () => {
+    const engine = await start({ Data: DATA });
+    const { stateDir } = engine;
+    await upload(engine);
+    await engine.stop();
+    const journal = join(stateDir, 'journal.jsonl');
+    writeFileSync(journal, `${readFileSync(journal, 'utf8')}["s3/versions","torn",{"bucket":"da`);
+    const again = await start({ Data: DATA }, { stateDir });
+    expect(again.recovered).toEqual(['a line of journal.jsonl is set aside in set-aside/journal.jsonl: it is cut off']);
+    expect(again.log.map(({ message }) => message)).toContain(again.recovered[0]);
     const reply = await new S3Client(again.clientConfig).send(new GetObjectCommand({ Bucket: 'data', Key: 'a.csv' }));
     expect(await reply.Body?.transformToString()).toBe('hello');
   });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, createReadStream, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
@@ -50,7 +50,6 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   client.destroy();
-  s3.stop();
   await context.close();
 });
 
@@ -534,8 +533,10 @@ test('everything is there again after a restart on the same folder', async () =>
   await put('gone');
   await client.send(new DeleteObjectCommand({ Bucket, Key: 'gone' }));
   const before = context.events.at(-1)?.detail.object.sequencer;
-  s3.stop();
-  writeFileSync(join(context.stateDir, 's3', 'content', 'left-behind'), 'an upload that a crash ended');
+  context.restart();
+  const leftBehind = 'f'.repeat(32);
+  writeFileSync(join(context.stateDir, 's3', 'content', leftBehind), 'an upload that a crash ended');
+  writeFileSync(join(context.stateDir, 's3', 'content', 'notes.txt'), "somebody's own");
 
   const again = new S3(context);
   again.load([bucketResource()]);
@@ -543,10 +544,54 @@ test('everything is there again after a restart on the same folder', async () =>
   expect(readFileSync(await again.file(Bucket, 'k', root), 'utf8')).toBe('two');
   expect(readFileSync(await again.file(Bucket, 'k', root, VersionId), 'utf8')).toBe('one');
   expect((await again.list(Bucket, '', root)).map(({ key }) => key)).toEqual(['k']);
-  expect(contentFiles()).not.toContain('left-behind');
+  expect(contentFiles()).not.toContain(leftBehind);
+  expect(context.store.aside.told).toEqual([expect.stringContaining('s3/content/notes.txt is set aside')]);
   await again.put(Bucket, 'k', Buffer.from('three'), root);
   expect(context.events.at(-1)?.detail.object.sequencer > before).toBe(true);
-  again.stop();
+});
+
+test('an upload in parts goes on after a restart', async () => {
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key: 'k' }));
+  const part = (PartNumber: number, Body: string) => ({ Bucket, Key: 'k', UploadId, PartNumber, Body });
+  await client.send(new UploadPartCommand(part(1, 'replaced')));
+  const { ETag } = await client.send(new UploadPartCommand(part(1, 'whole')));
+  context.restart();
+  await context.serve(new S3(context));
+  const again = new S3Client(context.client);
+  const MultipartUpload = { Parts: [{ PartNumber: 1, ETag }] };
+  await again.send(new CompleteMultipartUploadCommand({ Bucket, Key: 'k', UploadId, MultipartUpload }));
+  const { Body } = await again.send(new GetObjectCommand({ Bucket, Key: 'k' }));
+  expect(await Body?.transformToString()).toBe('whole');
+  expect(contentFiles()).toHaveLength(1);
+  expect(context.store.aside.told).toEqual([]);
+});
+
+test.each([
+  ['cut off', (file: string) => writeFileSync(file, 'o')],
+  ['gone', (file: string) => rmSync(file)],
+])('an object whose bytes are %s is set aside, and the others are there', async (_, spoil) => {
+  const root = { kind: 'root' } as const;
+  await put('good', 'fine');
+  await put('bad', 'one');
+  const file = await s3.file(Bucket, 'bad', root);
+  chmodSync(file, 0o644);
+  spoil(file);
+  context.restart();
+  const again = new S3(context);
+  expect((await again.list(Bucket, '', root)).map(({ key }) => key)).toEqual(['good']);
+  expect(context.store.aside.told[0]).toMatch(
+    /"bad".*is set aside.*its bytes, s3\/content\/\w+, (are gone|must be 3, got 1)$/,
+  );
+});
+
+test('bytes are set aside, not removed, where what named them could not be read', async () => {
+  await put('k', 'precious');
+  const file = await s3.file(Bucket, 'k', { kind: 'root' });
+  const journal = join(context.stateDir, 'journal.jsonl');
+  writeFileSync(journal, readFileSync(journal, 'utf8').replace(/.*s3\/versions.*/, '["s3/versions","k",{"buck'));
+  context.restart();
+  new S3(context);
+  expect(readFileSync(join(context.stateDir, 'set-aside', basename(file)), 'utf8')).toBe('precious');
 });
 
 test('services inside reach objects without HTTP', async () => {

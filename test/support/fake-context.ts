@@ -11,6 +11,7 @@ import {
   type Service,
   type Shape,
 } from '../../lib/local/service';
+import { StateStore } from '../../lib/local/state-store';
 
 export const PLACE = { account: '111122223333', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
 export const ROLE = 'arn:aws:iam::111122223333:role/Role';
@@ -19,6 +20,8 @@ export const ROLE = 'arn:aws:iam::111122223333:role/Role';
 export class FakeContext implements Context {
   readonly place = PLACE;
   readonly stateDir: string;
+  store: StateStore;
+  readonly recoveries: string[] = [];
   readonly events: BusEvent[] = [];
   readonly metrics: { namespace: string; name: string; value: number; dimensions: object }[] = [];
   readonly lines: string[] = [];
@@ -38,9 +41,12 @@ export class FakeContext implements Context {
     stateDir?: string,
   ) {
     this.stateDir = stateDir ?? mkdtempSync(join(tmpdir(), 'fake-'));
+    this.store = new StateStore(this.stateDir);
   }
 
   url = () => 'http://127.0.0.1:1';
+  recovered = (what: string) => void this.recoveries.push(what);
+  whenReady = (work: () => void) => work();
 
   async call(service: string, operation: string, input: Shape, caller: Caller): Promise<Shape> {
     this.calls.push({ service, operation, input, caller });
@@ -97,6 +103,12 @@ export class FakeContext implements Context {
 
   end(): void {
     this.stopping.abort();
+  }
+
+  /** From here on services find what those before them have kept. */
+  restart(): void {
+    this.store.close();
+    this.store = new StateStore(this.stateDir);
   }
 
   log(_service: string, message: string): void {

@@ -1,5 +1,9 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ManualClock } from '../../lib/local/clock';
 import { ApiError, type BusEvent, type Caller, type Context, type Delivery, type Shape } from '../../lib/local/service';
+import { StateStore } from '../../lib/local/state-store';
 
 /** One call that a service made. */
 export interface Call {
@@ -17,7 +21,8 @@ export interface Call {
 export class RecordingContext implements Context {
   readonly place = { account: '111111111111', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
   readonly clock = new ManualClock(Date.UTC(2026, 0, 1));
-  readonly stateDir = '/nonexistent';
+  readonly stateDir = mkdtempSync(join(tmpdir(), 'recording-'));
+  readonly store = new StateStore(this.stateDir);
   readonly calls: Call[] = [];
   readonly logged: string[] = [];
   readonly emitted: BusEvent[] = [];
@@ -31,6 +36,8 @@ export class RecordingContext implements Context {
 
   readonly signal = this.stopping.signal;
   readonly url = () => 'http://127.0.0.1:4566';
+  readonly recovered = () => {};
+  readonly whenReady = (work: () => void) => work();
 
   async call(service: string, operation: string, input: Shape, caller: Caller): Promise<Shape> {
     const call = { service, operation, input, caller };

@@ -83,7 +83,7 @@ export class Lab {
 
   async stop(): Promise<void> {
     await this.sagemaker.stop();
-    this.s3.stop();
+    this.context.store.close();
   }
 }
 

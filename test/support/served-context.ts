@@ -14,11 +14,13 @@ import {
   type Need,
   type Service,
 } from '../../lib/local/service';
+import { StateStore } from '../../lib/local/state-store';
 
 /** What a service sees of the engine, with a record of what it did there, and a port on which clients reach it. */
 export class ServedContext implements Context {
   readonly place = { account: '111122223333', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
   readonly stateDir = mkdtempSync(join(tmpdir(), 'perennial-test-'));
+  store = new StateStore(this.stateDir);
   readonly events: BusEvent[] = [];
   readonly asked: Need[] = [];
   readonly calls: { service: string; operation: string; input: unknown; caller: Caller }[] = [];
@@ -39,6 +41,8 @@ export class ServedContext implements Context {
   }
 
   url = () => `http://127.0.0.1:${this.port}`;
+  recovered = () => {};
+  whenReady = (work: () => void) => work();
 
   async call(service: string, operation: string, input: unknown, caller: Caller): Promise<unknown> {
     this.calls.push({ service, operation, input, caller });
@@ -92,7 +96,14 @@ export class ServedContext implements Context {
     };
   }
 
+  /** From here on services find what those before them have kept. */
+  restart(): void {
+    this.store.close();
+    this.store = new StateStore(this.stateDir);
+  }
+
   async close(): Promise<void> {
+    this.store.close();
     this.server?.closeAllConnections();
     await new Promise((done) => (this.server ? this.server.close(done) : done(undefined)));
     rmSync(this.stateDir, { recursive: true, force: true });

@@ -122,11 +122,12 @@ export function readable(
 }
 
 /** What happened to an object, as S3's events tell it. */
+export interface Created {
+  readonly type: 'Object Created';
+  readonly reason: 'PutObject' | 'CopyObject' | 'CompleteMultipartUpload';
+}
 export type Change =
-  | {
-      readonly type: 'Object Created';
-      readonly reason: 'PutObject' | 'CopyObject' | 'CompleteMultipartUpload';
-    }
+  | Created
   | {
       readonly type: 'Object Deleted';
       readonly reason: 'DeleteObject';

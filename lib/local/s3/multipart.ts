@@ -33,7 +33,7 @@ export function createUpload(x: Exchange): void {
     ...(algorithm && { checksum: { algorithm, type: type as Checksum['type'] } }),
     parts: new Map(),
   };
-  bucket.uploads.set(upload.id, upload);
+  x.store.addUpload(bucket, upload);
   x.replyXml(
     'InitiateMultipartUploadResult',
     { Bucket: bucket.name, Key: x.key, UploadId: upload.id },
@@ -107,9 +107,7 @@ function keep(x: Exchange, upload: Upload, number: number, part: UploadedPart): 
     x.store.dropFile(part);
     throw noSuchUpload(upload.id);
   }
-  const replaced = upload.parts.get(number);
-  upload.parts.set(number, part);
-  if (replaced) x.store.dropFile(replaced);
+  x.store.addPart(x.bucket, upload, number, part);
 }
 
 interface NamedPart {
@@ -150,7 +148,7 @@ export async function completeUpload(x: Exchange): Promise<void> {
     throw error;
   }
   const md5s = Buffer.concat(parts.map((part) => Buffer.from(part.md5, 'hex')));
-  const version = commit(x, {
+  const draft = {
     key: x.key,
     file: name,
     size: parts.reduce((sum, part) => sum + part.size, 0),
@@ -159,9 +157,12 @@ export async function completeUpload(x: Exchange): Promise<void> {
     ...(upload.tags && { tags: upload.tags }),
     ...(checksum && { checksum }),
     parts: parts.map(({ size, checksum: own }) => ({ size, ...(own && { checksum: own.value }) })),
+  };
+  const version = x.context.store.together(() => {
+    const committed = commit(x, draft, 'CompleteMultipartUpload');
+    x.store.dropUpload(x.bucket, upload);
+    return committed;
   });
-  x.store.dropUpload(x.bucket, upload);
-  x.changed(version, { type: 'Object Created', reason: 'CompleteMultipartUpload' });
   x.replyXml(
     'CompleteMultipartUploadResult',
     {

@@ -4,7 +4,7 @@ import { ApiError, type Shape } from '../service';
 import { algorithmNamed, type Checksum, receiveFile, receiveText } from './body';
 import { digestsOfFile } from './checksums';
 import { checkWrite, preconditionFailed, range, unmodified } from './conditions';
-import { authorize, type Exchange, readable } from './exchange';
+import { authorize, type Created, type Exchange, readable } from './exchange';
 import type { Draft, ObjectVersion } from './store';
 import { parse } from './xml';
 
@@ -88,8 +88,7 @@ export async function putObject(x: Exchange): Promise<void> {
     ...(tags && { tags }),
     ...(received.checksum && { checksum: received.checksum }),
   };
-  const version = commit(x, draft);
-  x.changed(version, { type: 'Object Created', reason: 'PutObject' });
+  const version = commit(x, draft, 'PutObject');
   x.reply(200, {
     etag: `"${version.etag}"`,
     'x-amz-version-id': x.shownVersion(version),
@@ -98,12 +97,16 @@ export async function putObject(x: Exchange): Promise<void> {
   });
 }
 
-/** Stores a draft if what the write asks for still holds; else its bytes are gone. */
-export function commit(x: Exchange, draft: Draft): ObjectVersion {
+/** Stores a draft if what the write asks for still holds, and tells of it; else its bytes are gone. */
+export function commit(x: Exchange, draft: Draft, reason: Created['reason']): ObjectVersion {
   try {
     const bucket = x.bucket; // it may have been deleted meanwhile
     checkWrite(x.request, bucket.current(x.key));
-    return x.store.put(bucket, draft);
+    return x.context.store.together(() => {
+      const version = x.store.put(bucket, draft);
+      x.changed(version, { type: 'Object Created', reason });
+      return version;
+    });
   } catch (error) {
     x.store.dropFile(draft);
     throw error;
@@ -210,7 +213,7 @@ export async function copyObject(x: Exchange): Promise<void> {
     etag = md5.toString('hex');
     checksum = algorithm && { algorithm, value: value.toString('base64'), type: 'FULL_OBJECT' };
   }
-  const version = commit(x, {
+  const draft: Draft = {
     key: x.key,
     file: name,
     size: source.size,
@@ -218,8 +221,8 @@ export async function copyObject(x: Exchange): Promise<void> {
     headers: replace ? keptHeaders(x) : source.headers,
     ...(tags && { tags }),
     ...(checksum && { checksum }),
-  });
-  x.changed(version, { type: 'Object Created', reason: 'CopyObject' });
+  };
+  const version = commit(x, draft, 'CopyObject');
   x.replyXml(
     'CopyObjectResult',
     {
@@ -241,6 +244,10 @@ export function deleteOne(
   versionId: string | undefined,
 ): { version?: ObjectVersion; marker: boolean } {
   x.authorize(versionId === undefined ? 'DeleteObject' : 'DeleteObjectVersion', undefined, key);
+  return x.context.store.together(() => remove(x, key, versionId));
+}
+
+function remove(x: Exchange, key: string, versionId: string | undefined): { version?: ObjectVersion; marker: boolean } {
   const bucket = x.bucket;
   if (versionId !== undefined) {
     const removed = x.store.removeVersion(bucket, key, versionId);

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../clock';
-import { Journal } from '../journal';
 import { ApiError } from '../service';
+import type { Kept, StateStore } from '../state-store';
 import type { Checksum } from './body';
 import { compareKeys } from './listing';
 
@@ -59,7 +59,7 @@ export class Bucket {
   settings: BucketSettings = { eventBridge: false };
   /** Versions of a key, newest first; never an empty list. */
   readonly versions = new Map<string, ObjectVersion[]>();
-  /** Uploads in parts that have not been completed; they end with the engine. */
+  /** Uploads in parts that have not been completed. */
   readonly uploads = new Map<string, Upload>();
   private sorted: string[] | undefined;
 
@@ -114,69 +114,95 @@ export class Bucket {
   }
 }
 
-type Entry =
-  | { readonly bucket: string; readonly created: number; readonly settings: BucketSettings }
-  | { readonly bucket: string; readonly deleted: true }
-  | { readonly bucket: string; readonly version: ObjectVersion }
-  | { readonly bucket: string; readonly removed: readonly [key: string, versionId: string] };
+/** A bucket as it is kept. */
+interface KeptBucket {
+  readonly created: number;
+  readonly settings: BucketSettings;
+}
+
+/** Names of {@link Store.newFile}. */
+const CONTENT = /^[0-9a-f]{32}$/;
 
 /**
  * Buckets, objects and their versions. Each version's bytes are one file, written once;
- * what is known about it lies in memory and in a journal.
+ * what is known about it lies in memory and in the engine's state.
  */
 export class Store {
   readonly buckets = new Map<string, Bucket>();
   private readonly folder: string;
-  private readonly journal: Journal<Entry>;
+  private readonly kept: {
+    readonly buckets: Kept<KeptBucket>;
+    readonly versions: Kept<{ readonly bucket: string; readonly version: ObjectVersion }>;
+    readonly uploads: Kept<Omit<Upload, 'parts'> & { readonly bucket: string }>;
+    readonly parts: Kept<UploadedPart & { readonly bucket: string; readonly upload: string; readonly number: number }>;
+  };
   private sequence = 0n;
 
   constructor(
     stateDir: string,
     private readonly clock: Clock,
+    private readonly state: StateStore,
   ) {
     this.folder = join(stateDir, 's3', 'content');
     mkdirSync(this.folder, { recursive: true });
-    this.journal = new Journal(join(stateDir, 's3', 'journal.jsonl'));
-    for (const entry of this.journal.read()) this.replay(entry);
-    this.journal.rewrite(this.entries());
-    this.dropOrphans();
+    this.kept = {
+      buckets: state.collection('s3/buckets', { created: 'number', settings: 'object' }),
+      versions: state.collection('s3/versions', { bucket: 'string', version: 'object' }),
+      uploads: state.collection('s3/uploads', { bucket: 'string', id: 'string', key: 'string', initiated: 'number' }),
+      parts: state.collection('s3/parts', { bucket: 'string', upload: 'string', number: 'number', file: 'string' }),
+    };
+    this.restore();
   }
 
-  private replay(entry: Entry): void {
-    if ('settings' in entry) {
-      const bucket = this.buckets.get(entry.bucket) ?? new Bucket(entry.bucket, entry.created);
-      bucket.settings = entry.settings;
-      this.buckets.set(entry.bucket, bucket);
-    } else if ('deleted' in entry) {
-      this.buckets.delete(entry.bucket);
-    } else if ('version' in entry) {
-      const sequence = BigInt(`0x${entry.version.sequencer}`);
-      if (sequence > this.sequence) this.sequence = sequence;
-      this.buckets.get(entry.bucket)?.set(entry.version);
-    } else {
-      this.buckets.get(entry.bucket)?.remove(...entry.removed);
-    }
-  }
-
-  private *entries(): Iterable<Entry> {
-    for (const bucket of this.buckets.values()) {
-      yield { bucket: bucket.name, created: bucket.created, settings: bucket.settings };
-      for (const versions of bucket.versions.values()) {
-        for (const version of [...versions].reverse()) yield { bucket: bucket.name, version };
-      }
-    }
-  }
-
-  /** Removes what an interrupted run left behind, and versions whose bytes are gone. */
-  private dropOrphans(): void {
+  private restore(): void {
     const known = new Set<string>();
-    for (const bucket of this.buckets.values()) {
-      for (const version of [...bucket.versions.values()].flat()) {
-        if (version.deleteMarker || existsSync(this.path(version))) known.add(version.file);
-        else this.removeVersion(bucket, version.key, version.versionId);
-      }
+    this.kept.buckets.restore(({ created, settings }, name) => {
+      const bucket = new Bucket(name, created);
+      bucket.settings = settings;
+      this.buckets.set(name, bucket);
+    });
+    const versions: ObjectVersion[] = [];
+    const buckets = new Map<ObjectVersion, Bucket>();
+    this.kept.versions.restore(({ bucket, version }) => {
+      const sequence = BigInt(`0x${version.sequencer}`);
+      if (!version.deleteMarker) this.checkBytes(version);
+      buckets.set(version, this.bucket(bucket));
+      versions.push(version);
+      if (sequence > this.sequence) this.sequence = sequence;
+      known.add(version.file);
+    });
+    versions.sort((one, other) => (one.sequencer < other.sequencer ? -1 : 1));
+    for (const version of versions) buckets.get(version)?.set(version);
+    this.kept.uploads.restore(({ bucket, ...upload }) => {
+      this.bucket(bucket).uploads.set(upload.id, { ...upload, parts: new Map() });
+    });
+    this.kept.parts.restore(({ bucket, upload, number, ...part }) => {
+      this.checkBytes(part);
+      const of = this.bucket(bucket).uploads.get(upload);
+      if (of === undefined) throw new Error(`there is no upload ${upload}`);
+      of.parts.set(number, part);
+      known.add(part.file);
+    });
+    this.dropOrphans(known);
+  }
+
+  /** Throws unless the bytes are there, and all of them. */
+  private checkBytes({ file, size }: { readonly file: string; readonly size: number }): void {
+    if (!CONTENT.test(file)) throw new Error(`it has no file, but '${file}'`);
+    const { size: found } = statSync(this.path({ file }), { throwIfNoEntry: false }) ?? {};
+    if (found === undefined) throw new Error(`its bytes, s3/content/${file}, are gone`);
+    if (found !== size) throw new Error(`its bytes, s3/content/${file}, must be ${size}, got ${found}`);
+  }
+
+  /** Removes the bytes of writes that a crash cut off. Where something could not be read, they may be of that, and are set aside. */
+  private dropOrphans(known: ReadonlySet<string>): void {
+    const { aside } = this.state;
+    for (const name of readdirSync(this.folder)) {
+      if (known.has(name)) continue;
+      const path = join(this.folder, name);
+      if (CONTENT.test(name) && aside.told.length === 0) rmSync(path);
+      else aside.file(path, CONTENT.test(name) ? 'nothing that could be read names it' : 'the engine has no such file');
     }
-    for (const file of readdirSync(this.folder)) if (!known.has(file)) rmSync(join(this.folder, file));
   }
 
   /** The path for new bytes, to be written once and handed to {@link put} by its name. */
@@ -207,7 +233,7 @@ export class Store {
 
   configure(bucket: Bucket, settings: Partial<BucketSettings>): void {
     bucket.settings = { ...bucket.settings, ...settings };
-    this.journal.append({ bucket: bucket.name, created: bucket.created, settings: bucket.settings });
+    this.kept.buckets.put(bucket.name, { created: bucket.created, settings: bucket.settings });
   }
 
   deleteBucket(bucket: Bucket): void {
@@ -216,9 +242,11 @@ export class Store {
         BucketName: bucket.name,
       });
     }
-    for (const upload of bucket.uploads.values()) this.dropUpload(bucket, upload);
+    this.state.together(() => {
+      for (const upload of bucket.uploads.values()) this.dropUpload(bucket, upload);
+      this.kept.buckets.delete(bucket.name);
+    });
     this.buckets.delete(bucket.name);
-    this.journal.append({ bucket: bucket.name, deleted: true });
   }
 
   /** Makes a draft the current version. */
@@ -237,7 +265,7 @@ export class Store {
       sequencer: this.nextSequencer(),
     };
     const replaced = bucket.version(version.key, version.versionId);
-    this.journal.append({ bucket: bucket.name, version });
+    this.keep(bucket, version);
     bucket.set(version);
     if (replaced) this.dropFile(replaced);
     return version;
@@ -245,8 +273,12 @@ export class Store {
 
   /** Changes what is known about a version, not its bytes. */
   amend(bucket: Bucket, version: ObjectVersion): void {
-    this.journal.append({ bucket: bucket.name, version });
+    this.keep(bucket, version);
     bucket.set(version);
+  }
+
+  private keep(bucket: Bucket, version: ObjectVersion): void {
+    this.kept.versions.put(versionKey(bucket, version.key, version.versionId), { bucket: bucket.name, version });
   }
 
   /** Deletes as S3 does without a version: the object, or in a bucket with versions, by a marker on top. */
@@ -258,19 +290,39 @@ export class Store {
   removeVersion(bucket: Bucket, key: string, versionId: string): ObjectVersion | undefined {
     const removed = bucket.remove(key, versionId);
     if (removed) {
-      this.journal.append({ bucket: bucket.name, removed: [key, versionId] });
+      this.kept.versions.delete(versionKey(bucket, key, versionId));
       this.dropFile(removed);
     }
     return removed;
   }
 
-  dropUpload(bucket: Bucket, upload: Upload): void {
-    bucket.uploads.delete(upload.id);
-    for (const part of upload.parts.values()) this.dropFile(part);
+  addUpload(bucket: Bucket, upload: Upload): void {
+    const { parts: _, ...kept } = upload;
+    this.kept.uploads.put(upload.id, { ...kept, bucket: bucket.name });
+    bucket.uploads.set(upload.id, upload);
   }
 
+  addPart(bucket: Bucket, upload: Upload, number: number, part: UploadedPart): void {
+    const replaced = upload.parts.get(number);
+    this.kept.parts.put(partKey(upload, number), { ...part, bucket: bucket.name, upload: upload.id, number });
+    upload.parts.set(number, part);
+    if (replaced) this.dropFile(replaced);
+  }
+
+  dropUpload(bucket: Bucket, upload: Upload): void {
+    this.state.together(() => {
+      this.kept.uploads.delete(upload.id);
+      for (const [number, part] of upload.parts) {
+        this.kept.parts.delete(partKey(upload, number));
+        this.dropFile(part);
+      }
+    });
+    bucket.uploads.delete(upload.id);
+  }
+
+  /** Removes bytes, once what named them is no longer kept. */
   dropFile(version: { readonly file: string }): void {
-    if (version.file !== '') rmSync(this.path(version), { force: true });
+    if (version.file !== '') this.state.afterwards(() => rmSync(this.path(version), { force: true }));
   }
 
   /** Hexadecimal; later changes compare greater, also after a restart. */
@@ -279,8 +331,12 @@ export class Store {
     this.sequence = byTime > this.sequence ? byTime : this.sequence + 1n;
     return this.sequence.toString(16).toUpperCase().padStart(18, '0');
   }
+}
 
-  close(): void {
-    this.journal.close();
-  }
+function versionKey({ name }: Bucket, key: string, versionId: string): string {
+  return JSON.stringify([name, key, versionId]);
+}
+
+function partKey({ id }: Upload, number: number): string {
+  return `${id}/${number}`;
 }

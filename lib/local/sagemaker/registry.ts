@@ -1,6 +1,5 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { ApiError, type Operation, type Resource, type Shape } from '../service';
+import type { Kept } from '../state-store';
 import { arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, sorted } from './host';
 import * as shape from './shape';
 import { required } from './shape';
@@ -18,11 +17,23 @@ interface Group {
 export class Registry {
   private readonly groups = new Map<string, Group>();
   private readonly packages = new Map<string, Shape>();
-  private readonly file: string;
+  private readonly kept: { readonly groups: Kept<Group>; readonly packages: Kept<Shape> };
 
   constructor(private readonly host: Host) {
-    this.file = join(host.context.stateDir, 'sagemaker', 'registry.json');
-    this.restore();
+    const { store } = host.context;
+    this.kept = {
+      groups: store.collection('sagemaker/model-package-groups', { ModelPackageGroupName: 'string', last: 'number' }),
+      packages: store.collection('sagemaker/model-packages', {
+        ModelPackageArn: 'string',
+        ModelPackageGroupName: 'string',
+        ModelPackageVersion: 'number',
+      }),
+    };
+    this.kept.groups.restore((group, name) => this.groups.set(name, group));
+    const packages: Shape[] = [];
+    this.kept.packages.restore((made) => packages.push(made));
+    packages.sort((one, other) => one.ModelPackageVersion - other.ModelPackageVersion);
+    for (const made of packages) this.packages.set(made.ModelPackageArn, made);
   }
 
   readonly operations: Readonly<Record<string, Operation>> = {
@@ -53,8 +64,8 @@ export class Registry {
       run: (input) => this.updatePackage(input),
     },
     DeleteModelPackage: this.onPackage('DeleteModelPackage', (found) => {
+      this.kept.packages.delete(found.ModelPackageArn);
       this.packages.delete(found.ModelPackageArn);
-      this.save();
       return {};
     }),
     ListModelPackages: {
@@ -93,12 +104,13 @@ export class Registry {
     const { ModelPackageGroupName, ModelPackageGroupDescription } = input;
     const arn = arnOf(this.host, 'model-package-group', ModelPackageGroupName);
     if (this.groups.has(ModelPackageGroupName)) throw invalid(`Model Package Group already exists: ${arn}`);
-    this.groups.set(ModelPackageGroupName, {
+    const group = {
       ...{ ModelPackageGroupName, ModelPackageGroupArn: arn, CreationTime: now(this.host), last: 0 },
       ...(ModelPackageGroupDescription !== undefined && { ModelPackageGroupDescription }),
-    });
+    };
+    this.kept.groups.put(ModelPackageGroupName, group);
+    this.groups.set(ModelPackageGroupName, group);
     if (input.Tags) this.host.tags.set(arn, input.Tags);
-    this.save();
     return { ModelPackageGroupArn: arn };
   }
 
@@ -109,8 +121,8 @@ export class Registry {
         `Model Package Group ${group.ModelPackageGroupArn} cannot be deleted because it still contains Model Packages.`,
       );
     }
+    this.kept.groups.delete(group.ModelPackageGroupName);
     this.groups.delete(group.ModelPackageGroupName);
-    this.save();
     return {};
   }
 
@@ -169,8 +181,11 @@ export class Registry {
       CreatedBy: {},
     };
     this.packages.set(arn, made);
-    this.save();
-    this.announce(made);
+    this.host.context.store.together(() => {
+      this.kept.groups.put(group.ModelPackageGroupName, group);
+      this.kept.packages.put(arn, made);
+      this.announce(made);
+    });
     return { ModelPackageArn: arn };
   }
 
@@ -187,10 +202,12 @@ export class Registry {
         throw invalid('CustomerMetadataProperties must have at most 50 entries.');
       found.CustomerMetadataProperties = properties;
     }
-    this.save();
     const fields = Object.keys(changes).filter((field) => field !== 'ApprovalDescription');
     if (removed.length > 0 && added === undefined) fields.push('CustomerMetadataProperties');
-    this.announce(found, fields.length > 0 ? fields : ['ApprovalDescription']);
+    this.host.context.store.together(() => {
+      this.kept.packages.put(ModelPackageArn, found);
+      this.announce(found, fields.length > 0 ? fields : ['ApprovalDescription']);
+    });
     return { ModelPackageArn };
   }
 
@@ -271,26 +288,6 @@ export class Registry {
       needs: (input) => [{ action: `sagemaker:${action}`, resource: String(input.ModelPackageName) }],
       run: (input) => run(this.find(String(input.ModelPackageName))),
     };
-  }
-
-  private save(): void {
-    mkdirSync(dirname(this.file), { recursive: true });
-    const state = { groups: [...this.groups.values()], packages: [...this.packages.values()] };
-    writeFileSync(`${this.file}.part`, JSON.stringify(state));
-    renameSync(`${this.file}.part`, this.file);
-  }
-
-  private restore(): void {
-    let state: { groups: Group[]; packages: Shape[] };
-    try {
-      state = JSON.parse(readFileSync(this.file, 'utf8'), (key, value) =>
-        key.endsWith('Time') ? new Date(value) : value,
-      );
-    } catch {
-      return; // a fresh state folder
-    }
-    for (const group of state.groups) this.groups.set(group.ModelPackageGroupName, group);
-    for (const made of state.packages) this.packages.set(made.ModelPackageArn, made);
   }
 }
 
