@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { listed } from '../core/listed';
 import { random } from '../core/random';
+import { checkInput } from './api/input-check';
 import { Assembly, placeOf } from './assembly';
 import { type Clock, ScaledClock } from './clock';
 import { accessKeyOf, Gateway, notImplemented, sessionToken } from './gateway';
@@ -304,6 +305,7 @@ export class Engine {
     if (service === undefined || known === undefined) throw notImplemented(name, operation);
     const by = callerName(caller, this.assembly.place);
     try {
+      checkInput(service.name, operation, input);
       for (const need of known.needs(input, caller)) this.iam.authorize(caller, need);
       const output = await known.run(input, caller);
       this.record(service.name, operation, { by });

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { apiModel } from '../../lib/local/api/models';
 import { Engine } from '../../lib/local/engine';
 import type { Service } from '../../lib/local/service';
 import { HANDLED_TYPES } from '../../lib/local/services';
@@ -34,6 +35,13 @@ describe('the support matrix', () => {
     const rows = section('Operations').matchAll(/^\| `([\w-]+)` \| (.+) \|$/gm);
     const told = Object.fromEntries([...rows].map(([, name, list]) => [name, quoted(list as string)]));
     expect(told).toEqual(operations);
+  });
+
+  test('holds no operation without a model of its input', () => {
+    const without = Object.entries(operations).flatMap(([service, names]) =>
+      names.filter((name) => apiModel(service)?.operations[name] === undefined).map((name) => `${service}:${name}`),
+    );
+    expect(without).toEqual([]);
   });
 
   test('names as missing only what is', () => {
