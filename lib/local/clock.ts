@@ -18,22 +18,25 @@ const LONGEST_TIMER = 2 ** 31 - 1;
  * counts in full, so that time as services see it runs on.
  */
 export class ScaledClock implements Clock {
-  private ahead: number;
+  private lead: number;
   private readonly timers = new Set<NodeJS.Timeout>();
 
   /**
    * @param scale what a wait of 1 takes
    * @param start the time at which it begins; now, if absent
+   * @param changed told of its lead over this machine's clock, in milliseconds, whenever that grows
    */
   constructor(
     private readonly scale = 1,
     start?: Date,
+    private readonly changed: (lead: number) => void = () => {},
   ) {
-    this.ahead = start === undefined ? 0 : start.getTime() - Date.now();
+    this.lead = start === undefined ? 0 : start.getTime() - Date.now();
+    if (this.lead !== 0) changed(this.lead);
   }
 
   now(): number {
-    return Date.now() + this.ahead;
+    return Date.now() + this.lead;
   }
 
   async sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
@@ -55,12 +58,14 @@ export class ScaledClock implements Clock {
       });
       left = left > step ? left - step : -1;
     }
-    if (!signal?.aborted) this.ahead = Math.max(this.ahead, until - Date.now());
+    if (!signal?.aborted) this.advance(until - this.now());
   }
 
   /** Waits that are under way end when they would have ended. */
   advance(milliseconds: number): void {
-    this.ahead += milliseconds;
+    if (milliseconds <= 0) return;
+    this.lead += milliseconds;
+    this.changed(this.lead);
   }
 
   stop(): void {

@@ -1,19 +1,74 @@
 import { act } from './cloudwatch/actions';
 import { type Alarm, type AlarmState, judge } from './cloudwatch/alarm';
 import { evaluate, type Series } from './cloudwatch/metric-math';
-import { type Datum, idOf, Metrics } from './cloudwatch/metrics';
+import { type Bucket, type Datum, idOf, type Metric, type MetricName, Metrics } from './cloudwatch/metrics';
+import { fingerprint } from './fingerprint';
+import { Outbox } from './outbox';
 import { ApiError, type Context, type Need, type Operation, type Resource, type Service, type Shape } from './service';
+import type { Kept } from './state-store';
 
-/** CloudWatch: metrics in memory, and alarms that are judged when a metric of theirs arrives, or when asked for. */
+/** An alarm as it is kept; with the fingerprint of the template's, if it is one of those. */
+type KeptAlarm = Alarm & { readonly template?: string };
+
+/** An action of an alarm that is to be done. */
+interface Action {
+  readonly alarm: Alarm;
+  readonly arn: string;
+  readonly previous: AlarmState;
+}
+
+/** Real milliseconds after which what metrics have got is kept; a crash takes no more than that. */
+const KEEP_MS = 1_000;
+
+/**
+ * CloudWatch: metrics in memory, kept once a second, and alarms that are judged when a metric of theirs arrives, or
+ * when asked for.
+ */
 export class CloudWatch implements Service {
   readonly name = 'monitoring';
   readonly operations: Readonly<Record<string, Operation>>;
-  private readonly metrics = new Metrics();
+  private readonly metrics = new Metrics((metric, bucket) => this.kept.buckets.delete(bucketKey(metric, bucket)));
+  private readonly kept: {
+    readonly buckets: Kept<{ readonly metric: MetricName; readonly bucket: Bucket }>;
+    readonly alarms: Kept<KeptAlarm>;
+  };
+  /** What has changed since the metrics were last kept. */
+  private changed = new Map<Bucket, Metric>();
+  private keeping: NodeJS.Timeout | undefined;
+  private readonly actions: Outbox<Action>;
+  private readonly earlier = new Map<string, KeptAlarm>();
+  private readonly templates = new Map<string, string>();
   private readonly alarms = new Map<string, Alarm>();
   /** The alarms that look at a metric. */
   private readonly watching = new Map<string, Set<Alarm>>();
 
   constructor(private readonly context: Context) {
+    this.kept = {
+      buckets: context.store.collection('cloudwatch/metrics', { metric: 'object', bucket: 'object' }),
+      alarms: context.store.collection('cloudwatch/alarms', {
+        ...{
+          name: 'string',
+          arn: 'string',
+          definition: 'object',
+          state: 'string',
+          reason: 'string',
+          updated: 'number',
+        },
+        template: 'string?',
+      }),
+    };
+    this.kept.buckets.restore(({ metric, bucket }) => {
+      if (!Array.isArray(bucket.values)) throw new Error('it has no values');
+      this.metrics.restore(metric, bucket);
+    });
+    this.kept.alarms.restore((alarm, name) => this.earlier.set(name, alarm));
+    this.actions = new Outbox(context, {
+      name: 'cloudwatch/actions',
+      members: { alarm: 'object', arn: 'string', previous: 'string' },
+      plural: 'actions of alarms',
+      label: ({ alarm }) => `action of alarm ${alarm.name}`,
+      work: ({ alarm, arn, previous }) => act(context, alarm, arn, previous),
+    });
     const onAll = (action: string, run: Operation['run']): Operation => ({
       needs: () => [{ action: `cloudwatch:${action}`, resource: '*' }],
       run,
@@ -37,11 +92,11 @@ export class CloudWatch implements Service {
       GetMetricData: onAll('GetMetricData', (input) => this.getMetricData(input)),
       GetMetricStatistics: onAll('GetMetricStatistics', (input) => this.getMetricStatistics(input)),
       PutMetricAlarm: onAlarms('PutMetricAlarm', (input) => {
-        this.addAlarm(input.AlarmName, this.alarmArn(input.AlarmName), input);
+        this.putAlarm(input);
         return {};
       }),
       DeleteAlarms: onAlarms('DeleteAlarms', ({ AlarmNames = [] }) => {
-        for (const name of AlarmNames) this.forget(name);
+        for (const name of AlarmNames) this.delete(name);
         return {};
       }),
       DescribeAlarms: onAlarms('DescribeAlarms', (input) => this.describeAlarms(input)),
@@ -54,8 +109,21 @@ export class CloudWatch implements Service {
 
   load(resources: readonly Resource[]): void {
     for (const { type, physicalId, arn, properties } of resources) {
-      if (type === 'AWS::CloudWatch::Alarm') this.addAlarm(physicalId, arn, properties);
+      if (type !== 'AWS::CloudWatch::Alarm') continue;
+      const template = fingerprint(properties);
+      const known = this.earlier.get(physicalId);
+      this.templates.set(physicalId, template);
+      this.addAlarm(physicalId, arn, known?.template === template ? known.definition : properties, known);
     }
+    for (const [name, alarm] of this.earlier) {
+      if (this.alarms.has(name)) continue;
+      if (alarm.template === undefined) this.addAlarm(name, alarm.arn, alarm.definition, alarm);
+      else this.kept.alarms.delete(name); // the template has it no more
+    }
+  }
+
+  stop(): void {
+    this.keepMetrics();
   }
 
   record(
@@ -66,12 +134,31 @@ export class CloudWatch implements Service {
     _unit?: string,
   ): void {
     const at = this.context.clock.now();
-    this.add(namespace, name, dimensions, { at, sum: value, count: 1, min: value, max: value });
+    this.add({ namespace, name, dimensions }, { at, sum: value, count: 1, min: value, max: value });
   }
 
-  private add(namespace: string, name: string, dimensions: Readonly<Record<string, string>>, datum: Datum): void {
-    this.metrics.add(namespace, name, dimensions, datum);
-    for (const alarm of this.watching.get(idOf(namespace, name, dimensions)) ?? []) this.judge(alarm);
+  private add(named: MetricName, datum: Datum): void {
+    const { metric, bucket } = this.metrics.add(named, datum);
+    this.changed.set(bucket, metric);
+    if (!this.context.signal.aborted) this.keeping ??= setTimeout(() => this.keepMetrics(), KEEP_MS).unref();
+    for (const alarm of this.watching.get(idOf(named)) ?? []) this.judge(alarm);
+  }
+
+  private keepMetrics(): void {
+    clearTimeout(this.keeping);
+    this.keeping = undefined;
+    const changed = this.changed;
+    this.changed = new Map();
+    try {
+      this.context.store.together(() => {
+        for (const [bucket, { namespace, name, dimensions }] of changed) {
+          const metric = { namespace, name, dimensions };
+          this.kept.buckets.put(bucketKey(metric, bucket), { metric, bucket });
+        }
+      });
+    } catch (error) {
+      this.context.log('cloudwatch', `keeping the metrics failed: ${(error as Error).message}`);
+    }
   }
 
   private alarmArn(name: string): string {
@@ -91,24 +178,38 @@ export class CloudWatch implements Service {
     throw new ApiError('ResourceNotFound', `there is no alarm '${name}' (there are: ${have})`, 404);
   }
 
-  private addAlarm(name: string, arn: string, definition: Shape): void {
+  private putAlarm(input: Shape): void {
+    const { AlarmName: name } = input;
+    this.addAlarm(name, this.alarmArn(name), input);
+  }
+
+  /** @param known the state that it is in, if it was there before */
+  private addAlarm(name: string, arn: string, definition: Shape, known?: Alarm): void {
     this.forget(name);
-    const updated = this.context.clock.now();
-    const alarm: Alarm = {
-      name,
-      arn,
-      definition,
-      state: 'INSUFFICIENT_DATA',
-      reason: 'Unchecked: Initial alarm creation',
-      updated,
-    };
+    const {
+      state = 'INSUFFICIENT_DATA',
+      reason = 'Unchecked: Initial alarm creation',
+      updated = this.context.clock.now(),
+    } = known ?? {};
+    const alarm: Alarm = { name, arn, definition, state, reason, updated };
+    this.keep(alarm);
     this.alarms.set(name, alarm);
     for (const { MetricStat } of queriesOf(definition)) {
       if (!MetricStat) continue;
-      const id = idOf(MetricStat.Metric.Namespace, MetricStat.Metric.MetricName, dimensionsOf(MetricStat.Metric));
+      const id = idOf(metricOf(MetricStat.Metric));
       const watchers = this.watching.get(id) ?? new Set();
       this.watching.set(id, watchers.add(alarm));
     }
+  }
+
+  private keep(alarm: Alarm): void {
+    const template = this.templates.get(alarm.name);
+    this.kept.alarms.put(alarm.name, { ...alarm, ...(template !== undefined && { template }) });
+  }
+
+  private delete(name: string): void {
+    this.forget(name);
+    this.kept.alarms.delete(name);
   }
 
   private forget(name: string): void {
@@ -139,8 +240,7 @@ export class CloudWatch implements Service {
   private series(query: Shape, queries: readonly Shape[], period: number, from: number, to: number): Series {
     if (query.MetricStat) {
       const { Metric, Stat, Period = period } = query.MetricStat;
-      const metric = { namespace: Metric.Namespace, name: Metric.MetricName, dimensions: dimensionsOf(Metric) };
-      return this.metrics.series(metric, Stat, Period * 1000, from, to);
+      return this.metrics.series(metricOf(Metric), Stat, Period * 1000, from, to);
     }
     const step = Number(query.Period ?? period) * 1000;
     const periods: number[] = [];
@@ -155,10 +255,15 @@ export class CloudWatch implements Service {
   }
 
   private change(alarm: Alarm, state: AlarmState, reason: string): void {
+    this.context.store.together(() => this.changeTo(alarm, state, reason));
+  }
+
+  private changeTo(alarm: Alarm, state: AlarmState, reason: string): void {
     const previous = { value: alarm.state, reason: alarm.reason, timestamp: new Date(alarm.updated).toISOString() };
     alarm.state = state;
     alarm.reason = reason;
     alarm.updated = this.context.clock.now();
+    this.keep(alarm);
     const timestamp = new Date(alarm.updated).toISOString();
     this.context.log('cloudwatch', `alarm ${alarm.name}: ${previous.value} -> ${state}: ${reason}`);
     this.context.emit({
@@ -176,9 +281,7 @@ export class CloudWatch implements Service {
     if (String(ActionsEnabled) === 'false') return;
     const actions: string[] =
       { ALARM: AlarmActions, OK: OKActions, INSUFFICIENT_DATA: InsufficientDataActions }[state] ?? [];
-    for (const action of actions) {
-      this.context.background(`action of alarm ${alarm.name}`, () => act(this.context, alarm, action, previous.value));
-    }
+    for (const arn of actions) this.actions.add({ alarm: { ...alarm }, arn, previous: previous.value });
   }
 
   private describeAlarms({ AlarmNames, AlarmNamePrefix = '', StateValue }: Shape): Shape {
@@ -212,7 +315,8 @@ export class CloudWatch implements Service {
     if (!Namespace) throw new ApiError('MissingParameter', 'The parameter Namespace is required.');
     for (const one of MetricData) {
       const at = one.Timestamp === undefined ? this.context.clock.now() : timeOf(one.Timestamp);
-      for (const datum of dataOf(one, at)) this.add(Namespace, one.MetricName, dimensionsOf(one), datum);
+      const named = { namespace: Namespace, name: one.MetricName, dimensions: dimensionsOf(one) };
+      for (const datum of dataOf(one, at)) this.add(named, datum);
     }
     return {};
   }
@@ -313,6 +417,14 @@ function eventMetrics(definition: Shape): Shape[] {
   }));
 }
 
+function metricOf(metric: Shape): MetricName {
+  return { namespace: metric.Namespace, name: metric.MetricName, dimensions: dimensionsOf(metric) };
+}
+
+function bucketKey(metric: MetricName, { at }: Bucket): string {
+  return `${idOf(metric)} ${at}`;
+}
+
 function dimensionsOf({ Dimensions = [] }: Shape): Record<string, string> {
   return Object.fromEntries((Dimensions ?? []).map(({ Name, Value }: Shape) => [Name, String(Value)]));
 }
@@ -324,10 +436,13 @@ function timeOf(time: Date | number | string): number {
   return at;
 }
 
-function dataOf({ Value, Values, Counts, StatisticValues }: Shape, at: number): Datum[] {
+function dataOf({ Value, Values, Counts, StatisticValues, StorageResolution }: Shape, at: number): Datum[] {
+  const resolution = Number(StorageResolution) === 1 ? 1 : 60;
   if (StatisticValues) {
     const { Sum, SampleCount, Minimum, Maximum } = StatisticValues;
-    return [{ at, sum: Number(Sum), count: Number(SampleCount), min: Number(Minimum), max: Number(Maximum) }];
+    return [
+      { at, sum: Number(Sum), count: Number(SampleCount), min: Number(Minimum), max: Number(Maximum), resolution },
+    ];
   }
   const values: number[] = (Values ?? [Value]).map(Number);
   return values.map((value, i) => {
@@ -335,6 +450,6 @@ function dataOf({ Value, Values, Counts, StatisticValues }: Shape, at: number): 
       throw new ApiError('InvalidParameterValue', `a metric's value must be a finite number, got ${value}`);
     }
     const count = Number(Counts?.[i] ?? 1);
-    return { at, sum: value * count, count, min: value, max: value };
+    return { at, sum: value * count, count, min: value, max: value, resolution };
   });
 }

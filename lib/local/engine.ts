@@ -44,7 +44,11 @@ export interface EngineOptions extends ServiceOptions {
   readonly parameters?: Readonly<Record<string, string>>;
   /** What a wait of 1 second takes: 0.01 makes a minute's wait last 0.6 s. @default 1 */
   readonly timeScale?: number;
-  /** The time at which the engine's clock begins. @default now */
+  /**
+   * The time at which the engine's clock begins, if it is not later already where an earlier start on the same folder ended.
+   *
+   * @default now, or where that start's clock is by now
+   */
   readonly startAt?: Date;
   /** The engine's time, for tests that move it by hand. @default real time, scaled by `timeScale` */
   readonly clock?: Clock;
@@ -76,7 +80,7 @@ export interface ClientConfig {
 }
 
 /** The oldest log entries are dropped beyond this many. */
-const LOG_LIMIT = 200_000;
+const LOG_LIMIT = 20_000;
 
 /**
  * Runs a synthesized CDK app on this machine: no account, no Docker.
@@ -142,7 +146,7 @@ export class Engine {
         endpoint: gateway.url,
         ...(parameters && { parameters }),
       });
-      const clock = options.clock ?? new ScaledClock(options.timeScale ?? 1, options.startAt);
+      const clock = options.clock ?? keptClock(state.store, options);
       engine = new Engine(assembly, options, gateway, clock, state);
       await engine.load();
       for (const [name, service] of engine.byName) services.set(name, service);
@@ -383,6 +387,17 @@ interface State {
   readonly folder: string;
   readonly store: StateStore;
   close(): void;
+}
+
+/** The engine's clock, which never falls behind what an earlier start on the same folder has shown. */
+function keptClock(store: StateStore, { timeScale = 1, startAt }: EngineOptions): Clock {
+  const kept = store.collection<{ readonly lead: number }>('clock', { lead: 'number' });
+  let begin = startAt;
+  kept.restore(({ lead }) => {
+    const reached = Date.now() + lead;
+    if (begin === undefined || begin.getTime() < reached) begin = new Date(reached);
+  });
+  return new ScaledClock(timeScale, begin, (lead) => kept.put('lead', { lead }));
 }
 
 /** What an engine may find in its folder before it has begun to keep anything. */

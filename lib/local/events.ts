@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { compilePattern, type EventPattern, matchesPattern } from './event-pattern';
+import { fingerprint } from './fingerprint';
 import { targetInput } from './input-transformer';
-import { keepSchedule, readSchedule } from './schedule-expression';
+import { Outbox } from './outbox';
+import { readSchedule } from './schedule-expression';
 import {
   ApiError,
   type BusEvent,
@@ -13,7 +15,9 @@ import {
   type Service,
   type Shape,
 } from './service';
+import type { Kept } from './state-store';
 import { deliver, sendToArn } from './target-delivery';
+import { Timetable } from './timetable';
 
 /** An event as targets and patterns see it. */
 export interface Envelope {
@@ -46,13 +50,31 @@ interface Rule {
   state: string;
   targets: Shape[];
   readonly stop: AbortController;
+  /** The fingerprint of the template's rule, if it is one of those. */
+  readonly template?: string;
+}
+
+/** A rule as it is kept: its properties, as in the template, and what tells it. */
+interface KeptRule {
+  readonly properties: Shape;
+  readonly targets: Shape[];
+  readonly template?: string;
+}
+
+/** An event on its way to a target. */
+interface Delivery {
+  readonly rule: { readonly name: string; readonly arn: string };
+  readonly target: Shape;
+  readonly event: Envelope;
+  readonly since: number;
+  readonly attempts: number;
 }
 
 const DEFAULT_BUS = 'default';
 const MAX_ENTRIES = 10;
 const MAX_BYTES = 2 ** 20;
 /** Events that are remembered; older ones are forgotten. */
-const MAX_SEEN = 10_000;
+const MAX_SEEN = 1_000;
 /** Milliseconds within which shuffled deliveries of one event spread. */
 const SHUFFLE_WITHIN = 50;
 
@@ -79,26 +101,21 @@ export class EventBridge implements Service {
       }
       rule?.stop.abort();
       this.rules.delete(this.ruleArn(input));
+      this.kept.delete(this.ruleArn(input));
+      this.timetable.forget(this.ruleArn(input));
       return {};
     }),
     DescribeRule: this.onRule('DescribeRule', (input) => describe(this.find(input))),
-    EnableRule: this.onRule('EnableRule', (input) => {
-      this.find(input).state = 'ENABLED';
-      return {};
-    }),
-    DisableRule: this.onRule('DisableRule', (input) => {
-      this.find(input).state = 'DISABLED';
-      return {};
-    }),
+    EnableRule: this.onRule('EnableRule', (input) => this.change(input, { state: 'ENABLED' })),
+    DisableRule: this.onRule('DisableRule', (input) => this.change(input, { state: 'DISABLED' })),
     PutTargets: this.onRule('PutTargets', (input) => {
-      const rule = this.find(input);
       const ids = input.Targets.map((target: Shape) => target.Id);
-      rule.targets = [...rule.targets.filter((target) => !ids.includes(target.Id)), ...input.Targets];
+      const others = this.find(input).targets.filter((target) => !ids.includes(target.Id));
+      this.change(input, { targets: [...others, ...input.Targets] });
       return { FailedEntryCount: 0, FailedEntries: [] };
     }),
     RemoveTargets: this.onRule('RemoveTargets', (input) => {
-      const rule = this.find(input);
-      rule.targets = rule.targets.filter((target) => !input.Ids.includes(target.Id));
+      this.change(input, { targets: this.find(input).targets.filter((target) => !input.Ids.includes(target.Id)) });
       return { FailedEntryCount: 0, FailedEntries: [] };
     }),
     ListTargetsByRule: this.onRule('ListTargetsByRule', (input) => ({ Targets: this.find(input).targets })),
@@ -117,14 +134,43 @@ export class EventBridge implements Service {
   };
 
   private readonly rules = new Map<string, Rule>();
+  private readonly kept: Kept<KeptRule>;
+  private readonly earlier = new Map<string, KeptRule>();
+  private readonly timetable: Timetable;
+  private readonly deliveries: Outbox<Delivery>;
 
-  constructor(private readonly context: Context) {}
+  constructor(private readonly context: Context) {
+    this.kept = context.store.collection('events/rules', {
+      properties: 'object',
+      targets: 'list',
+      template: 'string?',
+    });
+    this.kept.restore((rule, arn) => this.earlier.set(arn, rule));
+    this.timetable = new Timetable(context, 'events/timetable');
+    this.deliveries = new Outbox(context, {
+      name: 'events/deliveries',
+      members: { rule: 'object', target: 'object', event: 'object', since: 'number', attempts: 'number' },
+      plural: 'deliveries of events',
+      label: ({ event, rule }) => `deliver ${event['detail-type']} by ${rule.name}`,
+      work: async (delivery, progress) => {
+        if (context.delivery.shuffle) await delay(context.random() * SHUFFLE_WITHIN);
+        await this.deliverTo(delivery, progress);
+      },
+    });
+  }
 
   load(resources: readonly Resource[]): void {
     for (const { type, physicalId, arn, properties } of resources) {
       if (type !== 'AWS::Events::Rule') continue;
       const name = properties.Name ?? physicalId.slice(physicalId.lastIndexOf('|') + 1);
-      this.addRule({ ...properties, Name: name }, arn, properties.Targets ?? []);
+      const template = fingerprint(properties);
+      const known = this.earlier.get(arn);
+      if (known?.template === template) this.addRule(known.properties, arn, known.targets, template);
+      else this.addRule({ ...properties, Name: name }, arn, properties.Targets ?? [], template);
+    }
+    for (const [arn, { properties, targets, template }] of this.earlier) {
+      if (template === undefined && !this.rules.has(arn)) this.addRule(properties, arn, targets);
+      else if (!this.rules.has(arn)) this.kept.delete(arn); // the template has it no more
     }
   }
 
@@ -166,22 +212,22 @@ export class EventBridge implements Service {
     );
     this.events.push({ bus, event: plain, rules: matched.map((rule) => rule.name) });
     if (this.events.length > MAX_SEEN) this.events.shift();
-    for (const rule of matched) this.deliver(rule, plain);
+    this.context.store.together(() => {
+      for (const rule of matched) this.deliver(rule, plain);
+    });
   }
 
-  private deliver(rule: Rule, event: Envelope): void {
-    const { delivery } = this.context;
-    for (const target of rule.targets) {
-      for (let copy = 0; copy < delivery.copies; copy++) {
-        this.context.background(`deliver ${event['detail-type']} by ${rule.name}`, async () => {
-          if (delivery.shuffle) await delay(this.context.random() * SHUFFLE_WITHIN);
-          await this.deliverTo(rule, target, event);
-        });
+  private deliver({ name, arn, targets }: Rule, event: Envelope): void {
+    const since = this.context.clock.now();
+    for (const target of targets) {
+      for (let copy = 0; copy < this.context.delivery.copies; copy++) {
+        this.deliveries.add({ rule: { name, arn }, target, event, since, attempts: 0 });
       }
     }
   }
 
-  private deliverTo(rule: Rule, target: Shape, event: Envelope): Promise<void> {
+  private deliverTo(delivery: Delivery, progress: (delivery: Delivery) => void): Promise<void> {
+    const { rule, target, event, since, attempts } = delivery;
     const asEvents: Caller = { kind: 'service', principal: 'events.amazonaws.com', sourceArn: rule.arn };
     return deliver(this.context, {
       service: this.name,
@@ -192,6 +238,9 @@ export class EventBridge implements Service {
       deadLetterCaller: () => asEvents,
       body: () => JSON.stringify(event),
       attributes: { RULE_ARN: rule.arn },
+      since,
+      attempts,
+      failed: (made) => progress({ ...delivery, attempts: made }),
       send: async () => {
         const caller =
           target.RoleArn === undefined
@@ -224,7 +273,7 @@ export class EventBridge implements Service {
     if (entries.reduce((bytes, entry) => bytes + sizeOf(entry), 0) > MAX_BYTES) {
       throw new ApiError('ValidationException', 'Total size of the entries in the request is over the limit.');
     }
-    const results = entries.map((entry) => this.putEvent(entry));
+    const results = this.context.store.together(() => entries.map((entry) => this.putEvent(entry)));
     return { FailedEntryCount: results.filter((result) => 'ErrorCode' in result).length, Entries: results };
   }
 
@@ -258,12 +307,30 @@ export class EventBridge implements Service {
     }
     const arn = this.ruleArn(input);
     const before = this.rules.get(arn);
-    const rule = this.addRule(input, arn, before?.targets ?? []);
+    this.timetable.forget(arn);
+    const rule = this.addRule(input, arn, before?.targets ?? [], before?.template);
     before?.stop.abort();
     return { RuleArn: rule.arn };
   }
 
-  private addRule(properties: Shape, arn: string, targets: Shape[]): Rule {
+  private change(input: Shape, changes: Partial<Pick<Rule, 'state' | 'targets'>>): Shape {
+    const rule = this.find(input);
+    Object.assign(rule, changes);
+    this.keep(rule);
+    return {};
+  }
+
+  private keep({ name, arn, bus, description, pattern, schedule, state, targets, template }: Rule): void {
+    const properties = {
+      ...{ Name: name, EventBusName: bus, State: state },
+      ...(description !== undefined && { Description: description }),
+      ...(pattern !== undefined && { EventPattern: pattern.text }),
+      ...(schedule !== undefined && { ScheduleExpression: schedule }),
+    };
+    this.kept.put(arn, { properties, targets, ...(template !== undefined && { template }) });
+  }
+
+  private addRule(properties: Shape, arn: string, targets: Shape[], template?: string): Rule {
     const { Name, EventPattern: pattern, ScheduleExpression: schedule } = properties;
     const { clock } = this.context;
     const rule: Rule = {
@@ -281,6 +348,7 @@ export class EventBridge implements Service {
       state: properties.State ?? 'ENABLED',
       targets,
       stop: new AbortController(),
+      ...(template !== undefined && { template }),
     };
     if (rule.pattern === undefined && schedule === undefined) {
       throw new ApiError('ValidationException', 'Parameter(s) EventPattern or ScheduleExpression must be specified.');
@@ -288,11 +356,13 @@ export class EventBridge implements Service {
     if (schedule?.startsWith('at(')) {
       throw new ApiError('ValidationException', 'Parameter ScheduleExpression is not valid.');
     }
-    const due = schedule === undefined ? undefined : readSchedule(schedule, clock.now());
+    if (schedule !== undefined) readSchedule(schedule, clock.now()); // refuses what is none
     this.rules.set(arn, rule);
-    if (due !== undefined && this.context.schedules !== false) {
+    this.keep(rule);
+    if (schedule !== undefined && this.context.schedules !== false) {
       const signal = AbortSignal.any([rule.stop.signal, this.context.signal]);
-      void keepSchedule(due, clock, signal, (at) => this.fire(rule, at));
+      const timed = { id: arn, expression: schedule };
+      this.context.whenReady(() => void this.timetable.keep(timed, signal, (at) => this.fire(rule, at)));
     }
     return rule;
   }

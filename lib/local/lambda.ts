@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname, join, resolve } from 'node:path';
 import { compilePattern, matchesPattern } from './event-pattern';
-import { type AsyncConfig, invokeLater, readAsyncConfig } from './lambda/asynchronous';
+import { type AsyncConfig, invokeLater, type Later, readAsyncConfig } from './lambda/asynchronous';
 import { BOOTSTRAP } from './lambda/bootstrap';
 import type { EnvironmentOptions, Outcome } from './lambda/environment';
 import { EventSource } from './lambda/event-source';
@@ -10,6 +10,7 @@ import { type LambdaFunction, readFunction } from './lambda/function';
 import { loggedMetrics } from './lambda/metrics-format';
 import { Pool } from './lambda/pool';
 import { RuntimeApi } from './lambda/runtime-api';
+import { Outbox } from './outbox';
 import { readBody } from './protocols';
 import {
   ApiError,
@@ -43,6 +44,7 @@ export class Lambda implements Service {
   private readonly sources: EventSource[] = [];
   private readonly api = new RuntimeApi();
   private readonly bootstrap: string;
+  private readonly later: Outbox<Later>;
 
   constructor(
     private readonly context: Context,
@@ -54,6 +56,13 @@ export class Lambda implements Service {
   ) {
     this.bootstrap = join(context.stateDir, 'lambda', 'bootstrap.mjs');
     this.operations = this.makeOperations();
+    this.later = new Outbox(context, {
+      name: 'lambda/invocations',
+      members: { function: 'string', payload: 'string', attempts: 'number', outcome: 'object?' },
+      plural: 'asynchronous invocations',
+      label: (later) => `event for ${later.function}`,
+      work: (later, progress) => this.invokeLater(later, progress),
+    });
   }
 
   load(resources: readonly Resource[]): void {
@@ -151,18 +160,8 @@ export class Lambda implements Service {
       throw new ApiError('InvalidRequestContentException', message);
     }
     if (InvocationType === 'DryRun') return { StatusCode: 204 };
-    const { made, asynchronous } = entry;
     if (InvocationType === 'Event') {
-      this.context.background(`event for ${made.name}`, () =>
-        invokeLater(
-          this.context,
-          made,
-          asynchronous,
-          payload,
-          () => this.caller(made),
-          () => this.run(entry, payload, true),
-        ),
-      );
+      this.later.add({ function: entry.made.name, payload, attempts: 0 });
       return { StatusCode: 202, Payload: '' };
     }
     const outcome = await this.run(entry, payload, false);
@@ -172,6 +171,14 @@ export class Lambda implements Service {
       Payload: outcome.payload,
       ...(outcome.error !== undefined && { FunctionError: outcome.error }),
     };
+  }
+
+  private async invokeLater(later: Later, progress: (later: Later) => void): Promise<void> {
+    const entry = this.entry(later.function);
+    const { made, asynchronous: config } = entry;
+    const caller = () => this.caller(made);
+    const invoke = () => this.run(entry, later.payload, true);
+    await invokeLater(this.context, later, { made, config, caller, invoke, progress });
   }
 
   private async run({ made, pool }: Entry, payload: string, patient: boolean): Promise<Outcome> {
@@ -245,7 +252,7 @@ export class Lambda implements Service {
       invoke: (payload) => this.run(entry, payload, true),
     });
     this.sources.push(source);
-    source.start();
+    this.context.whenReady(() => source.start());
   }
 
   private entry(reference: unknown): Entry {

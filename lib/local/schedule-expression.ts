@@ -1,4 +1,3 @@
-import type { Clock } from './clock';
 import { ApiError } from './service';
 
 /** A schedule: when it is next due. */
@@ -33,24 +32,6 @@ export function readSchedule(expression: string, start: number, timeZone = 'UTC'
     );
   }
   return schedule;
-}
-
-/** Fires at each due moment until the signal aborts or nothing is due any more. Moments missed meanwhile are skipped. */
-export async function keepSchedule(
-  schedule: Schedule,
-  clock: Clock,
-  signal: AbortSignal,
-  fire: (due: number) => void,
-): Promise<void> {
-  let last = clock.now();
-  while (!signal.aborted) {
-    const due = schedule.next(Math.max(last, clock.now()));
-    if (due === undefined) return;
-    await clock.sleep(due - clock.now(), signal);
-    if (signal.aborted) return;
-    last = due;
-    fire(due);
-  }
 }
 
 function readRate(body: string, start: number): Schedule | undefined {

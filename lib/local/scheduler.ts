@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { keepSchedule, readSchedule } from './schedule-expression';
+import { fingerprint } from './fingerprint';
+import { Outbox } from './outbox';
+import { readSchedule } from './schedule-expression';
 import {
   ApiError,
   type Caller,
@@ -11,13 +13,30 @@ import {
   type Shape,
 } from './service';
 import { signingName } from './signing-names';
+import type { Kept } from './state-store';
 import { camelCase, pascalCase } from './states/shapes';
 import { deliver, sendToArn } from './target-delivery';
+import { Timetable } from './timetable';
 
 /** A schedule as the API shows it (`GetSchedule`), and what stops its timer. */
 interface Entry {
   readonly schedule: Shape;
   readonly stop: AbortController;
+}
+
+/** A schedule as it is kept; with the fingerprint of the template's, if it is one of those. */
+interface KeptSchedule {
+  readonly schedule: Shape;
+  readonly template?: string;
+}
+
+/** One firing that is to reach its target. */
+interface Firing {
+  readonly schedule: Shape;
+  readonly scheduledAt: number;
+  readonly executionId: string;
+  readonly since: number;
+  readonly attempts: number;
 }
 
 const DEFAULT_GROUP = 'default';
@@ -35,7 +54,8 @@ export class Scheduler implements Service {
     }),
     UpdateSchedule: this.onSchedule('UpdateSchedule', (input) => {
       const { schedule } = this.find(input);
-      return { ScheduleArn: this.put({ ...input, CreationDate: schedule.CreationDate }, schedule.Arn).Arn };
+      const template = this.kept.get(key(schedule))?.template;
+      return { ScheduleArn: this.put({ ...input, CreationDate: schedule.CreationDate }, schedule.Arn, template).Arn };
     }),
     GetSchedule: this.onSchedule('GetSchedule', (input) => this.find(input).schedule),
     DeleteSchedule: this.onSchedule('DeleteSchedule', (input) => {
@@ -63,6 +83,7 @@ export class Scheduler implements Service {
     },
     CreateScheduleGroup: this.onGroup('CreateScheduleGroup', ({ Name }) => {
       if (this.groups.has(Name)) throw new ApiError('ConflictException', `Schedule group ${Name} already exists.`, 409);
+      this.keptGroups.put(Name, {});
       this.groups.add(Name);
       return { ScheduleGroupArn: this.groupArn(Name) };
     }),
@@ -74,16 +95,54 @@ export class Scheduler implements Service {
 
   private readonly entries = new Map<string, Entry>();
   private readonly groups = new Set([DEFAULT_GROUP]);
+  private readonly kept = new Map<string, KeptSchedule>();
+  private readonly store: Kept<KeptSchedule>;
+  private readonly keptGroups: Kept<object>;
+  private readonly timetable: Timetable;
+  private readonly firings: Outbox<Firing>;
 
-  constructor(private readonly context: Context) {}
+  constructor(private readonly context: Context) {
+    this.store = context.store.collection('scheduler/schedules', { schedule: 'object', template: 'string?' });
+    this.store.restore((kept, name) => this.kept.set(name, kept));
+    this.keptGroups = context.store.collection('scheduler/groups');
+    this.keptGroups.restore((_, name) => this.groups.add(name));
+    this.timetable = new Timetable(context, 'scheduler/timetable');
+    this.firings = new Outbox(context, {
+      name: 'scheduler/firings',
+      members: {
+        schedule: 'object',
+        scheduledAt: 'number',
+        executionId: 'string',
+        since: 'number',
+        attempts: 'number',
+      },
+      plural: 'firings of schedules',
+      label: ({ schedule }) => `schedule ${schedule.Name}`,
+      work: (firing, progress) => this.deliver(firing, progress),
+    });
+  }
 
   load(resources: readonly Resource[]): void {
     for (const { type, physicalId, properties } of resources) {
       if (type === 'AWS::Scheduler::ScheduleGroup') this.groups.add(properties.Name ?? physicalId);
     }
     for (const { type, physicalId, arn, properties } of resources) {
-      if (type === 'AWS::Scheduler::Schedule') this.put({ ...properties, Name: properties.Name ?? physicalId }, arn);
+      if (type === 'AWS::Scheduler::Schedule')
+        this.loadOne({ ...properties, Name: properties.Name ?? physicalId }, arn);
     }
+    for (const [name, { schedule, template }] of this.kept) {
+      if (this.entries.has(name)) continue;
+      if (template === undefined) this.begin(schedule);
+      else this.drop(name); // the template has it no more
+    }
+  }
+
+  /** Takes a schedule of the template, or what calls have made of it since. */
+  private loadOne(properties: Shape, arn: string): void {
+    const template = fingerprint(properties);
+    const known = this.kept.get(key(properties));
+    if (known?.template === template) this.begin(known.schedule);
+    else this.put(properties, arn, template);
   }
 
   stop(): void {
@@ -101,7 +160,7 @@ export class Scheduler implements Service {
     if (entry === undefined) {
       throw new Error(`no schedule is called ${name}; there are: ${[...this.entries.keys()].join(', ') || 'none'}`);
     }
-    this.deliver(entry, this.context.clock.now());
+    this.fireAt(entry.schedule, this.context.clock.now());
   }
 
   async handle(request: IncomingMessage, response: ServerResponse, url: URL, caller: Caller): Promise<boolean> {
@@ -127,7 +186,7 @@ export class Scheduler implements Service {
     return true;
   }
 
-  private put(input: Shape, arn: string): Shape {
+  private put(input: Shape, arn: string, template?: string): Shape {
     if (!NAME.test(input.Name)) {
       throw new ApiError('ValidationException', `Name must be 1 to 64 of [0-9a-zA-Z-_.], got ${input.Name}`);
     }
@@ -150,38 +209,58 @@ export class Scheduler implements Service {
       Arn: arn,
       LastModificationDate: now,
     };
-    const start = Math.max(now.getTime(), time(schedule.StartDate) ?? 0);
-    const due = readSchedule(schedule.ScheduleExpression, start, schedule.ScheduleExpressionTimezone);
-    this.entries.get(key(schedule))?.stop.abort();
-    const entry: Entry = { schedule, stop: new AbortController() };
-    this.entries.set(key(schedule), entry);
-    if (schedule.State === 'ENABLED' && this.context.schedules !== false) void this.keep(entry, due, start);
+    readSchedule(schedule.ScheduleExpression, now.getTime(), schedule.ScheduleExpressionTimezone); // refuses what is none
+    const kept = { schedule, ...(template !== undefined && { template }) };
+    this.kept.set(key(schedule), kept);
+    this.store.put(key(schedule), kept);
+    this.timetable.forget(key(schedule));
+    this.begin(schedule);
     return schedule;
   }
 
+  private begin(schedule: Shape): void {
+    this.entries.get(key(schedule))?.stop.abort();
+    const entry: Entry = { schedule, stop: new AbortController() };
+    this.entries.set(key(schedule), entry);
+    if (schedule.State !== 'ENABLED' || this.context.schedules === false) return;
+    this.context.whenReady(() => void this.keep(entry));
+  }
+
   /** Fires on time until the schedule is replaced or over. Nothing waits for it. */
-  private async keep(entry: Entry, due: ReturnType<typeof readSchedule>, start: number): Promise<void> {
-    const { clock, signal: engineStops } = this.context;
-    const signal = AbortSignal.any([entry.stop.signal, engineStops]);
-    const end = time(entry.schedule.EndDate) ?? Number.POSITIVE_INFINITY;
-    const bounded = {
-      next: (after: number) => {
-        const next = due.next(Math.max(after, start));
-        return next !== undefined && next <= end ? next : undefined;
-      },
+  private async keep({ schedule, stop }: Entry): Promise<void> {
+    const signal = AbortSignal.any([stop.signal, this.context.signal]);
+    const [from, to] = [time(schedule.StartDate), time(schedule.EndDate)];
+    const timed = {
+      id: key(schedule),
+      expression: schedule.ScheduleExpression,
+      timeZone: schedule.ScheduleExpressionTimezone,
+      ...(from !== undefined && { from }),
+      ...(to !== undefined && { to }),
     };
-    await keepSchedule(bounded, clock, signal, (at) => this.deliver(entry, at));
-    if (!signal.aborted && entry.schedule.ActionAfterCompletion === 'DELETE') this.remove(entry);
+    await this.timetable.keep(timed, signal, (at) => this.fireAt(schedule, at));
+    if (!signal.aborted && schedule.ActionAfterCompletion === 'DELETE') this.remove({ schedule, stop });
   }
 
-  private remove(entry: Entry): void {
-    entry.stop.abort();
-    this.entries.delete(key(entry.schedule));
+  private remove({ schedule, stop }: Entry): void {
+    stop.abort();
+    this.entries.delete(key(schedule));
+    this.drop(key(schedule));
   }
 
-  private deliver({ schedule }: Entry, scheduledAt: number): void {
+  private drop(name: string): void {
+    this.kept.delete(name);
+    this.store.delete(name);
+    this.timetable.forget(name);
+  }
+
+  private fireAt(schedule: Shape, scheduledAt: number): void {
+    const since = this.context.clock.now();
+    this.firings.add({ schedule, scheduledAt, executionId: randomUUID(), since, attempts: 0 });
+  }
+
+  private deliver(firing: Firing, progress: (firing: Firing) => void): Promise<void> {
+    const { schedule, scheduledAt, executionId, since, attempts } = firing;
     const { Arn: scheduleArn, Name, GroupName, Target: target } = schedule;
-    const executionId = randomUUID();
     const scheduledTime = `${new Date(scheduledAt).toISOString().slice(0, 19)}Z`;
     const input = (attempt: number) =>
       (target.Input ?? this.defaultInput(scheduleArn, scheduledTime))
@@ -191,19 +270,20 @@ export class Scheduler implements Service {
         .replaceAll('<aws.scheduler.attempt-number>', String(attempt));
     const role = () =>
       this.context.assumeRole(target.RoleArn, 'scheduler.amazonaws.com', this.groupArn(GroupName), Name);
-    this.context.background(`schedule ${Name}`, () =>
-      deliver(this.context, {
-        service: this.name,
-        what: `schedule ${Name}`,
-        targetArn: target.Arn,
-        retryPolicy: target.RetryPolicy,
-        deadLetterArn: target.DeadLetterConfig?.Arn,
-        deadLetterCaller: role,
-        body: () => input(1),
-        attributes: { SCHEDULE_ARN: scheduleArn, EXECUTION_ID: executionId, SCHEDULED_TIME: scheduledTime },
-        send: (attempt) => this.send(target, input(attempt), role(), scheduleArn),
-      }),
-    );
+    return deliver(this.context, {
+      service: this.name,
+      what: `schedule ${Name}`,
+      targetArn: target.Arn,
+      retryPolicy: target.RetryPolicy,
+      deadLetterArn: target.DeadLetterConfig?.Arn,
+      deadLetterCaller: role,
+      body: () => input(1),
+      attributes: { SCHEDULE_ARN: scheduleArn, EXECUTION_ID: executionId, SCHEDULED_TIME: scheduledTime },
+      since,
+      attempts,
+      failed: (made) => progress({ ...firing, attempts: made }),
+      send: (attempt) => this.send(target, input(attempt), role(), scheduleArn),
+    });
   }
 
   private async send(target: Shape, input: string, caller: Caller, scheduleArn: string): Promise<void> {

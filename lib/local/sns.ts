@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Outbox } from './outbox';
 import {
   ApiError,
   type Caller,
@@ -8,6 +9,7 @@ import {
   type Service,
   type Shape,
 } from './service';
+import type { Kept } from './state-store';
 import { queueUrl } from './target-delivery';
 
 interface Subscription {
@@ -29,7 +31,8 @@ export interface PublishedMessage {
   readonly attributes: Readonly<Record<string, Shape>>;
 }
 
-const KEPT_MESSAGES = 10_000;
+/** Published messages that are remembered; older ones are forgotten. */
+const KEPT_MESSAGES = 1_000;
 
 /** SNS: topics that fan out to queues and functions. What would leave the machine, e.g. e-mail, stays in {@link Sns.published}. */
 export class Sns implements Service {
@@ -39,8 +42,32 @@ export class Sns implements Service {
   readonly published: PublishedMessage[] = [];
   private readonly topics = new Set<string>();
   private readonly subscriptions = new Map<string, Subscription>();
+  /** What calls have made; the rest is the template's. */
+  private readonly kept: {
+    readonly topics: Kept<object>;
+    readonly subscriptions: Kept<Subscription>;
+    readonly published: Kept<PublishedMessage>;
+  };
+  private readonly deliveries: Outbox<{ readonly to: Subscription; readonly published: PublishedMessage }>;
 
   constructor(private readonly context: Context) {
+    const { store } = context;
+    this.kept = {
+      topics: store.collection('sns/topics'),
+      subscriptions: store.collection('sns/subscriptions', { arn: 'string', topicArn: 'string', endpoint: 'string' }),
+      published: store.collection('sns/published', { at: 'object', messageId: 'string', message: 'string' }),
+    };
+    this.kept.topics.restore((_, arn) => this.topics.add(arn));
+    this.kept.subscriptions.restore((one, arn) => this.subscriptions.set(arn, one));
+    this.kept.published.restore((one) => this.published.push(one));
+    this.published.sort((one, other) => +one.at - +other.at);
+    this.deliveries = new Outbox(context, {
+      name: 'sns/deliveries',
+      members: { to: 'object', published: 'object' },
+      plural: 'deliveries of topics',
+      label: ({ to }) => `delivery of ${to.topicArn} to ${to.endpoint}`,
+      work: ({ to, published }) => this.deliver(to, published),
+    });
     const onTopic = (action: string, run: Operation['run']): Operation => ({
       needs: (input) => [{ action: `sns:${action}`, resource: topicOf(input) }],
       run,
@@ -53,6 +80,7 @@ export class Sns implements Service {
       CreateTopic: {
         needs: ({ Name }) => [{ action: 'sns:CreateTopic', resource: this.topicArn(Name) }],
         run: ({ Name }) => {
+          if (!this.topics.has(this.topicArn(Name))) this.kept.topics.put(this.topicArn(Name), {});
           this.topics.add(this.topicArn(Name));
           return { TopicArn: this.topicArn(Name) };
         },
@@ -64,7 +92,7 @@ export class Sns implements Service {
       })),
       Subscribe: onTopic('Subscribe', (input) => this.subscribe(input)),
       Unsubscribe: onAll('Unsubscribe', ({ SubscriptionArn }) => {
-        this.subscriptions.delete(SubscriptionArn);
+        this.forget(SubscriptionArn);
         return {};
       }),
       ListSubscriptions: onAll('ListSubscriptions', () => this.listed(() => true)),
@@ -110,11 +138,17 @@ export class Sns implements Service {
   }
 
   private deleteTopic(topicArn: string): Shape {
+    this.context.store.together(() => {
+      this.kept.topics.delete(topicArn);
+      for (const one of this.subscriptions.values()) if (one.topicArn === topicArn) this.forget(one.arn);
+    });
     this.topics.delete(topicArn);
-    for (const one of this.subscriptions.values()) {
-      if (one.topicArn === topicArn) this.subscriptions.delete(one.arn);
-    }
     return {};
+  }
+
+  private forget(subscriptionArn: string): void {
+    this.kept.subscriptions.delete(subscriptionArn);
+    this.subscriptions.delete(subscriptionArn);
   }
 
   private subscribe({ TopicArn, Protocol, Endpoint, Attributes = {} }: Shape): Shape {
@@ -124,6 +158,7 @@ export class Sns implements Service {
     }
     const arn = `${TopicArn}:${randomUUID()}`;
     this.add(arn, { TopicArn, Protocol, Endpoint, RawMessageDelivery: Attributes.RawMessageDelivery });
+    this.kept.subscriptions.put(arn, this.subscriptions.get(arn) as Subscription);
     return { SubscriptionArn: arn };
   }
 
@@ -155,14 +190,21 @@ export class Sns implements Service {
       message: Message,
       attributes: MessageAttributes,
     };
-    this.published.push(published);
-    if (this.published.length > KEPT_MESSAGES) this.published.shift();
     this.context.log('sns', `published to ${topicArn}: ${Subject ?? Message.slice(0, 200)}`);
-    for (const one of this.subscriptions.values()) {
-      if (one.topicArn !== topicArn) continue;
-      this.context.background(`delivery of ${topicArn} to ${one.endpoint}`, () => this.deliver(one, published));
-    }
+    this.context.store.together(() => {
+      this.remember(published);
+      for (const to of this.subscriptions.values()) {
+        if (to.topicArn === topicArn) this.deliveries.add({ to, published });
+      }
+    });
     return { MessageId: published.messageId };
+  }
+
+  private remember(published: PublishedMessage): void {
+    this.published.push(published);
+    this.kept.published.put(published.messageId, published);
+    const [oldest] = this.published.length > KEPT_MESSAGES ? this.published.splice(0, 1) : [];
+    if (oldest !== undefined) this.kept.published.delete(oldest.messageId);
   }
 
   private async deliver(to: Subscription, published: PublishedMessage): Promise<void> {

@@ -1,3 +1,4 @@
+import { fingerprint } from './fingerprint';
 import {
   ApiError,
   type Caller,
@@ -9,17 +10,46 @@ import {
   type Shape,
 } from './service';
 import { checkEntries, checkedHandle, shown, sizeOf } from './sqs/messages';
-import { type Message, md5, md5OfAttributes, newId, Queue } from './sqs/queue';
+import { type Keeper, type Message, md5, md5OfAttributes, newId, Queue, type Seen } from './sqs/queue';
+import type { Kept } from './state-store';
 
-/** SQS: queues in memory; their messages end with the engine. */
+/** A queue as it is kept, without its messages. */
+interface KeptQueue {
+  readonly attributes: Readonly<Record<string, Shape>>;
+  readonly created: number;
+  /** The fingerprint of the template's, if it is one of those. */
+  readonly template?: string;
+}
+
+type Of<T> = T & { readonly queue: string };
+
+/** SQS: queues in memory, and in the engine's state. */
 export class Sqs implements Service, Queues {
   readonly name = 'sqs';
   readonly operations: Readonly<Record<string, Operation>>;
   private readonly queues = new Map<string, Queue>();
+  /** The fingerprints of those that the template has. */
+  private readonly templates = new Map<string, string | undefined>();
   /** The background work that stands for a consumed queue's messages, so that the engine is not idle before them. */
   private readonly busy = new Map<Queue, () => void>();
+  private readonly kept: {
+    readonly queues: Kept<KeptQueue>;
+    readonly messages: Kept<Of<{ readonly message: Message }>>;
+    readonly seen: Kept<Of<{ readonly id: string; readonly seen: Seen }>>;
+  };
+  private readonly keeper: Keeper = {
+    put: (queue, message) => this.kept.messages.put(messageKey(queue, message), { queue: queue.name, message }),
+    drop: (queue, message) => this.kept.messages.delete(messageKey(queue, message)),
+    remember: (queue, id, seen) => this.kept.seen.put(seenKey(queue, id), { queue: queue.name, id, seen }),
+    forget: (queue, id) => this.kept.seen.delete(seenKey(queue, id)),
+  };
 
   constructor(private readonly context: Context) {
+    this.kept = {
+      queues: context.store.collection('sqs/queues', { attributes: 'object', created: 'number', template: 'string?' }),
+      messages: context.store.collection('sqs/messages', { queue: 'string', message: 'object' }),
+      seen: context.store.collection('sqs/seen', { queue: 'string', id: 'string', seen: 'object' }),
+    };
     this.operations = {
       CreateQueue: this.operation('CreateQueue', (input) => this.createQueue(input)),
       DeleteQueue: this.operation('DeleteQueue', (input) => this.deleteQueue(input)),
@@ -43,11 +73,47 @@ export class Sqs implements Service, Queues {
   }
 
   load(resources: readonly Resource[]): void {
+    const earlier = new Map<string, KeptQueue>();
+    this.kept.queues.restore((queue, name) => earlier.set(name, queue));
     for (const { type, arn, properties } of resources) {
       if (type !== 'AWS::SQS::Queue') continue;
-      const name = nameOf(arn);
-      this.queues.set(name, new Queue(name, arn, properties, this.context.clock.now()));
+      const template = fingerprint(properties);
+      const known = earlier.get(nameOf(arn));
+      const attributes = known?.template === template ? known.attributes : properties;
+      this.add(nameOf(arn), arn, { attributes, created: known?.created ?? this.context.clock.now(), template });
     }
+    for (const [name, queue] of earlier) {
+      if (this.queues.has(name)) continue;
+      if (queue.template === undefined) this.add(name, this.arn(name), queue);
+      else this.kept.queues.delete(name); // the template has it no more
+    }
+    this.restoreMessages();
+  }
+
+  private restoreMessages(): void {
+    const messages = new Map<Queue, Message[]>();
+    const seen = new Map<Queue, (readonly [string, Seen])[]>();
+    this.kept.messages.restore(({ queue, message }) => {
+      if (typeof message.number !== 'number' || typeof message.body !== 'string') throw new Error('it is no message');
+      const of = this.queue({ QueueName: queue });
+      messages.set(of, messages.get(of) ?? []);
+      messages.get(of)?.push(message);
+    });
+    this.kept.seen.restore(({ queue, id, seen: one }) => {
+      const of = this.queue({ QueueName: queue });
+      seen.set(of, seen.get(of) ?? []);
+      seen.get(of)?.push([id, one]);
+    });
+    for (const queue of this.queues.values()) queue.restore(messages.get(queue) ?? [], seen.get(queue) ?? []);
+    for (const [queue, { length }] of messages)
+      this.context.recovered(`messages in the queue ${queue.name}: ${length}`);
+  }
+
+  private add(name: string, arn: string, kept: KeptQueue): void {
+    const queue = new Queue(name, arn, kept.attributes, kept.created, this.keeper);
+    this.kept.queues.put(name, kept);
+    this.templates.set(name, kept.template);
+    this.queues.set(name, queue);
   }
 
   async waitForMessages(queueArn: string, signal: AbortSignal): Promise<void> {
@@ -62,9 +128,13 @@ export class Sqs implements Service, Queues {
   hold(queueArn: string, receiptHandles: readonly string[]): () => void {
     const queue = this.queue({ QueueName: nameOf(queueArn) });
     const held = receiptHandles.map((handle) => queue.withHandle(handle)).filter((message) => message !== undefined);
-    for (const message of held) message.held = true;
+    const note = (isHeld: boolean) =>
+      this.context.store.together(() => {
+        for (const message of held) queue.hold(message, isHeld);
+      });
+    note(true);
     return () => {
-      for (const message of held) message.held = false;
+      if (!this.context.signal.aborted) note(false);
       queue.wake();
     };
   }
@@ -83,14 +153,15 @@ export class Sqs implements Service, Queues {
       checkEntries(Entries);
       const Successful: Shape[] = [];
       const Failed: Shape[] = [];
-      for (const entry of Entries) {
+      const each = (entry: Shape) => {
         try {
           Successful.push({ Id: entry.Id, ...one(queue, entry, caller) });
         } catch (error) {
           if (!(error instanceof ApiError)) throw error;
           Failed.push({ Id: entry.Id, Code: error.code, Message: error.message, SenderFault: true });
         }
-      }
+      };
+      this.context.store.together(() => Entries.forEach(each));
       return { Successful, Failed };
     });
   }
@@ -125,14 +196,18 @@ export class Sqs implements Service, Queues {
       );
     }
     if (!this.queues.has(QueueName)) {
-      this.queues.set(QueueName, new Queue(QueueName, this.arn(QueueName), Attributes, this.context.clock.now()));
+      const created = this.context.clock.now();
+      this.context.store.together(() => this.add(QueueName, this.arn(QueueName), { attributes: Attributes, created }));
     }
     return { QueueUrl: this.url(QueueName) };
   }
 
   private deleteQueue(input: Shape): Shape {
     const queue = this.queue(input);
-    this.purge(queue);
+    this.context.store.together(() => {
+      this.purge(queue);
+      this.kept.queues.delete(queue.name);
+    });
     this.queues.delete(queue.name);
     return {};
   }
@@ -177,12 +252,15 @@ export class Sqs implements Service, Queues {
   private setAttributes(input: Shape): Shape {
     const queue = this.queue(input);
     queue.configure(input.Attributes ?? {});
+    const { name, attributes, created } = queue;
+    const template = this.templates.get(name);
+    this.kept.queues.put(name, { attributes, created, ...(template !== undefined && { template }) });
     queue.wake();
     return {};
   }
 
   private purge(queue: Queue): Shape {
-    queue.messages = [];
+    this.context.store.together(() => queue.purge());
     this.note(queue);
     return {};
   }
@@ -206,7 +284,6 @@ export class Sqs implements Service, Queues {
 
     const id = newId();
     const sequence = queue.fifo ? queue.nextSequence() : undefined;
-    if (deduplicationId && sequence) queue.remember(deduplicationId, now, id, sequence);
     const trace = MessageSystemAttributes?.AWSTraceHeader?.StringValue;
     const system = {
       SenderId: caller.kind === 'role' ? caller.roleArn : this.context.place.account,
@@ -217,19 +294,22 @@ export class Sqs implements Service, Queues {
       ...(sequence && { SequenceNumber: sequence }),
     };
     const { copies, shuffle } = queue.fifo ? { copies: 1, shuffle: false } : this.context.delivery;
-    for (let copy = 0; copy < copies; copy++) {
-      const message: Message = {
-        id,
-        body: MessageBody,
-        attributes: MessageAttributes,
-        system,
-        sentAt: now,
-        ...(queue.fifo && { group: MessageGroupId }),
-        visibleAt: now + (DelaySeconds ?? queue.settings.delay) * 1000,
-        receiveCount: 0,
-      };
-      queue.add(message, shuffle ? Math.floor(this.context.random() * (queue.messages.length + 1)) : undefined);
-    }
+    const message = {
+      id,
+      body: MessageBody,
+      attributes: MessageAttributes,
+      system,
+      sentAt: now,
+      ...(queue.fifo && { group: MessageGroupId }),
+      visibleAt: now + (DelaySeconds ?? queue.settings.delay) * 1000,
+      receiveCount: 0,
+    };
+    this.context.store.together(() => {
+      if (deduplicationId && sequence) queue.remember(deduplicationId, { at: now, id, sequence });
+      for (let copy = 0; copy < copies; copy++) {
+        queue.add(message, shuffle ? Math.floor(this.context.random() * (queue.messages.length + 1)) : undefined);
+      }
+    });
     this.note(queue);
     return { ...replied, MessageId: id, ...(sequence && { SequenceNumber: sequence }) };
   }
@@ -269,10 +349,12 @@ export class Sqs implements Service, Queues {
     const visible = queue.visible(now);
     if (this.context.delivery.shuffle && !queue.fifo) shuffle(visible, () => this.context.random());
     const taken: Message[] = [];
-    for (const message of visible) {
-      if (message.receiveCount >= queue.settings.maxReceiveCount && this.redrive(queue, message)) continue;
-      if (taken.length < most) taken.push(queue.receive(message, now, visibilityTimeout));
-    }
+    this.context.store.together(() => {
+      for (const message of visible) {
+        if (message.receiveCount >= queue.settings.maxReceiveCount && this.redrive(queue, message)) continue;
+        if (taken.length < most) taken.push(queue.receive(message, now, visibilityTimeout));
+      }
+    });
     this.note(queue);
     return taken;
   }
@@ -282,8 +364,9 @@ export class Sqs implements Service, Queues {
     const deadLetters = this.queues.get(nameOf(queue.settings.deadLetterArn ?? ''));
     if (!deadLetters) return false;
     queue.remove(message);
+    const { number: _, held: __, ...moved } = message;
     deadLetters.add({
-      ...message,
+      ...moved,
       system: { ...message.system, DeadLetterQueueSourceArn: queue.arn },
       receiveCount: 0,
       receiptHandle: undefined,
@@ -321,8 +404,7 @@ export class Sqs implements Service, Queues {
     if (!message || message.visibleAt <= now) {
       throw new ApiError('MessageNotInflight', 'The specified message is not in flight.');
     }
-    message.visibleAt = now + seconds * 1000;
-    queue.wake();
+    queue.hide(message, now + seconds * 1000);
     return {};
   }
 
@@ -369,6 +451,14 @@ function nameIn({ QueueUrl, QueueName }: Shape): string {
 
 function nameOf(arn: string): string {
   return arn.split(':').at(-1) ?? '';
+}
+
+function messageKey({ name }: Queue, { number }: Message): string {
+  return `${name}/${number}`;
+}
+
+function seenKey({ name }: Queue, id: string): string {
+  return `${name}/${id}`;
 }
 
 /** In place. */

@@ -17,6 +17,12 @@ export interface Delivering {
   readonly attributes: Readonly<Record<string, string>>;
   /** @param attempt 1 for the first */
   send(attempt: number): Promise<void>;
+  /** When it was first tried, or is now. */
+  readonly since: number;
+  /** Attempts that an earlier start made. */
+  readonly attempts: number;
+  /** Told of every attempt that failed and is to be followed by another. */
+  failed(attempts: number): void;
 }
 
 const MAX_ATTEMPTS = 185;
@@ -28,8 +34,8 @@ const LONGEST_WAIT = 300_000;
 export async function deliver(context: Context, delivering: Delivering): Promise<void> {
   const { clock, signal } = context;
   const retries = delivering.retryPolicy?.MaximumRetryAttempts ?? MAX_ATTEMPTS;
-  const until = clock.now() + (delivering.retryPolicy?.MaximumEventAgeInSeconds ?? MAX_AGE_SECONDS) * 1000;
-  for (let attempt = 1; !signal.aborted; attempt++) {
+  const until = delivering.since + (delivering.retryPolicy?.MaximumEventAgeInSeconds ?? MAX_AGE_SECONDS) * 1000;
+  for (let attempt = delivering.attempts + 1; !signal.aborted; attempt++) {
     try {
       await delivering.send(attempt);
       return;
@@ -42,7 +48,9 @@ export async function deliver(context: Context, delivering: Delivering): Promise
           : clock.now() + wait > until
             ? 'MaximumEventAgeInSeconds'
             : undefined;
+      if (signal.aborted) return; // the next start tries again
       if (retry && exhausted === undefined) {
+        delivering.failed(attempt);
         await clock.sleep(wait, signal);
         continue;
       }

@@ -13,6 +13,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../lib/local/clock';
 import { CloudWatch } from '../../lib/local/cloudwatch';
 import { evaluate } from '../../lib/local/cloudwatch/metric-math';
+import { Metrics } from '../../lib/local/cloudwatch/metrics';
 import { ServedContext } from '../support/served-context';
 
 const TOPIC = 'arn:aws:sns:eu-west-1:111122223333:alerts';
@@ -253,4 +254,49 @@ test('putting data asks for permission in its namespace', async () => {
   expect(context.asked).toEqual([
     { action: 'cloudwatch:PutMetricData', resource: '*', conditions: { 'cloudwatch:namespace': 'App' } },
   ]);
+});
+
+describe('what is kept of metrics', () => {
+  const named = { namespace: 'App', name: 'Latency', dimensions: {} };
+  const datum = (at: number, value: number) => ({ at, sum: value, count: 1, min: value, max: value });
+
+  test('is bounded in buckets, and the oldest are dropped', () => {
+    const dropped: number[] = [];
+    const metrics = new Metrics((_, { at }) => dropped.push(at));
+    for (let minute = 0; minute < 6000; minute++) metrics.add(named, datum(minute * 60_000, minute));
+    expect([...metrics.all()][0]?.buckets).toHaveLength(5000);
+    expect(dropped).toHaveLength(1000);
+    expect(metrics.series(named, 'Minimum', 86_400_000, 0, Number.MAX_SAFE_INTEGER).values().next().value).toBe(1000);
+  });
+
+  test('is bounded in metrics, and the one that has been silent for longest is dropped', () => {
+    const metrics = new Metrics();
+    for (let i = 0; i < 2500; i++) metrics.add({ ...named, dimensions: { Job: `${i}` } }, datum(i * 60_000, 1));
+    const left = [...metrics.all()].map(({ dimensions }) => Number(dimensions.Job));
+    expect(left).toHaveLength(2000);
+    expect(Math.min(...left)).toBe(500);
+  });
+
+  test('is bounded in values: sums, counts and extremes stay exact, percentiles nearly so', () => {
+    const metrics = new Metrics();
+    const values = Array.from({ length: 10_000 }, (_, i) => (i * 7919) % 10_000);
+    for (const value of values) metrics.add(named, datum(0, value));
+    const [metric] = metrics.all();
+    expect(metric?.buckets[0]?.values.length).toBeLessThanOrEqual(50);
+    const of = (statistic: string) => metrics.series(named, statistic, 60_000, 0, 1).get(0) ?? Number.NaN;
+    expect(of('Sum')).toBe(values.reduce((sum, value) => sum + value, 0));
+    expect([of('SampleCount'), of('Minimum'), of('Maximum')]).toEqual([10_000, 0, 9999]);
+    for (const share of [10, 50, 90]) expect(Math.abs(of(`p${share}`) - share * 100)).toBeLessThan(1000);
+  });
+
+  test('tells minutes apart, and seconds where the sender says so', () => {
+    const metrics = new Metrics();
+    const fine = { ...named, name: 'Fine' };
+    for (const second of [1, 2, 61]) {
+      metrics.add(named, datum(second * 1000, 1));
+      metrics.add(fine, { ...datum(second * 1000, 1), resolution: 1 });
+    }
+    expect([...metrics.series(named, 'Sum', 1000, 0, 100_000).keys()]).toEqual([0, 60_000]);
+    expect([...metrics.series(fine, 'Sum', 1000, 0, 100_000).keys()]).toEqual([1000, 2000, 61_000]);
+  });
 });

@@ -22,22 +22,39 @@ export function readAsyncConfig(properties: Shape): AsyncConfig {
   };
 }
 
+/** An asynchronous invocation, and how far it has come. */
+export interface Later {
+  readonly function: string;
+  readonly payload: string;
+  /** Attempts that were made. */
+  readonly attempts: number;
+  /** What the last of them came to. */
+  readonly outcome?: Outcome;
+}
+
+/** What {@link invokeLater} needs of the function. */
+export interface LaterOptions {
+  readonly made: LambdaFunction;
+  readonly config: AsyncConfig;
+  readonly caller: () => Caller;
+  readonly invoke: () => Promise<Outcome>;
+  /** Keeps how far it has come. */
+  readonly progress: (later: Later) => void;
+}
+
 /** Runs an asynchronous invocation to its end: retries it, then reports to the destinations and the dead-letter queue. */
-export async function invokeLater(
-  context: Context,
-  made: LambdaFunction,
-  config: AsyncConfig,
-  payload: string,
-  caller: () => Caller,
-  invoke: () => Promise<Outcome>,
-): Promise<void> {
-  let outcome = await invoke();
-  let attempts = 1;
-  while (outcome.error !== undefined && attempts <= config.retries) {
-    await context.clock.sleep((RETRY_MINUTES[attempts - 1] ?? 2) * 60_000, context.signal);
+export async function invokeLater(context: Context, later: Later, options: LaterOptions): Promise<void> {
+  const { made, config, caller, invoke, progress } = options;
+  const { payload } = later;
+  let { attempts, outcome } = later;
+  while (outcome === undefined || (outcome.error !== undefined && attempts <= config.retries)) {
+    const isRetry = outcome !== undefined && attempts > later.attempts; // what an earlier start has waited for is due
+    if (isRetry) await context.clock.sleep((RETRY_MINUTES[attempts - 1] ?? 2) * 60_000, context.signal);
     if (context.signal.aborted) return;
     outcome = await invoke();
+    if (context.signal.aborted) return; // it was broken off: the next start invokes it again
     attempts += 1;
+    progress({ ...later, attempts, outcome });
   }
   const failed = outcome.error !== undefined;
   const destination = failed ? config.onFailure : config.onSuccess;

@@ -4,6 +4,8 @@ import { ApiError, type Shape } from '../service';
 /** A message, or with `delivery.copies` one of its copies. */
 export interface Message {
   readonly id: string;
+  /** Its place among all that were ever sent here. */
+  readonly number: number;
   readonly body: string;
   /** As the sender gave them. */
   readonly attributes: Readonly<Record<string, Shape>>;
@@ -56,6 +58,21 @@ export function settingsOf(attributes: Readonly<Record<string, Shape>>): QueueSe
   };
 }
 
+/** What a FIFO queue took in under a deduplication id. */
+export interface Seen {
+  readonly at: number;
+  readonly id: string;
+  readonly sequence: string;
+}
+
+/** Told of every change, so that it outlives the engine. */
+export interface Keeper {
+  put(queue: Queue, message: Message): void;
+  drop(queue: Queue, message: Message): void;
+  remember(queue: Queue, deduplicationId: string, seen: Seen): void;
+  forget(queue: Queue, deduplicationId: string): void;
+}
+
 /** How long a FIFO queue remembers a deduplication id. */
 const DEDUPLICATION_MS = 5 * 60_000;
 
@@ -67,14 +84,16 @@ export class Queue {
   /** Whether some consumer of the engine's own waits here. */
   consumed = false;
   private readonly waiters = new Set<AbortController>();
-  private readonly seen = new Map<string, { readonly at: number; readonly id: string; readonly sequence: string }>();
+  private readonly seen = new Map<string, Seen>();
   private sequence = 0;
+  private sent = 0;
 
   constructor(
     readonly name: string,
     readonly arn: string,
     public attributes: Readonly<Record<string, Shape>>,
     readonly created: number,
+    private readonly keeper: Keeper,
   ) {
     this.settings = settingsOf(attributes);
     this.fifo = name.endsWith('.fifo');
@@ -92,18 +111,65 @@ export class Queue {
   }
 
   /** What a FIFO queue took in before under this deduplication id. */
-  duplicate(deduplicationId: string, now: number): { readonly id: string; readonly sequence: string } | undefined {
-    for (const [id, { at }] of this.seen) if (now - at >= DEDUPLICATION_MS) this.seen.delete(id);
+  duplicate(deduplicationId: string, now: number): Seen | undefined {
+    for (const [id, { at }] of this.seen) {
+      if (now - at < DEDUPLICATION_MS) break; // the oldest come first
+      this.seen.delete(id);
+      this.keeper.forget(this, id);
+    }
     return this.seen.get(deduplicationId);
   }
 
-  remember(deduplicationId: string, at: number, id: string, sequence: string): void {
-    this.seen.set(deduplicationId, { at, id, sequence });
+  remember(deduplicationId: string, seen: Seen): void {
+    this.seen.set(deduplicationId, seen);
+    this.keeper.remember(this, deduplicationId, seen);
   }
 
-  add(message: Message, at = this.messages.length): void {
+  add(given: Omit<Message, 'number'>, at = this.messages.length): void {
+    this.sent += 1;
+    const message = { ...given, number: this.sent };
+    this.keeper.put(this, message);
     this.messages.splice(at, 0, message);
     this.wake();
+  }
+
+  /**
+   * Takes what an earlier engine left: messages that were in flight can be received at once. One that a consumer of
+   * that engine's own worked on was not received as far as that counts: it ended with the engine.
+   */
+  restore(messages: readonly Message[], seen: readonly (readonly [string, Seen])[]): void {
+    this.messages = messages
+      .map(({ held, ...message }) => ({
+        ...message,
+        ...(message.receiveCount > 0 && { visibleAt: 0 }),
+        receiveCount: message.receiveCount - (held === true ? 1 : 0),
+      }))
+      .sort((one, other) => one.number - other.number);
+    const inOrder = [...seen].sort(([, one], [, other]) => one.at - other.at);
+    for (const [id, one] of inOrder) this.seen.set(id, one);
+    this.sent = this.messages.at(-1)?.number ?? 0;
+    const sequences = [
+      ...this.messages.map(({ system }) => system.SequenceNumber),
+      ...inOrder.map(([, one]) => one.sequence),
+    ];
+    this.sequence = Math.max(0, ...sequences.map((sequence) => Number(sequence ?? 0)));
+  }
+
+  /** Notes that a consumer works on a message, or no longer does. */
+  hold(message: Message, held: boolean): void {
+    message.held = held;
+    if (this.messages.includes(message)) this.keeper.put(this, message);
+  }
+
+  hide(message: Message, until: number): void {
+    message.visibleAt = until;
+    this.keeper.put(this, message);
+    this.wake();
+  }
+
+  purge(): void {
+    for (const message of this.messages) this.keeper.drop(this, message);
+    this.messages = [];
   }
 
   /** Lets those who wait look again. */
@@ -141,6 +207,7 @@ export class Queue {
     message.receiveCount += 1;
     message.firstReceivedAt ??= now;
     message.visibleAt = now + visibilityTimeout * 1000;
+    this.keeper.put(this, message);
     return message;
   }
 
@@ -149,15 +216,17 @@ export class Queue {
   }
 
   remove(message: Message): void {
+    this.keeper.drop(this, message);
     this.messages = this.messages.filter((other) => other !== message);
     this.wake(); // in a FIFO queue the next of its group
   }
 
   private dropExpired(now: number): void {
     const oldest = now - this.settings.retention * 1000;
-    if (this.messages.some(({ sentAt }) => sentAt < oldest)) {
-      this.messages = this.messages.filter(({ sentAt }) => sentAt >= oldest);
-    }
+    const expired = this.messages.filter(({ sentAt }) => sentAt < oldest);
+    if (expired.length === 0) return;
+    for (const message of expired) this.keeper.drop(this, message);
+    this.messages = this.messages.filter(({ sentAt }) => sentAt >= oldest);
   }
 }
 
