@@ -2,6 +2,7 @@ import { ErrorName, PerennialError } from './errors';
 import { listed } from './listed';
 import { shortHash } from './names';
 import { didYouMean } from './nearest';
+import { isObject, items, type Json, MOST_MISTAKES, own, show } from './shape';
 
 /**
  * What a data set must look like, written by its owner and checked by every run.
@@ -64,7 +65,21 @@ export type Problem = (typeof PROBLEMS)[number];
 
 const COLUMN_MEMBERS = ['name', 'type', 'nullable', 'minimum', 'maximum', 'allowed', 'unique'];
 const CONTRACT_MEMBERS = ['columns', 'key', 'eventTime', 'features', 'target', 'slices', 'maxBadShare'];
-const ISO_TIME = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/;
+
+/** So many columns, features and slices at most: a run's time grows faster than their number. */
+const MOST_COLUMNS = 5000;
+
+/** So many values a column may be limited to; more are a table of their own. */
+const MOST_ALLOWED = 10_000;
+
+/** What no text of UTF-8 holds, and what ends a text for a database. */
+const NO_TEXT = /[\0\p{Cs}]/u;
+
+/** The longest expression, in characters. */
+const LONGEST_SQL = 20_000;
+
+const ISO_TIME =
+  /^(\d{4}-\d{2}-\d{2})([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4]):?[0-5]\d)?)?$/;
 
 /**
  * Reads a contract from its JSON, and fills in the defaults.
@@ -78,41 +93,28 @@ export function parseContract(value: unknown): Contract {
   const mistakes: string[] = [];
   const json = record(value, 'the contract', CONTRACT_MEMBERS, mistakes);
 
-  const columns = list(json.columns, 'columns', mistakes).map((entry, i) =>
+  const columns = list(json.columns, 'columns', MOST_COLUMNS, mistakes).map((entry, i) =>
     parseColumn(entry, `columns[${i}]`, mistakes),
   );
-  if (Array.isArray(json.columns) && columns.length === 0) mistakes.push('columns must name at least one column');
-  unique(
-    columns.map(({ name }) => name),
-    'columns',
-    mistakes,
-  );
+  if (Array.isArray(json.columns) && json.columns.length === 0) mistakes.push('columns must name at least one column');
   const names = columns.map(({ name }) => name);
-  const column = (name: unknown) => columns.find((candidate) => candidate.name === name);
-
-  const reference = (member: 'key' | 'eventTime'): Column | undefined => {
-    const name = json[member];
-    if (name === undefined) return undefined;
-    const found = column(name);
-    if (found === undefined) mistakes.push(`${member} must name a column, got ${show(name)}${hint(name, names)}`);
-    else if (found.nullable) mistakes.push(`${member} must not be nullable, but column '${found.name}' is`);
-    return found;
-  };
-  const key = reference('key');
-  if (key !== undefined && !['string', 'integer'].includes(key.type)) {
+  unique(names, 'columns', mistakes);
+  const key = parseReference('key', json.key, columns, mistakes);
+  if (key !== undefined && ['number', 'boolean', 'timestamp', 'date'].includes(key.type)) {
     mistakes.push(`key must be a string or an integer, but column '${key.name}' is of type ${key.type}`);
   }
-  const eventTime = reference('eventTime');
-  if (eventTime !== undefined && !['timestamp', 'date'].includes(eventTime.type)) {
+  const eventTime = parseReference('eventTime', json.eventTime, columns, mistakes);
+  if (eventTime !== undefined && ['string', 'integer', 'number', 'boolean'].includes(eventTime.type)) {
     mistakes.push(
       `eventTime must be a timestamp or a date, but column '${eventTime.name}' is of type ${eventTime.type}`,
     );
   }
 
-  const features = list(json.features, 'features', mistakes).map((entry, i) =>
+  const features = list(json.features, 'features', MOST_COLUMNS, mistakes).map((entry, i) =>
     parseFeature(entry, `features[${i}]`, columns, mistakes),
   );
-  if (Array.isArray(json.features) && features.length === 0) mistakes.push('features must name at least one feature');
+  if (Array.isArray(json.features) && json.features.length === 0)
+    mistakes.push('features must name at least one feature');
   const target = parseTarget(json.target, columns, mistakes);
   unique([...features.map(({ name }) => name), target.name], 'features and target', mistakes);
   for (const { name, sql } of features) {
@@ -120,20 +122,7 @@ export function parseContract(value: unknown): Contract {
       mistakes.push(`feature '${name}' is the target itself: the model would be told the answer`);
     }
   }
-
-  const slices = json.slices === undefined ? [] : list(json.slices, 'slices', mistakes);
-  for (const slice of slices) {
-    const feature = features.find(({ name }) => name === slice);
-    if (feature === undefined) {
-      const hinted = hint(
-        slice,
-        features.map(({ name }) => name),
-      );
-      mistakes.push(`slices must name features, got ${show(slice)}${hinted}`);
-    } else if (feature.kind !== 'category') {
-      mistakes.push(`slices must name features of kind 'category', but '${feature.name}' is a ${feature.kind}`);
-    }
-  }
+  const slices = parseSlices(json.slices, features, mistakes);
   const maxBadShare = json.maxBadShare ?? 0.5;
   if (typeof maxBadShare !== 'number' || !(maxBadShare > 0 && maxBadShare <= 1)) {
     mistakes.push(`maxBadShare must be above 0 and at most 1, got ${show(maxBadShare)}`);
@@ -141,7 +130,8 @@ export function parseContract(value: unknown): Contract {
 
   if (mistakes.length > 0) {
     const count = mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`;
-    throw new PerennialError(ErrorName.INVALID_DOCUMENT, `the contract has ${count}: ${listed(mistakes, 20, '; ')}`);
+    const named = listed(mistakes, MOST_MISTAKES, '; ');
+    throw new PerennialError(ErrorName.INVALID_DOCUMENT, `the contract has ${count}: ${named}`);
   }
   return {
     columns: columns.map((each) => (each.name === key?.name ? { ...each, unique: true } : each)),
@@ -149,9 +139,41 @@ export function parseContract(value: unknown): Contract {
     ...(eventTime && { eventTime: eventTime.name }),
     features,
     target,
-    slices: slices as string[],
+    slices,
     maxBadShare: maxBadShare as number,
   };
+}
+
+/** The column that a member names; undefined if it names none. */
+function parseReference(
+  member: 'key' | 'eventTime',
+  name: unknown,
+  columns: readonly Column[],
+  mistakes: string[],
+): Column | undefined {
+  if (name === undefined) return undefined;
+  const found = name === '' ? undefined : columns.find((column) => column.name === name);
+  if (found === undefined) {
+    const hinted = hint(name, columns, mistakes);
+    mistakes.push(`${member} must name a column, got ${show(name)}${hinted}`);
+  } else if (found.nullable) mistakes.push(`${member} must not be nullable, but column '${found.name}' is`);
+  return found;
+}
+
+function parseSlices(value: unknown, features: readonly Feature[], mistakes: string[]): string[] {
+  const slices: string[] = [];
+  for (const slice of value === undefined ? [] : list(value, 'slices', MOST_COLUMNS, mistakes)) {
+    const feature = slice === '' ? undefined : features.find(({ name }) => name === slice);
+    if (feature === undefined) {
+      const hinted = hint(slice, features, mistakes);
+      mistakes.push(`slices must name features, got ${show(slice)}${hinted}`);
+    } else if (feature.kind === 'number') {
+      mistakes.push(`slices must name features of kind 'category', but '${feature.name}' is a number`);
+    } else if (slices.includes(feature.name)) {
+      mistakes.push(`slices must have different names, got '${feature.name}' twice`);
+    } else slices.push(feature.name);
+  }
+  return slices;
 }
 
 /** What tells contracts apart: equal for contracts that mean the same, however their JSON is ordered. */
@@ -171,7 +193,7 @@ function parseColumn(value: unknown, where: string, mistakes: string[]): Column 
   const type = json.type as ColumnType;
   if (!COLUMN_TYPES.includes(type)) {
     mistakes.push(
-      `${at}: type must be one of ${COLUMN_TYPES.join(', ')}, got ${show(type)}${hint(type, COLUMN_TYPES)}`,
+      `${at}: type must be one of ${COLUMN_TYPES.join(', ')}, got ${show(type)}${typeof type === 'string' ? didYouMean(type, COLUMN_TYPES) : ''}`,
     );
   }
   const { minimum, maximum, allowed } = json;
@@ -182,40 +204,59 @@ function parseColumn(value: unknown, where: string, mistakes: string[]): Column 
         mistakes.push(`${at}: ${member} must be a number, got ${show(bound)}`);
       }
     } else if (type === 'timestamp' || type === 'date') {
-      if (typeof bound !== 'string' || !ISO_TIME.test(bound) || Number.isNaN(Date.parse(bound))) {
+      if (!isTime(bound)) {
         mistakes.push(`${at}: ${member} must be an ISO ${type}, got ${show(bound)}`);
       }
-    } else {
+    } else if (COLUMN_TYPES.includes(type)) {
       mistakes.push(`${at}: ${member} is for integers, numbers, timestamps and dates, not for a ${type}`);
     }
   }
-  if (minimum !== undefined && maximum !== undefined && typeof minimum === typeof maximum) {
-    if ((minimum as number) > (maximum as number)) {
-      mistakes.push(`${at}: minimum must not exceed maximum, got ${show(minimum)} and ${show(maximum)}`);
-    }
+  const bounds = [minimum, maximum];
+  const comparable = ['number', 'string'].some((kind) => bounds.every((bound) => typeof bound === kind));
+  if (comparable && (minimum as number) > (maximum as number)) {
+    mistakes.push(`${at}: minimum must not exceed maximum, got ${show(minimum)} and ${show(maximum)}`);
   }
-  if (allowed !== undefined) {
-    const values = list(allowed, `${at}: allowed`, mistakes);
-    if (type !== 'string' && type !== 'integer')
-      mistakes.push(`${at}: allowed is for strings and integers, not for a ${type}`);
-    else if (Array.isArray(allowed) && values.length === 0)
-      mistakes.push(`${at}: allowed must name at least one value`);
-    else {
-      const wrong = values.filter((each) =>
-        type === 'string' ? typeof each !== 'string' || each === '' : !Number.isSafeInteger(each),
-      );
-      if (wrong.length > 0) mistakes.push(`${at}: allowed must hold ${type}s, got ${listed(wrong.map(show))}`);
-    }
-  }
+  const values = allowed === undefined ? undefined : parseAllowed(allowed, type, at, mistakes);
   return {
     name,
     type,
     nullable: flag(json.nullable, `${at}: nullable`, mistakes),
-    ...(minimum !== undefined && { minimum: minimum as number | string }),
-    ...(maximum !== undefined && { maximum: maximum as number | string }),
-    ...(allowed !== undefined && { allowed: allowed as Array<string | number> }),
+    ...(minimum !== undefined && { minimum: plain(minimum) }),
+    ...(maximum !== undefined && { maximum: plain(maximum) }),
+    ...(values !== undefined && { allowed: values.map(plain) }),
     unique: flag(json.unique, `${at}: unique`, mistakes),
   };
+}
+
+/** A moment that there is: the 30th of February has the form of one. */
+function isTime(bound: unknown): boolean {
+  const [, day] = (typeof bound === 'string' && ISO_TIME.exec(bound)) || [];
+  if (day === undefined) return false;
+  const time = Date.parse(day);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day);
+}
+
+function parseAllowed(allowed: unknown, type: ColumnType, at: string, mistakes: string[]): unknown[] {
+  const values = list(allowed, `${at}: allowed`, MOST_ALLOWED, mistakes);
+  if (type !== 'string' && type !== 'integer') {
+    if (COLUMN_TYPES.includes(type)) mistakes.push(`${at}: allowed is for strings and integers, not for a ${type}`);
+    return values;
+  }
+  if (Array.isArray(allowed) && allowed.length === 0) mistakes.push(`${at}: allowed must name at least one value`);
+  const wrong = values.filter((each) =>
+    type === 'string' ? typeof each !== 'string' || each === '' || NO_TEXT.test(each) : !Number.isSafeInteger(each),
+  );
+  if (wrong.length > 0) mistakes.push(`${at}: allowed must hold ${type}s, got ${listed(wrong.map(show), 3)}`);
+  else if (new Set(values).size < values.length) {
+    const twice = values.find((each, i) => values.indexOf(each) !== i);
+    mistakes.push(`${at}: allowed must hold different values, got ${show(twice)} twice`);
+  }
+  return values;
+}
+
+/** A scalar as JSON would bring it back. */
+function plain(value: unknown): number | string {
+  return Object.is(value, -0) ? 0 : (value as number | string);
 }
 
 function parseFeature(value: unknown, where: string, columns: readonly Column[], mistakes: string[]): Feature {
@@ -226,10 +267,10 @@ function parseFeature(value: unknown, where: string, columns: readonly Column[],
   if (kind !== 'number' && kind !== 'category') {
     if (json.kind !== undefined)
       mistakes.push(`feature '${name}': kind must be 'number' or 'category', got ${show(json.kind)}`);
-    else if (column)
+    else if (column && COLUMN_TYPES.includes(column.type))
       mistakes.push(`feature '${name}' is a ${column.type}: derive a number or a category from it by 'sql'`);
     else if (sql !== '') mistakes.push(`feature '${name}': kind must be given with 'sql': 'number' or 'category'`);
-  } else if (kind === 'number' && column && !['integer', 'number', 'boolean'].includes(column.type)) {
+  } else if (kind === 'number' && column && ['string', 'timestamp', 'date'].includes(column.type)) {
     mistakes.push(`feature '${name}': kind must be 'category' for a ${column.type}, got 'number'`);
   }
   return { name, kind: kind as Feature['kind'], sql };
@@ -245,7 +286,7 @@ function parseTarget(value: unknown, columns: readonly Column[], mistakes: strin
   const name = parseName(json.name, 'target.name', mistakes);
   const { sql, column } = expression(name, json.sql, `target '${name}'`, columns, mistakes);
   const problem = json.problem ?? (column && defaultProblem(column));
-  if (column && !['boolean', 'integer', 'number'].includes(column.type)) {
+  if (column && ['string', 'timestamp', 'date'].includes(column.type)) {
     mistakes.push(`target '${name}' is a ${column.type}: make it true/false or a number by 'sql'`);
   } else if (!PROBLEMS.includes(problem as Problem) && sql !== '') {
     mistakes.push(`target '${name}': problem must be one of ${PROBLEMS.join(', ')}, got ${show(json.problem)}`);
@@ -270,10 +311,9 @@ function expression(
     if (mistake !== undefined) mistakes.push(`${where}: sql ${mistake}, got ${show(sql)}`);
     return { sql, column: columns.find((column) => quoted(column.name) === sql) };
   }
-  const column = columns.find((candidate) => candidate.name === name);
+  const column = name === '' ? undefined : columns.find((candidate) => candidate.name === name);
   if (column === undefined && name !== '') {
-    const names = columns.map((candidate) => candidate.name);
-    mistakes.push(`${where} must name a column or have a 'sql'${didYouMean(name, names)}`);
+    mistakes.push(`${where} must name a column or have a 'sql'${hint(name, columns, mistakes)}`);
   }
   return { sql: column === undefined ? '' : quoted(name), column };
 }
@@ -281,6 +321,8 @@ function expression(
 /** What can be said about an expression without a database; its columns and functions are checked when it runs. */
 function sqlMistake(sql: string): string | undefined {
   if (sql.trim() === '') return 'must not be empty';
+  if (sql.length > LONGEST_SQL) return `must have at most ${LONGEST_SQL} characters, has ${sql.length}`;
+  if (NO_TEXT.test(sql)) return 'must be text';
   const bare = sql.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"/g, ' x ');
   if (/['"]/.test(bare)) return 'must close every quote';
   if (bare.includes(';')) return 'must be one expression without a semicolon';
@@ -305,23 +347,24 @@ function defaultProblem({ type, minimum, maximum, allowed }: Column): Problem | 
   return type === 'number' ? 'regression' : undefined;
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
+/** The object's own members of these names; everything else is a mistake. */
 function record(value: unknown, where: string, members: readonly string[], mistakes: string[]): Json {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     mistakes.push(`${where} must be an object, got ${show(value)}`);
     return {};
   }
   for (const member of Object.keys(value)) {
     if (members.includes(member)) continue;
-    mistakes.push(`${where} must have only ${members.join(', ')}, got '${member}'${didYouMean(member, members)}`);
+    const hinted = mistakes.length < MOST_MISTAKES ? didYouMean(member, members) : '';
+    mistakes.push(`${where} must have only ${members.join(', ')}, got ${show(member)}${hinted}`);
   }
-  return value as Json;
+  return Object.fromEntries(members.map((member) => [member, own(value, member)]));
 }
 
-function list(value: unknown, where: string, mistakes: string[]): readonly unknown[] {
-  if (Array.isArray(value)) return value;
-  mistakes.push(`${where} must be a list, got ${show(value)}`);
+function list(value: unknown, where: string, most: number, mistakes: string[]): unknown[] {
+  if (Array.isArray(value) && value.length <= most) return items(value);
+  const what = Array.isArray(value) ? `hold at most ${most}, got ${value.length}` : `be a list, got ${show(value)}`;
+  mistakes.push(`${where} must ${what}`);
   return [];
 }
 
@@ -333,12 +376,16 @@ function flag(value: unknown, where: string, mistakes: string[]): boolean {
 
 /** Names travel through SQL, CSV headers and Parquet: any text of up to 100 characters without quotes, commas and controls. */
 function parseName(value: unknown, where: string, mistakes: string[]): string {
-  if (typeof value === 'string' && /^[^"'#,;\p{Cc}\s][^"',;\p{Cc}]{0,99}$/u.test(value) && value === value.trim())
+  if (
+    typeof value === 'string' &&
+    /^[^"'#,;\p{Cc}\p{Cs}\s][^"',;\p{Cc}\p{Cs}]{0,99}$/u.test(value) &&
+    value === value.trim()
+  )
     return value;
   mistakes.push(
     `${where} must be a name of 1 to 100 characters without quotes, commas and controls, got ${show(value)}`,
   );
-  return typeof value === 'string' ? value : '';
+  return typeof value === 'string' ? value.slice(0, 100) : '';
 }
 
 /** SQL knows no case in names, so two may not differ by it alone. */
@@ -351,14 +398,17 @@ function unique(names: readonly string[], where: string, mistakes: string[]): vo
   }
 }
 
-function hint(value: unknown, candidates: readonly string[]): string {
-  return typeof value === 'string' ? didYouMean(value, candidates) : '';
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  const text = typeof value === 'string' ? `'${value}'` : JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+/** What a name that is not there may mean; only the mistakes that are shown are worth the search. */
+function hint(
+  name: unknown,
+  candidates: ReadonlyArray<{ readonly name: string }>,
+  mistakes: readonly string[],
+): string {
+  if (typeof name !== 'string' || mistakes.length >= MOST_MISTAKES) return '';
+  return didYouMean(
+    name,
+    candidates.map((candidate) => candidate.name).filter((candidate) => candidate !== ''),
+  );
 }
 
 function sorted(value: unknown): unknown {

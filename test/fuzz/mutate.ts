@@ -1,0 +1,173 @@
+/** A stream of numbers from 0 to 1 (mulberry32): the same seed gives the same cases. */
+export type Random = () => number;
+
+export function random(seed: number): Random {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A whole number from 0 to below `end`. */
+export function below(next: Random, end: number): number {
+  return Math.floor(next() * end);
+}
+
+export function pick<T>(next: Random, from: readonly T[]): T {
+  return from[below(next, from.length)] as T;
+}
+
+/** Values that code tends not to expect. */
+const ODD: ReadonlyArray<() => unknown> = [
+  () => null,
+  () => 0,
+  () => -1,
+  () => -0,
+  () => 1.5,
+  () => Number.POSITIVE_INFINITY, // what JSON.parse makes of 1e400
+  () => Number.NEGATIVE_INFINITY,
+  () => Number.NaN,
+  () => 2 ** 60,
+  () => 1e-320,
+  () => '',
+  () => 'x',
+  () => ' ',
+  () => [],
+  () => ({}),
+  () => [[]],
+  () => [null],
+  () => true,
+  () => false,
+  () => '__proto__',
+  () => 'constructor',
+  () => 'toString',
+  () => ({ toString: 1 }),
+  () => ({ toJSON: 1, valueOf: null }),
+  () => Object.assign([1], { constructor: 1, map: 'x', length: 2 }),
+  () => JSON.parse('{"__proto__": {"name": "x"}, "constructor": 1}'),
+  () => "'; DROP TABLE data; --",
+  () => '\0',
+  () => '\ud800',
+  () => '2026-02-30',
+  () => 'x'.repeat(300),
+  () => 'ä'.repeat(100_000),
+  () => Array.from({ length: 3000 }, (_, i) => `n${i}`),
+  () => ({ a: { b: [{ c: null }] } }),
+  () => nested(20_000),
+];
+
+function nested(depth: number): unknown {
+  let value: unknown = 1;
+  for (let i = 0; i < depth; i++) value = i % 2 === 0 ? [value] : { a: value };
+  return value;
+}
+
+type Place = { readonly holder: Record<string, unknown>; readonly name: string };
+
+/** Every member and item of a document, to a depth that good documents do not exceed. */
+function places(value: unknown, depth = 0): Place[] {
+  if (typeof value !== 'object' || value === null || depth > 12) return [];
+  const holder = value as Record<string, unknown>;
+  return Object.keys(holder)
+    .slice(0, 60)
+    .flatMap((name) => [{ holder, name }, ...places(holder[name], depth + 1)]);
+}
+
+/**
+ * A good document with one to three changes at random places: a member is deleted, one with an odd name is added,
+ * or a value is replaced by an odd one, by a copy of another, or by random JSON.
+ */
+export function mutated(next: Random, good: unknown): unknown {
+  const root: Record<string, unknown> = { document: structuredClone(good) };
+  for (let change = 1 + below(next, 3); change > 0; change--) {
+    const all = places(root);
+    const { holder, name } = pick(next, all.length > 0 ? all : [{ holder: root, name: 'document' }]);
+    const roll = next();
+    if (roll < 0.2) delete holder[name];
+    else if (roll < 0.3) {
+      const target = holder[name];
+      if (typeof target === 'object' && target !== null) define(target, pick(next, NAMES), pick(next, ODD)());
+    } else if (roll < 0.4) {
+      const other = pick(next, all.length > 0 ? all : [{ holder: root, name: 'document' }]);
+      holder[name] = other.holder[other.name];
+    } else if (roll < 0.5) holder[name] = anyJson(next);
+    else holder[name] = pick(next, ODD)();
+  }
+  return root.document;
+}
+
+const NAMES = ['extra', '__proto__', 'constructor', 'toString', 'name', 'sql', 'length', 'kind'];
+
+/** JSON.parse makes `__proto__` a member like any other; an assignment would not. */
+function define(target: object, name: string, value: unknown): void {
+  if (Array.isArray(target) && name === 'length') return;
+  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
+}
+
+/** Any JSON, with the members of our documents among its names. */
+export function anyJson(next: Random, depth = 0): unknown {
+  const roll = next();
+  if (roll < 0.35 || depth > 4) return pick(next, ODD)();
+  if (roll < 0.45) return below(next, 1000) - 500;
+  if (roll < 0.55) return pick(next, WORDS);
+  if (roll < 0.75) return Array.from({ length: below(next, 5) }, () => anyJson(next, depth + 1));
+  const made = {};
+  for (let i = below(next, 6); i > 0; i--) define(made, pick(next, WORDS), anyJson(next, depth + 1));
+  return made;
+}
+
+const WORDS = [
+  ...NAMES,
+  ...['columns', 'key', 'eventTime', 'features', 'target', 'slices', 'maxBadShare', 'type', 'nullable', 'minimum'],
+  ...['maximum', 'allowed', 'unique', 'integer', 'string', 'number', 'timestamp', 'problem', 'binary', 'category'],
+  ...['runId', 'snapshot', 'files', 'versionId', 'dataVersion', 'labels', 'codes', 'values', 'edges', 'counts'],
+];
+
+/** What came of the cases of a fuzzer. */
+export interface Tally {
+  readonly cases: number;
+  readonly outcomes: Readonly<Record<string, number>>;
+  /** The first cases that broke the property, and how many did. */
+  readonly broken: ReadonlyArray<{ readonly number: number; readonly what: string }>;
+  readonly brokenCases: number;
+  /** Milliseconds that the slowest case took. */
+  readonly slowest: number;
+}
+
+/** A case lasts longer than this only if something hangs. */
+const LONGEST_CASE_MS = 5000;
+
+/**
+ * Runs numbered cases; each has a random stream of its own, so that one can be run again alone.
+ *
+ * @param run gives what came of a case, and throws if that must not be
+ */
+export async function fuzz(
+  cases: number,
+  seed: number,
+  run: (next: Random, number: number) => string | Promise<string>,
+): Promise<Tally> {
+  const outcomes: Record<string, number> = {};
+  const broken: Array<{ number: number; what: string }> = [];
+  let [slowest, brokenCases] = [0, 0];
+  const breaks = (number: number, what: string) => {
+    brokenCases++;
+    if (broken.length < 10) broken.push({ number, what });
+  };
+  for (let number = 0; number < cases; number++) {
+    const began = performance.now();
+    try {
+      const outcome = await run(random(seed * 1_000_003 + number), number);
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    } catch (error) {
+      breaks(number, error instanceof Error ? (error.stack ?? error.message).slice(0, 1000) : String(error));
+    }
+    const took = performance.now() - began;
+    slowest = Math.max(slowest, took);
+    if (took > LONGEST_CASE_MS) breaks(number, `took ${Math.round(took)} ms`);
+  }
+  return { cases, outcomes, broken, brokenCases, slowest: Math.round(slowest) };
+}
