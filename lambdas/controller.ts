@@ -19,7 +19,7 @@ import { type Lease, LedgerKey, type RefusedFile, type RunEnded, type RunStarted
 import { EnvName } from '../lib/core/names';
 import { parseSnapshot } from '../lib/core/snapshot';
 import { type Data, freezeNow, noData, s3Data } from './shared/data';
-import { env } from './shared/env';
+import { env, settings } from './shared/env';
 import { type Current, change, current, dynamoLedger, type Ledger, same, stableJson } from './shared/ledger-port';
 import { S3Store } from './shared/s3-store';
 import { type Batch, type BatchReply, eachRecord } from './shared/sqs';
@@ -51,7 +51,7 @@ function portsOnAws(): ControllerPorts {
   const machine = env(EnvName.TRAINING_MACHINE);
   return {
     pipeline: env(EnvName.PIPELINE),
-    rules: { ...CONTROLLER_DEFAULTS, ...JSON.parse(env(EnvName.SETTINGS)) },
+    rules: settings(CONTROLLER_DEFAULTS),
     ledger: dynamoLedger(),
     data: s3Data(new S3Store(new S3Client(), env(EnvName.DATA_BUCKET))),
     now: () => new Date(),

@@ -1,10 +1,11 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import type { Baseline, HoldoutLabels, JudgeReport, JudgeRequest, RunDocument } from '../lib/core/documents';
+import type { Baseline, JudgeReport, JudgeRequest } from '../lib/core/documents';
 import { judge } from '../lib/core/judge';
 import { LedgerKey, type RunJudged } from '../lib/core/ledger';
 import { EnvName, MetricName, runKeys } from '../lib/core/names';
-import { countNumbers, type Profile, quantileEdges } from '../lib/core/profile';
+import { countNumbers, quantileEdges } from '../lib/core/profile';
 import { parseScores } from '../lib/core/scores';
+import { readLabels, readProfile, readRun } from '../lib/core/stored';
 import { env } from './shared/env';
 import { dynamoLedger, type Ledger } from './shared/ledger-port';
 import { metric } from './shared/metric';
@@ -39,9 +40,9 @@ export async function judgeRun(
   const scoresOf = async (model: 'candidate' | 'champion') =>
     parseScores(await store.getText(`${keys.scores(model)}rows.csv.out`));
   const [{ contract }, { labels, slices }, profile, scores, others] = await Promise.all([
-    store.getJson<RunDocument>(keys.run),
-    store.getJson<HoldoutLabels>(keys.holdoutLabels),
-    store.getJson<Profile>(keys.profile),
+    store.getJson(keys.run).then((document) => readRun(document, keys.run)),
+    store.getJson(keys.holdoutLabels).then((document) => readLabels(document, keys.holdoutLabels)),
+    store.getJson(keys.profile).then((document) => readProfile(document, keys.profile)),
     scoresOf('candidate'),
     champion && scoresOf('champion'),
   ]);

@@ -11,9 +11,10 @@ import { type DeploymentEnded, LedgerKey, type RefusedFile, type WindowJudged } 
 import { EnvName, Events, MetricName, Prefix, runKeys, shortHash, VARIANT_NAME } from '../lib/core/names';
 import { countLike } from '../lib/core/profile';
 import { isData } from '../lib/core/snapshot';
+import { readBaseline } from '../lib/core/stored';
 import { inService } from './champion';
 import { defaultBus, type Send } from './shared/bus';
-import { env } from './shared/env';
+import { env, settings } from './shared/env';
 import { change, current, dynamoLedger, type Ledger } from './shared/ledger-port';
 import { metric } from './shared/metric';
 import { S3Store, whyUnavailable } from './shared/s3-store';
@@ -54,7 +55,7 @@ function portsOnAws(): MonitorPorts {
   return {
     pipeline: env(EnvName.PIPELINE),
     endpointName: env(EnvName.ENDPOINT_NAME),
-    rules: { lookBackDays: 45, assess: ASSESS_DEFAULTS, ...JSON.parse(env(EnvName.SETTINGS)) },
+    rules: settings<MonitorRules>({ lookBackDays: 45, assess: ASSESS_DEFAULTS }),
     ledger: dynamoLedger(),
     store,
     send: defaultBus(),
@@ -158,7 +159,8 @@ async function judgeWindow(
 ): Promise<Omit<WindowJudged, 'pk'> | undefined> {
   const { ledger, store, rules } = ports;
   const sk = LedgerKey.watch(model.version);
-  const baseline = await store.getJson<Baseline>(runKeys(runId).baseline);
+  const key = runKeys(runId).baseline;
+  const baseline = readBaseline(await store.getJson(key), key);
 
   const readings = window.truth === undefined ? 0 : await beginReading(ledger, window.id);
 

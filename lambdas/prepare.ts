@@ -9,6 +9,7 @@ import { type Fact, LedgerKey, type RefusedFile, type RunPrepared } from '../lib
 import { EnvName, MetricName, runKeys } from '../lib/core/names';
 import { literal } from '../lib/core/preparation/rules';
 import { inHoldout, inValidation } from '../lib/core/preparation/split';
+import { readRun } from '../lib/core/stored';
 import { checkExpressions, derive, refuseRepeated } from './shared/derive';
 import { type Database, withDatabase } from './shared/duckdb';
 import { env } from './shared/env';
@@ -45,7 +46,8 @@ export async function handler(request: PrepareRequest): Promise<PrepareReport> {
  * @throws PerennialError DATA_UNREADABLE or DATA_REJECTED (see `lib/core/errors.ts`); INVALID_DOCUMENT if the contract's SQL is wrong
  */
 export async function prepare({ runId }: PrepareRequest, ports: PreparePorts): Promise<PrepareReport> {
-  const run = await ports.store.getJson<RunDocument>(runKeys(runId).run);
+  const key = runKeys(runId).run;
+  const run = readRun(await ports.store.getJson(key), key);
   return withDatabase(async (database) => {
     const { contract, snapshot, startedAt } = run;
     const files = snapshot.files.map(({ key }) => key);

@@ -4,6 +4,7 @@ import type { RunDocument, SmokeTestReport, SmokeTestRequest } from '../lib/core
 import { ErrorName, PerennialError } from '../lib/core/errors';
 import { EnvName, runKeys, SMOKE_TEST_ID } from '../lib/core/names';
 import { checkAnswers, parseScores } from '../lib/core/scores';
+import { readRun } from '../lib/core/stored';
 import { env } from './shared/env';
 import { firstLines } from './shared/first-lines';
 import { S3Store } from './shared/s3-store';
@@ -33,7 +34,10 @@ function portsOnAws(): SmokeTestPorts {
   const store = new S3Store(new S3Client(), env(EnvName.DATA_BUCKET));
   const runtime = new SageMakerRuntimeClient();
   return {
-    readRun: (runId) => store.getJson(runKeys(runId).run),
+    readRun: async (runId) => {
+      const key = runKeys(runId).run;
+      return readRun(await store.getJson(key), key);
+    },
     lines: (key, most) => firstLines(store, key, most),
     async ask(EndpointName, Body) {
       const { Body: answer } = await runtime.send(

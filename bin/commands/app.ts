@@ -1,7 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { listed } from '../../lib/core/listed';
+import { mapOf, object, optional, readDocument, text } from '../../lib/core/shape';
 import { CommandError, type Surroundings, UsageError } from './failure';
+import { brief, readJson, stackName } from './input';
 
 /** Which app a command is about. */
 export interface AppOptions {
@@ -36,8 +39,8 @@ const OUTPUTS = {
 export function engineAddress({ env }: Pick<Surroundings, 'env'>): string | undefined {
   const { AWS_ENDPOINT_URL: address } = env;
   if (address === undefined || address === '') return undefined;
-  if (URL.canParse(address) && /^https?:/.test(address)) return address;
-  throw new UsageError(`AWS_ENDPOINT_URL must be an address like http://127.0.0.1:4566, got ${address}`);
+  if (URL.canParse(address) && /^https?:\/\/[^/]/.test(address)) return address;
+  throw new UsageError(`AWS_ENDPOINT_URL must be an address like http://127.0.0.1:4566, got ${brief(address)}`);
 }
 
 /** What the SDK's clients need to speak to AWS, or to the engine that AWS_ENDPOINT_URL names. */
@@ -57,7 +60,7 @@ export function clientConfig({ env }: Pick<Surroundings, 'env'>) {
 
 /** Finds the pipeline by its stack's outputs, on AWS and in the engine alike. */
 export async function findApp(options: AppOptions, surroundings: Surroundings): Promise<PipelineApp> {
-  const stack = options.stack ?? surroundings.env.PERENNIAL_STACK ?? onlyStack(surroundings.cwd);
+  const stack = stackName(options.stack ?? surroundings.env.PERENNIAL_STACK ?? onlyStack(surroundings.cwd));
   const client = new CloudFormationClient(clientConfig(surroundings));
   try {
     const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: stack }));
@@ -92,7 +95,7 @@ export function pipelinesOf(stack: string, outputs: Readonly<Record<string, stri
 }
 
 function choose(stack: string, apps: readonly PipelineApp[], wanted: string | undefined): PipelineApp {
-  const names = apps.map(({ pipeline }) => pipeline).join(', ');
+  const names = listed(apps.map(({ pipeline }) => pipeline));
   const [first, ...others] = wanted === undefined ? apps : apps.filter(({ pipeline }) => pipeline === wanted);
   if (first !== undefined && others.length === 0) return first;
   if (apps.length === 0) {
@@ -102,21 +105,39 @@ function choose(stack: string, apps: readonly PipelineApp[], wanted: string | un
   }
   throw wanted === undefined
     ? new UsageError(`the stack ${stack} has several pipelines (${names}): name one with --pipeline`)
-    : new UsageError(`the stack ${stack} has no pipeline called ${wanted}; it has: ${names}`);
+    : new UsageError(`the stack ${stack} has no pipeline called ${brief(wanted)}; it has: ${names}`);
 }
+
+const SYNTH = "run 'npx cdk synth'";
+
+interface Manifest {
+  readonly artifacts?: Readonly<
+    Record<string, { readonly type?: string; readonly properties?: { readonly stackName?: string } }>
+  >;
+}
+const MANIFEST = object<Manifest>({
+  artifacts: optional(
+    mapOf(object({ type: optional(text), properties: optional(object({ stackName: optional(text) })) })),
+  ),
+});
 
 /** The stack that was synthesized here, if there is just one. */
 function onlyStack(cwd: string): string {
   const file = join(cwd, 'cdk.out', 'manifest.json');
   const how = 'name it with --stack or PERENNIAL_STACK';
   if (!existsSync(file)) throw new UsageError(`which stack? There is no cdk.out here: ${how}`);
-  const { artifacts = {} } = JSON.parse(readFileSync(file, 'utf8'));
-  const stacks = Object.entries<{ type: string; properties?: { stackName?: string } }>(artifacts)
+  const { artifacts = {} } = readDocument(
+    MANIFEST,
+    readJson(file, SYNTH),
+    `${file} must be a manifest of the CDK`,
+    SYNTH,
+  );
+  const stacks = Object.entries(artifacts)
     .filter(([, { type }]) => type === 'aws:cloudformation:stack')
     .map(([id, { properties }]) => properties?.stackName ?? id);
   const [only, ...others] = stacks;
   if (only === undefined || others.length > 0) {
-    throw new UsageError(`which stack? cdk.out has ${stacks.join(', ') || 'none'}: ${how}`);
+    throw new UsageError(`which stack? cdk.out has ${listed(stacks) || 'none'}: ${how}`);
   }
   return only;
 }

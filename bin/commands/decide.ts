@@ -6,7 +6,8 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import type { Command } from 'commander';
 import { type AppOptions, clientConfig, findApp, type PipelineApp } from './app';
-import { CommandError, type Surroundings, UsageError } from './failure';
+import { CommandError, type Surroundings } from './failure';
+import { note, versionNumber } from './input';
 
 /** `approve` and `reject`: a person's word on a registered model version. */
 export function addDecide(program: Command, surroundings: Surroundings): void {
@@ -26,11 +27,10 @@ export function addDecide(program: Command, surroundings: Surroundings): void {
       .addHelpText('after', `\nExample:\n  $ perennial ${name} 3 --comment "looked at the slices"`)
       .action(async (version: string, _, command: Command) => {
         const options = command.optsWithGlobals<AppOptions & { readonly comment?: string }>();
-        if (!/^v?[1-9]\d*$/.test(version))
-          throw new UsageError(`<version> must be a number like 3 or v3, got ${version}`);
+        const number = versionNumber(version);
+        const comment = note('--comment', options.comment);
         const app = await findApp(options, surroundings);
-        const before = await decide(packageArn(app, version.replace('v', '')), status, options.comment, surroundings);
-        const number = version.replace('v', '');
+        const before = await decide(packageArn(app, number), status, comment, surroundings);
         const again = status === ModelApprovalStatus.APPROVED ? ', and is so again: it is deployed' : '';
         surroundings.out(
           before === status

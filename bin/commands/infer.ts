@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Database, withDatabase } from '../../lambdas/shared/duckdb';
-import { csvSource, formatOf, stageCsv, stageParquet } from '../../lambdas/shared/reader';
+import { csvSource, formatOf, readable, stageCsv, stageParquet } from '../../lambdas/shared/reader';
 import { type ColumnType, parseContract, quoted } from '../../lib/core/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { type ColumnSummary, FEW_VALUES, type InferredContract, inferContract } from '../../lib/core/infer';
@@ -20,8 +20,10 @@ const NEARLY_ALL = 0.99;
  * @throws PerennialError if the file cannot be read, or nothing in it can be predicted
  */
 export async function infer(file: string, options: { readonly target?: string } = {}): Promise<InferredContract> {
-  if (!(await stat(file).catch(() => undefined))?.isFile()) {
-    throw new PerennialError(ErrorName.DATA_UNREADABLE, `${file} must be a file`);
+  const found = await stat(file).catch(() => undefined);
+  if (!found?.isFile()) {
+    const got = found === undefined ? 'no such file' : 'a folder';
+    throw new PerennialError(ErrorName.DATA_UNREADABLE, `${file} must be a file, got ${got}`);
   }
   const inferred = await withDatabase(async (database) =>
     inferContract(await summarize(database, file), options.target),
@@ -51,9 +53,11 @@ async function summarize(database: Database, name: string): Promise<ColumnSummar
     }
     await database.run(`CREATE TABLE sample AS SELECT * FROM ${csvSource(path, columns.length)} WHERE problem IS NULL`);
   }
-  const summaries: ColumnSummary[] = [];
-  for (const { name, readings } of columns) summaries.push(await summarizeColumn(database, name, readings));
-  return summaries;
+  return readable(name, path, async () => {
+    const summaries: ColumnSummary[] = [];
+    for (const column of columns) summaries.push(await summarizeColumn(database, column.name, column.readings));
+    return summaries;
+  });
 }
 
 async function summarizeColumn(

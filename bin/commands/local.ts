@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Engine, LogEntry } from '../../lib/local';
 import type { Envelope } from '../../lib/local/events';
 import { CommandError, type Surroundings } from './failure';
 import { bytes } from './format';
+import { folder, readJson } from './input';
 import { printTable } from './tables';
 
 interface LocalOptions {
@@ -31,6 +32,8 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals<LocalOptions>();
       const { checkFaults, Engine } = await import('../../lib/local'); // the other commands need not wait for it to load
+      folder('--assembly', options.assembly);
+      if (existsSync(options.state)) folder('--state', options.state);
       let engine: Engine | undefined;
       const isContinued = existsSync(options.state);
       const progress = progressOf(() => engine, options.verbose === true, surroundings);
@@ -40,7 +43,9 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
           port: options.port,
           stateDir: options.state,
           timeScale: 1 / options.speed,
-          ...(options.faults !== undefined && { faults: checkFaults(readJson(options.faults), options.faults) }),
+          ...(options.faults !== undefined && {
+            faults: checkFaults(readJson(options.faults, FAULTS), options.faults),
+          }),
           log: progress,
         });
       } catch (error) {
@@ -151,13 +156,7 @@ export function interrupted(): Promise<void> {
   });
 }
 
-function readJson(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new CommandError(`${file} must be a JSON file: ${(error as Error).message}`);
-  }
-}
+const FAULTS = 'what it may hold: README.md, section "In your own tests"';
 
 function port(text: string): number {
   const value = Number(text);
@@ -167,6 +166,8 @@ function port(text: string): number {
 
 function speed(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('it must be a number above 0, e.g. 60.');
+  if (!(value >= 0.01 && value <= 1e6)) {
+    throw new InvalidArgumentError('it must be a number above 0, from 0.01 to 1000000, e.g. 60.');
+  }
   return value;
 }

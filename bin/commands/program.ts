@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { shortened } from '../../lib/core/listed';
 import { addInfer } from './contract';
 import { addDecide } from './decide';
 import { explain, type Surroundings, UsageError } from './failure';
@@ -35,6 +36,9 @@ export async function main(args: readonly string[], surroundings: Surroundings):
   }
 }
 
+/** What was typed stands in some messages, however long it is. */
+const LONGEST_MESSAGE = 2000;
+
 function makeProgram(surroundings: Surroundings): Command {
   const trimmed = (write: (text: string) => void) => (text: string) => write(text.replace(/\n$/, ''));
   const program = new Command('perennial')
@@ -49,7 +53,10 @@ function makeProgram(surroundings: Surroundings): Command {
       '\nExamples:\n  $ npx cdk synth --quiet && perennial local        # run the app on this machine\n  $ perennial runs                                  # what was trained, and how it was judged\n  $ perennial approve 3 --comment "looks right"     # put a model version into service\n\nExit codes: 0 done, 1 failed, 2 wrong usage.',
     )
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ writeOut: trimmed(surroundings.out), writeErr: trimmed(surroundings.err) })
+    .configureOutput({
+      writeOut: trimmed(surroundings.out),
+      writeErr: trimmed((text) => surroundings.err(shortened(text, LONGEST_MESSAGE))),
+    })
     .showHelpAfterError('(see --help)')
     .exitOverride();
   const commands = [addLocal, addRuns, addRun, addStart, addDecide, addServed, addReport, addPermissions, addInfer];

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { Finding } from '../../lib/core/assess';
 import type { MonitorReport } from '../../lib/core/documents';
 import type { WindowJudged } from '../../lib/core/ledger';
+import { parseJson, readReport } from '../../lib/core/stored';
 import { type AppOptions, clientConfig, type PipelineApp } from './app';
 import { CommandError, type Surroundings } from './failure';
 import { openPipeline } from './pipeline';
@@ -44,7 +45,7 @@ export async function readFindings(
   const client = new S3Client(clientConfig(surroundings));
   try {
     const read = windows.slice(-MOST_WINDOWS).map(async ({ windowId, reportKey }) => {
-      const report = await readReport(client, app.dataBucket, reportKey);
+      const report = await findReport(client, app.dataBucket, reportKey);
       return [windowId, report?.findings ?? []] as const;
     });
     return Object.fromEntries(await Promise.all(read));
@@ -53,10 +54,11 @@ export async function readFindings(
   }
 }
 
-async function readReport(client: S3Client, Bucket: string, Key: string): Promise<MonitorReport | undefined> {
+async function findReport(client: S3Client, Bucket: string, Key: string): Promise<MonitorReport | undefined> {
   try {
     const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
-    return JSON.parse((await Body?.transformToString()) ?? 'null');
+    const json = (await Body?.transformToString()) ?? '';
+    return readReport(parseJson(json, Key), Key);
   } catch (error) {
     if (error instanceof NoSuchKey) return undefined; // reports may be deleted; the ledger stays
     throw error;

@@ -1,10 +1,12 @@
 import { GetExecutionHistoryCommand, type HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
 import type { Command } from 'commander';
+import { listed } from '../../lib/core/listed';
 import { usd } from '../../lib/core/prices';
 import { clientConfig, type PipelineApp } from './app';
 import { billed, cost, endedAs, estimate, remark } from './costs';
 import { CommandError, type Surroundings } from './failure';
 import { bytes, count, duration, minute, several, shortVersion } from './format';
+import { brief } from './input';
 import { causeText, type Facts, REASONS_IN_WORDS, type Run, servedPeriods, versionOf } from './ledger';
 import { type CommonOptions, openPipeline, show } from './pipeline';
 import { difference, outcome, printTable, rowsOf, took, wrap } from './tables';
@@ -39,10 +41,12 @@ export function findRun({ runs }: Facts, id: string): Run {
   const newest = matches.at(-1);
   if (newest === undefined) {
     const known = runs.slice(-5).map(({ runId }) => runId);
-    throw new CommandError(`there is no run ${id}; the newest are: ${known.reverse().join(', ') || 'none yet'}`);
+    throw new CommandError(`there is no run ${brief(id)}; the newest are: ${known.reverse().join(', ') || 'none yet'}`);
   }
   if (new Set(matches.map(({ runId }) => runId)).size > 1) {
-    throw new CommandError(`several runs begin with ${id}: ${matches.map(({ runId }) => runId).join(', ')}`);
+    throw new CommandError(
+      `several runs begin with ${brief(id)}: ${listed(matches.map(({ runId }) => runId))}; name one of them`,
+    );
   }
   return newest;
 }

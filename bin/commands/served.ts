@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type Surroundings, UsageError } from './failure';
+import type { Surroundings } from './failure';
+import { moment } from './input';
 import { type Facts, type Served, servedPeriods } from './ledger';
 import { type CommonOptions, openPipeline, show } from './pipeline';
 import { printServed } from './tables';
@@ -13,7 +14,7 @@ export function addServed(program: Command, surroundings: Surroundings): void {
     .addHelpText('after', '\nExamples:\n  $ perennial served\n  $ perennial served --at 2026-11-23T12:00:00Z')
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions & { readonly at?: string }>();
-      const at = options.at === undefined ? undefined : moment(options.at);
+      const at = options.at === undefined ? undefined : moment('--at', options.at);
       const { facts } = await openPipeline(options, surroundings);
       const seen = at === undefined ? facts : before(facts, at);
       const periods = servedPeriods(seen);
@@ -39,10 +40,4 @@ function showOne(
 /** The ledger as it was. */
 function before(facts: Facts, at: number): Facts {
   return { ...facts, deployments: facts.deployments.filter((one) => Date.parse(one.at) <= at) };
-}
-
-function moment(text: string): number {
-  const at = Date.parse(text);
-  if (Number.isNaN(at)) throw new UsageError(`--at must be an ISO time like 2026-11-23T12:00:00Z, got ${text}`);
-  return at;
 }

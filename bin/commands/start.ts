@@ -6,6 +6,7 @@ import { Events } from '../../lib/core/names';
 import { snapshotKey } from '../../lib/core/snapshot';
 import { type AppOptions, clientConfig, findApp } from './app';
 import { CommandError, type Surroundings } from './failure';
+import { note } from './input';
 import { openPipeline } from './pipeline';
 import { findRun } from './run';
 
@@ -18,7 +19,7 @@ export function addStart(program: Command, surroundings: Surroundings): void {
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals<AppOptions & { readonly reason?: string }>();
       const { pipeline } = await findApp(options, surroundings);
-      const id = await ask(surroundings, { pipeline, ...by(surroundings), ...note(options.reason) });
+      const id = await ask(surroundings, { pipeline, ...by(surroundings), ...noted(options.reason) });
       surroundings.out(
         `asked for a run (event ${id}); the controller starts it as soon as none is under way: perennial runs`,
       );
@@ -39,7 +40,7 @@ export function addStart(program: Command, surroundings: Surroundings): void {
       const id = await ask(surroundings, {
         pipeline: app.pipeline,
         ...by(surroundings),
-        ...note(options.reason ?? `replay of ${run.runId}`),
+        ...noted(options.reason ?? `replay of ${run.runId}`),
         snapshotKey: snapshotKey(run.started.dataVersion),
       });
       surroundings.out(
@@ -70,6 +71,7 @@ function by({ env }: Surroundings): { requestedBy: string } {
   return { requestedBy: env.USER ?? userInfo().username };
 }
 
-function note(text: string | undefined): { note?: string } {
+function noted(reason: string | undefined): { note?: string } {
+  const text = note('--reason', reason);
   return text === undefined ? {} : { note: text };
 }

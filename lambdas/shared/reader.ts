@@ -236,7 +236,7 @@ function unreadable(name: string, what: string, cause?: unknown): PerennialError
 }
 
 /** Says what the database finds wrong in words of the upload: of the file it knows only where it was put. */
-async function readable<T>(name: string, path: string, work: () => Promise<T>): Promise<T> {
+export async function readable<T>(name: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {

@@ -12,6 +12,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
+import { parseJson } from '../../lib/core/stored';
 
 /** An object as a listing names it. */
 export interface ListedObject {
@@ -33,15 +34,15 @@ export class S3Store {
     readonly bucket: string,
   ) {}
 
-  /** Reads an object of ours; fails if there is none. */
-  async getJson<T>(key: string): Promise<T> {
-    return JSON.parse(await this.getText(key));
+  /** Reads an object of ours; fails if there is none. Whoever may write to the bucket may have put anything there. */
+  async getJson(key: string): Promise<unknown> {
+    return parseJson(await this.getText(key), key);
   }
 
   /** Reads an object of ours; undefined if there is none. */
-  async findJson<T>(key: string): Promise<T | undefined> {
+  async findJson(key: string): Promise<unknown> {
     try {
-      return await this.getJson<T>(key);
+      return await this.getJson(key);
     } catch (error) {
       if (error instanceof NoSuchKey) return undefined;
       throw error;

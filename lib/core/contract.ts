@@ -379,7 +379,8 @@ function parseName(value: unknown, where: string, mistakes: string[]): string {
   if (
     typeof value === 'string' &&
     /^[^"'#,;\p{Cc}\p{Cs}\s][^"',;\p{Cc}\p{Cs}]{0,99}$/u.test(value) &&
-    value === value.trim()
+    value === value.trim() &&
+    value !== '__proto__' // names are members of documents, where this one is another
   )
     return value;
   mistakes.push(

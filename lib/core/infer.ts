@@ -157,7 +157,7 @@ function findTarget(columns: readonly ColumnSummary[], wanted: string | undefine
   if (guess === undefined) {
     throw new PerennialError(
       ErrorName.INVALID_DOCUMENT,
-      `one column must be boolean or numeric to be the target, got ${list(columns)}`,
+      `one column besides the key must be boolean or numeric to be the target, got ${list(columns) || 'none'}`,
     );
   }
   notes.push(`target: '${guess.name}' is a guess; name another by --target`);

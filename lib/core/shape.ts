@@ -5,32 +5,30 @@ import { listed, shortened } from './listed';
  * What JSON must look like, for documents that come from outside or were stored: one reader for each kind of value.
  *
  * Reading never fails by anything but a named mistake, whatever the JSON is: members are looked at only if they
- * are the object's own (`constructor` and `__proto__` are names like any other), and nothing is converted to a text
- * by methods that the JSON may have replaced.
+ * are the object's own (`constructor` and `__proto__` are names like any other), and no method is called that the
+ * JSON may have replaced.
  */
 export interface Shape<T> {
   /** Completes "must be …". */
   readonly is: string;
-  /** Adds what is wrong with a value; nothing if it is a T. */
-  check(value: unknown, at: string, mistakes: string[]): void;
+  /** A copy of a value, made of objects and lists of ours; adds what is wrong with it, if it is no T. */
+  read(value: unknown, at: string, mistakes: string[]): T;
   /** Whether a member of this shape may be missing. */
   readonly optional?: true;
-  /** There for the type alone. */
-  readonly type?: T;
 }
 
 /**
  * Reads a document.
  *
- * @param what names it in messages, e.g. its key
+ * @param must names it and says what it must be, e.g. `runs/x/run.json must be the document of a run`
  * @param fix what its owner can do
  * @throws PerennialError INVALID_DOCUMENT that says what it must be, what it is, and what to do
  */
-export function readDocument<T>(shape: Shape<T>, value: unknown, what: string, fix: string): T {
+export function readDocument<T>(shape: Shape<T>, value: unknown, must: string, fix: string): T {
   const mistakes: string[] = [];
-  shape.check(value, '', mistakes);
-  if (mistakes.length === 0) return value as T;
-  throw new PerennialError(ErrorName.INVALID_DOCUMENT, `${what}: ${listed(mistakes, MOST_MISTAKES, '; ')}; ${fix}`);
+  const read = shape.read(value, '', mistakes);
+  if (mistakes.length === 0) return read;
+  throw new PerennialError(ErrorName.INVALID_DOCUMENT, `${must}: ${listed(mistakes, MOST_MISTAKES, '; ')}; ${fix}`);
 }
 
 /** So many mistakes are named; a person mends those, and sees whether there are more. */
@@ -47,17 +45,13 @@ export function number(minimum = -Number.MAX_VALUE, maximum = Number.MAX_VALUE):
   );
 }
 
-/** A whole number between two bounds. */
-export function whole(minimum = 0, maximum = Number.MAX_SAFE_INTEGER): Shape<number> {
-  return simple(
-    `a whole number${range(minimum, maximum)}`,
-    (value) => Number.isSafeInteger(value) && (value as number) >= minimum && (value as number) <= maximum,
-  );
-}
+/** A whole number from 0 on. */
+export const count: Shape<number> = simple(
+  'a whole number from 0 on',
+  (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+);
 
-export const flag: Shape<boolean> = simple('true or false', (value) => typeof value === 'boolean');
-
-/** A date or a moment as ISO 8601 writes it. */
+/** A moment as ISO 8601 writes it. */
 export const isoTime: Shape<string> = simple(
   'an ISO time',
   (value) => typeof value === 'string' && /^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(Date.parse(value)),
@@ -67,13 +61,19 @@ export function oneOf<const T extends string>(values: readonly T[]): Shape<T> {
   return simple(`one of ${values.join(', ')}`, (value) => (values as readonly unknown[]).includes(value));
 }
 
-export function listOf<T>(of: Shape<T>, { fewest = 0 } = {}): Shape<readonly T[]> {
-  const is = fewest === 0 ? 'a list' : `a list of at least ${fewest}`;
+export function listOf<T>(of: Shape<T>): Shape<readonly T[]> {
+  const is = 'a list';
   return {
     is,
-    check(value, at, mistakes) {
-      if (!Array.isArray(value) || value.length < fewest) mistakes.push(wrong(at, is, value));
-      else for (const [i, each] of items(value).entries()) of.check(each, `${at}[${i}]`, mistakes);
+    read(value, at, mistakes) {
+      if (!Array.isArray(value)) return wrong(at, is, value, mistakes);
+      const found: string[] = [];
+      return items(value).map((each, i) => {
+        const read = of.read(each, '', found); // a place is written only where there is a mistake: lists may be long
+        if (found.length > 0) of.read(each, `${at}[${i}]`, mistakes);
+        found.length = 0;
+        return read;
+      });
     },
   };
 }
@@ -84,16 +84,16 @@ export function object<T>(members: { readonly [Name in keyof T]?: Shape<T[Name]>
   const is = 'an object';
   return {
     is,
-    check(value, at, mistakes) {
-      if (!isObject(value)) {
-        mistakes.push(wrong(at, is, value));
-        return;
-      }
+    read(value, at, mistakes) {
+      if (!isObject(value)) return wrong(at, is, value, mistakes);
+      const read: Record<string, unknown> = { ...value };
       for (const [name, shape] of shapes) {
         const member = own(value, name);
-        if (member !== undefined) shape.check(member, at === '' ? name : `${at}.${name}`, mistakes);
-        else if (!shape.optional) mistakes.push(wrong(at === '' ? name : `${at}.${name}`, shape.is, undefined));
+        const where = at === '' ? name : `${at}.${name}`;
+        if (member !== undefined) read[name] = shape.read(member, where, mistakes);
+        else if (!shape.optional) wrong(where, shape.is, undefined, mistakes);
       }
+      return read as T;
     },
   };
 }
@@ -103,23 +103,23 @@ export function mapOf<T>(of: Shape<T>): Shape<Readonly<Record<string, T>>> {
   const is = 'an object';
   return {
     is,
-    check(value, at, mistakes) {
-      if (!isObject(value)) mistakes.push(wrong(at, is, value));
-      else
-        for (const name of Object.keys(value)) of.check(own(value, name), `${at}['${shortened(name, 60)}']`, mistakes);
+    read(value, at, mistakes) {
+      if (!isObject(value)) return wrong(at, is, value, mistakes);
+      const member = (name: string) => of.read(own(value, name), `${at}['${shortened(name, 60)}']`, mistakes);
+      return Object.fromEntries(Object.keys(value).map((name) => [name, member(name)]));
     },
   };
 }
 
 /** One of several objects, told apart by a member. */
-export function byMember<T>(name: string, shapes: Readonly<Record<string, Shape<unknown>>>): Shape<T> {
+export function byMember<T>(name: string, shapes: Readonly<Record<string, Shape<T>>>): Shape<T> {
   const is = `an object with ${name} ${Object.keys(shapes).join(' or ')}`;
   return {
     is,
-    check(value, at, mistakes) {
+    read(value, at, mistakes) {
       const kind = isObject(value) ? own(value, name) : undefined;
-      if (typeof kind === 'string' && Object.hasOwn(shapes, kind)) shapes[kind].check(value, at, mistakes);
-      else mistakes.push(wrong(at, is, value));
+      const shape = typeof kind === 'string' && Object.hasOwn(shapes, kind) ? shapes[kind] : undefined;
+      return shape === undefined ? wrong(at, is, value, mistakes) : shape.read(value, at, mistakes);
     },
   };
 }
@@ -128,39 +128,33 @@ export function optional<T>(of: Shape<T>): Shape<T | undefined> {
   return { ...of, optional: true };
 }
 
-/** What another function reads, which throws where it cannot. */
-export function readBy<T>(read: (value: unknown) => T): Shape<T> {
+/** A shape whose parts must fit together as well; `has` completes "must have …". */
+export function fitting<T>(shape: Shape<T>, has: string, fits: (value: T) => boolean): Shape<T> {
   return {
-    is: 'given',
-    check(value, at, mistakes) {
-      try {
-        read(value);
-      } catch (error) {
-        if (!(error instanceof PerennialError)) throw error;
-        mistakes.push(at === '' ? error.message : `${at}: ${error.message}`);
-      }
+    ...shape,
+    read(value, at, mistakes) {
+      const before = mistakes.length;
+      const read = shape.read(value, at, mistakes);
+      if (mistakes.length === before && !fits(read)) mistakes.push(`${at === '' ? 'it' : at} must have ${has}`);
+      return read;
     },
   };
 }
 
 function simple<T>(is: string, holds: (value: unknown) => boolean): Shape<T> {
-  return {
-    is,
-    check(value, at, mistakes) {
-      if (!holds(value)) mistakes.push(wrong(at, is, value));
-    },
-  };
+  return { is, read: (value, at, mistakes) => (holds(value) ? (value as T) : wrong(at, is, value, mistakes)) };
 }
 
-function wrong(at: string, is: string, got: unknown): string {
-  return `${at === '' ? 'it' : at} must be ${is}, got ${show(got)}`;
+/** Notes a mistake; the value that is given back is never used. */
+function wrong<T>(at: string, is: string, got: unknown, mistakes: string[]): T {
+  mistakes.push(`${at === '' ? 'it' : at} must be ${is}, got ${show(got)}`);
+  return got as T;
 }
 
 function range(minimum: number, maximum: number): string {
-  const [least, most] = [minimum > -Number.MAX_VALUE, maximum < Number.MAX_SAFE_INTEGER];
+  const [least, most] = [minimum > -Number.MAX_VALUE, maximum < Number.MAX_VALUE];
   if (least && most) return ` from ${minimum} to ${maximum}`;
-  if (least) return ` of at least ${minimum}`;
-  return most ? ` of at most ${maximum}` : '';
+  return least ? ` of at least ${minimum}` : '';
 }
 
 export type Json = Readonly<Record<string, unknown>>;

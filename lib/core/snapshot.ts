@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Snapshot, SnapshotFile } from './documents';
 import { ErrorName, PerennialError } from './errors';
 import { Prefix } from './names';
+import { count, listOf, object, optional, readDocument, type Shape, text } from './shape';
 
 /** An object of the data bucket, as a listing of its current versions names it. */
 export interface ListedFile extends SnapshotFile {
@@ -55,16 +56,25 @@ export function freeze(listing: readonly ListedFile[], options: FreezeOptions = 
   return { dataVersion: dataVersion(files), files, ...(leftOut.length > 0 && { leftOut: leftOut.sort(compare) }) };
 }
 
+const FILE: Shape<SnapshotFile> = object({ key: text, versionId: text, size: count, etag: text });
+
+/** What a snapshot looks like. */
+export const SNAPSHOT: Shape<Snapshot> = object({
+  dataVersion: text,
+  files: listOf(FILE),
+  leftOut: optional(listOf(text)),
+});
+
 /** Refuses a document that is no snapshot, or that somebody has edited. */
 export function parseSnapshot(document: unknown, key: string): Snapshot {
-  const snapshot = document as Partial<Snapshot> | null | undefined;
-  const files = snapshot?.files;
-  if (typeof snapshot?.dataVersion !== 'string' || !Array.isArray(files) || !files.every(isSnapshotFile)) {
-    throw new PerennialError(
-      ErrorName.INVALID_DOCUMENT,
-      `${key} must be a snapshot with dataVersion and files, as below ${Prefix.SNAPSHOTS}, got something else`,
-    );
-  }
+  const must = `${key} must be a snapshot with dataVersion and files, as below ${Prefix.SNAPSHOTS}`;
+  const snapshot = readDocument(
+    SNAPSHOT,
+    document,
+    must,
+    'name another, or leave it out to train on the data as it is',
+  );
+  const { files } = snapshot;
   const expected = dataVersion(files);
   if (snapshot.dataVersion !== expected) {
     throw new PerennialError(
@@ -72,7 +82,7 @@ export function parseSnapshot(document: unknown, key: string): Snapshot {
       `${key} must have the data version of its files, ${expected}, got ${snapshot.dataVersion}; snapshots are never edited`,
     );
   }
-  return snapshot as Snapshot;
+  return snapshot;
 }
 
 /** The bytes of a snapshot's files together. */
@@ -84,15 +94,6 @@ export function snapshotBytes(snapshot: Snapshot): number {
 function dataVersion(files: readonly SnapshotFile[]): string {
   const lines = files.map(({ key, versionId, size, etag }) => JSON.stringify([key, versionId, size, etag]));
   return createHash('sha256').update(lines.join('\n')).digest('hex');
-}
-
-function isSnapshotFile(file: Partial<SnapshotFile> | null): boolean {
-  return (
-    typeof file?.key === 'string' &&
-    typeof file.versionId === 'string' &&
-    typeof file.size === 'number' &&
-    typeof file.etag === 'string'
-  );
 }
 
 function idOf({ key, versionId }: { readonly key: string; readonly versionId: string }): string {

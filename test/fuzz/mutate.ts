@@ -1,15 +1,8 @@
-/** A stream of numbers from 0 to 1 (mulberry32): the same seed gives the same cases. */
-export type Random = () => number;
+import { random } from '../../lib/core/random';
+import { CASES, SEED } from './fuzz';
 
-export function random(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+/** A stream of numbers from 0 to below 1. */
+export type Random = () => number;
 
 /** A whole number from 0 to below `end`. */
 export function below(next: Random, end: number): number {
@@ -130,15 +123,17 @@ const WORDS = [
 export interface Tally {
   readonly cases: number;
   readonly outcomes: Readonly<Record<string, number>>;
-  /** The first cases that broke the property, and how many did. */
-  readonly broken: ReadonlyArray<{ readonly number: number; readonly what: string }>;
-  readonly brokenCases: number;
-  /** Milliseconds that the slowest case took. */
-  readonly slowest: number;
+  /** The first cases that broke the property. */
+  readonly broken: readonly string[];
 }
 
 /** A case lasts longer than this only if something hangs. */
 const LONGEST_CASE_MS = 5000;
+
+/** How many cases a slow fuzzer tries: few with the suite. */
+export function slowly(few: number): number {
+  return process.env.FUZZ_CASES === undefined ? few : CASES;
+}
 
 /**
  * Runs numbered cases; each has a random stream of its own, so that one can be run again alone.
@@ -146,28 +141,28 @@ const LONGEST_CASE_MS = 5000;
  * @param run gives what came of a case, and throws if that must not be
  */
 export async function fuzz(
+  what: string,
   cases: number,
-  seed: number,
   run: (next: Random, number: number) => string | Promise<string>,
 ): Promise<Tally> {
   const outcomes: Record<string, number> = {};
-  const broken: Array<{ number: number; what: string }> = [];
-  let [slowest, brokenCases] = [0, 0];
-  const breaks = (number: number, what: string) => {
-    brokenCases++;
-    if (broken.length < 10) broken.push({ number, what });
-  };
-  for (let number = 0; number < cases; number++) {
-    const began = performance.now();
+  const broken: string[] = [];
+  const [start, began] = [SEED * 1e6, performance.now()];
+  let slowest = 0;
+  for (let number = start; number < start + cases && broken.length < 10; number++) {
+    const since = performance.now();
     try {
-      const outcome = await run(random(seed * 1_000_003 + number), number);
+      const outcome = await run(random(number), number);
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     } catch (error) {
-      breaks(number, error instanceof Error ? (error.stack ?? error.message).slice(0, 1000) : String(error));
+      broken.push(`case ${number}: ${error instanceof Error ? (error.stack ?? error.message).slice(0, 1000) : error}`);
     }
-    const took = performance.now() - began;
+    const took = performance.now() - since;
     slowest = Math.max(slowest, took);
-    if (took > LONGEST_CASE_MS) breaks(number, `took ${Math.round(took)} ms`);
+    if (took > LONGEST_CASE_MS) broken.push(`case ${number} took ${Math.round(took)} ms`);
   }
-  return { cases, outcomes, broken, brokenCases, slowest: Math.round(slowest) };
+  const seconds = Math.round((performance.now() - began) / 1000);
+  const figures = { cases, outcomes, broken: broken.length, slowest: Math.round(slowest), seconds };
+  console.log(`${what}, seed ${SEED}: ${JSON.stringify(figures)}`);
+  return { cases, outcomes, broken };
 }

@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { judgeRun } from '../../lambdas/judge';
+import { parseContract } from '../../lib/core/contract';
 import type { Baseline, JudgeRequest } from '../../lib/core/documents';
 import { ErrorName } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger';
 import { runKeys } from '../../lib/core/names';
-import { histogramRows } from '../../lib/core/profile';
+import { countNumbers, histogramRows } from '../../lib/core/profile';
+import { freeze } from '../../lib/core/snapshot';
 import { MemoryLedger, MemoryStore } from '../support/memory';
+import { RIDES } from '../support/preparation';
 
 const keys = runKeys('r');
 const request: JudgeRequest = {
@@ -15,13 +18,24 @@ const request: JudgeRequest = {
 };
 const champion = { version: 1, modelPackageArn: 'arn/1', runId: 'old', modelName: 'm-v1' };
 
+const RUN = {
+  runId: 'r',
+  startedAt: request.startedAt,
+  reason: 'data',
+  evidence: [],
+  contract: parseContract(RIDES),
+  split: { holdout: 0.2, validation: 0.2 },
+  snapshot: freeze([]),
+};
+const PROFILE = { contractId: 'c', rows: 1, features: {}, target: countNumbers([1], [0]) };
+
 /** A run whose holdout has 400 rows, every second of them positive. */
 function world(candidate: (row: number) => string, other?: (row: number) => string) {
   const rows = Array.from({ length: 400 }, (_, row) => row);
   const store = new MemoryStore();
-  store.json(keys.run, { contract: { target: { problem: 'binary' } } });
+  store.json(keys.run, RUN);
   store.json(keys.holdoutLabels, { labels: rows.map((row) => row % 2), slices: {} });
-  store.json(keys.profile, { rows: 1, features: {} });
+  store.json(keys.profile, PROFILE);
   store.objects.set(`${keys.scores('candidate')}rows.csv.out`, rows.map(candidate).join('\n'));
   if (other) store.objects.set(`${keys.scores('champion')}rows.csv.out`, `${rows.map(other).join('\n')}\n`);
   return { store, ledger: new MemoryLedger(), now: () => new Date() };
@@ -31,6 +45,25 @@ const good = (row: number) => String(row % 2 === 1 ? 0.6 + row / 1000 : 0.4 - ro
 const poor = (row: number) => String(((row * 7919) % 400) / 400);
 
 describe('judging a run', () => {
+  test.each([
+    ['the run', keys.run, { ...RUN, snapshot: null }, 'snapshot must be an object, got null'],
+    ['its contract', keys.run, { ...RUN, contract: 1 }, 'the contract must be an object, got 1'],
+    [
+      'the profile',
+      keys.profile,
+      { ...PROFILE, target: { kind: 'x' } },
+      'target must be an object with kind number or',
+    ],
+    ['the labels', keys.holdoutLabels, { labels: [0, '1'], slices: {} }, "labels[1] must be a number, got '1'"],
+  ])('refuses %s by name if somebody has edited it', async (_, key, document, message) => {
+    const ports = world(good);
+    ports.store.json(key, document);
+    await expect(judgeRun(ports, request)).rejects.toMatchObject({
+      name: ErrorName.INVALID_DOCUMENT,
+      message: expect.stringContaining(message),
+    });
+  });
+
   test('keeps the judgement, the baseline for the monitor, and the verdict', async () => {
     const ports = world(good, poor);
     const report = await judgeRun(ports, { ...request, champion });

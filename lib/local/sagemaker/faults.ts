@@ -1,3 +1,6 @@
+import { ErrorName, PerennialError } from '../../core/errors';
+import { listed, shortened } from '../../core/listed';
+import { items, MOST_MISTAKES, show } from '../../core/shape';
 import type { Shape } from '../service';
 import { groupsOf, hostNames } from './training-cluster';
 
@@ -162,19 +165,22 @@ export function checkFaults(given: unknown, source = 'faults'): Faults {
   const mistakes = isObject(given) ? [] : ['it must be an object with a list `training`'];
   if (isObject(given)) {
     const { training = [], ...others } = given;
-    for (const name of Object.keys(others)) mistakes.push(`there are no faults of '${name}', only of training`);
-    if (Array.isArray(training)) mistakes.push(...training.flatMap((fault, i) => mistakesOf(fault, `training[${i}]`)));
+    for (const name of Object.keys(others))
+      mistakes.push(`there are no faults of '${shortened(name, 100)}', only of training`);
+    if (Array.isArray(training))
+      for (const [i, fault] of items(training).entries()) mistakes.push(...mistakesOf(fault, `training[${i}]`));
     else mistakes.push(wrong('training', 'a list of faults', training));
     if (mistakes.length === 0) return { training: training as TrainingFault[] };
   }
-  throw new Error(`${source}: ${mistakes.join('; ')}`);
+  throw new PerennialError(ErrorName.INVALID_DOCUMENT, `${source}: ${listed(mistakes, MOST_MISTAKES, '; ')}`);
 }
 
 function mistakesOf(fault: unknown, path: string): string[] {
   if (!isObject(fault)) return [wrong(path, 'an object', fault)];
   const { kind, match = {}, times = 1, ...members } = fault;
-  const rules = KINDS[kind as TrainingFault['kind']];
-  if (typeof kind !== 'string' || !Object.hasOwn(KINDS, kind) || rules === undefined) {
+  const rules =
+    typeof kind === 'string' && Object.hasOwn(KINDS, kind) ? KINDS[kind as TrainingFault['kind']] : undefined;
+  if (typeof kind !== 'string' || rules === undefined) {
     return [wrong(`${path}.kind`, `one of ${Object.keys(KINDS).join(', ')}`, kind)];
   }
   const missing = (REQUIRED[kind] ?? []).filter((name) => members[name] === undefined);
@@ -196,13 +202,13 @@ function membersOf(given: Shape, path: string, rules: Readonly<Record<string, Ru
   return Object.entries(given).flatMap(([name, value]) => {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
     if (rule === undefined)
-      return [`${path} has no '${name}'; it has ${[...others, ...Object.keys(rules)].join(', ')}`];
+      return [`${path} has no '${shortened(name, 100)}'; it has ${[...others, ...Object.keys(rules)].join(', ')}`];
     return value === undefined || rule[1](value) ? [] : [wrong(`${path}.${name}`, rule[0], value)];
   });
 }
 
 function wrong(path: string, what: string, got: unknown): string {
-  return `${path} must be ${what}, got ${got === undefined ? 'nothing' : JSON.stringify(got)}`;
+  return `${path} must be ${what}, got ${typeof got === 'string' ? JSON.stringify(shortened(got, 100)) : show(got)}`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { fuzzCommands } from './commands';
+import { fuzzContract } from './contract';
+import { fuzzDocuments } from './documents';
+import { CASES } from './fuzz';
+import { slowly, type Tally } from './mutate';
+
+test.each<[what: string, run: (cases: number) => Promise<Tally>, cases: number]>([
+  ['contract', fuzzContract, CASES],
+  ['document', fuzzDocuments, CASES],
+  ['command', fuzzCommands, slowly(150)],
+])(
+  'whatever befalls a %s, it is taken or refused by name',
+  async (_, run, cases) => {
+    const { broken, outcomes } = await run(cases);
+    expect(broken).toEqual([]);
+    expect(Object.values(outcomes).reduce((sum, some) => sum + some, 0)).toBe(cases);
+    expect(Object.values(outcomes).every((some) => some > cases / 50)).toBe(true); // none of both is rare
+  },
+  3_600_000,
+);
