@@ -12,6 +12,7 @@ import type { DeploymentEndedDetail, FinishDeploymentRequest } from '../lib/core
 import { ErrorName } from '../lib/core/errors';
 import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../lib/core/ledger';
 import { EnvName, Events, ownPrefix, packageVersion } from '../lib/core/names';
+import { noticeOfDeployment } from '../lib/core/notices';
 import { defaultBus, type Send } from './shared/bus';
 import { env } from './shared/env';
 import { change, dynamoLedger, type Ledger } from './shared/ledger-port';
@@ -120,7 +121,8 @@ export async function finishDeployment(
   await change<DeploymentLease>(ledger, LedgerKey.lease('deployment'), {}, (lease) =>
     releaseDeployment(lease, deploymentId),
   );
-  const detail: DeploymentEndedDetail = { pipeline, deploymentId, outcome, modelPackageArn };
+  const summary = noticeOfDeployment(request);
+  const detail: DeploymentEndedDetail = { pipeline, deploymentId, outcome, modelPackageArn, summary };
   await ports.send(Events.DEPLOYMENT_ENDED, detail);
   if (outcome === 'DEPLOYED') await clearUp(ports, [plan?.endpointConfigName, plan?.previousConfigName]);
   return detail;

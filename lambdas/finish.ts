@@ -2,6 +2,7 @@ import { FREE, release } from '../lib/core/controller';
 import type { FinishRequest, RunEndedDetail } from '../lib/core/documents';
 import { LedgerKey, type RunEnded } from '../lib/core/ledger';
 import { EnvName, Events } from '../lib/core/names';
+import { noticeOfRun } from '../lib/core/notices';
 import { defaultBus, type Send } from './shared/bus';
 import { env } from './shared/env';
 import { change, dynamoLedger, type Ledger } from './shared/ledger-port';
@@ -38,7 +39,7 @@ export async function finish(ports: FinishPorts, request: FinishRequest): Promis
   await change(ledger, LedgerKey.lease('training'), FREE, (lease) =>
     release(lease, { runId, outcome: end.outcome, at: end.at }),
   );
-  const detail: RunEndedDetail = { pipeline, runId, outcome: end.outcome };
+  const detail: RunEndedDetail = { pipeline, runId, outcome: end.outcome, summary: noticeOfRun(end) };
   await ports.send(Events.RUN_ENDED, detail);
   return detail;
 }

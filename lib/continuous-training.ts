@@ -1,11 +1,13 @@
 import { CfnOutput, type Duration, type RemovalPolicy } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
+import type * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import type { DataContract } from './data-contract';
 import { DatasetBucket } from './dataset-bucket';
 import { DriftMonitor } from './drift-monitor';
 import { ModelDeployment } from './model-deployment';
 import { ModelRegistry } from './model-registry';
+import { Notifications } from './notifications';
 import { RetrainController } from './retrain-controller';
 import { RunLedger } from './run-ledger';
 import type { Trainer } from './trainer';
@@ -99,6 +101,21 @@ export interface ContinuousTrainingProps {
   readonly drop?: number;
 
   /**
+   * The topic that tells people of failures, roll-backs, approvals that wait, drift and alarms. The policy of one that is
+   * imported must let CloudWatch's alarms and EventBridge's rules publish.
+   *
+   * @default - a topic of its own, encrypted: subscribe to `notifications.topic`
+   */
+  readonly notificationTopic?: sns.ITopic;
+
+  /**
+   * E-mail addresses that are subscribed to that topic; each gets a mail in which the subscription must be confirmed.
+   *
+   * @default - none
+   */
+  readonly notificationEmails?: string[];
+
+  /**
    * What happens to data, ledger and registry when the stack is deleted.
    *
    * @default RemovalPolicy.RETAIN
@@ -149,6 +166,9 @@ export class ContinuousTraining extends Construct {
 
   /** Watches the model in service. */
   public readonly monitor: DriftMonitor;
+
+  /** Tells people what they should know. */
+  public readonly notifications: Notifications;
 
   constructor(scope: Construct, id: string, props: ContinuousTrainingProps) {
     super(scope, id);
@@ -206,6 +226,14 @@ export class ContinuousTraining extends Construct {
       encryptionKey,
     });
 
+    this.notifications = new Notifications(this, 'Notifications', {
+      pipelineName,
+      parts: [this.training, this.controller, this.deployment, this.monitor],
+      topic: props.notificationTopic,
+      emails: props.notificationEmails,
+      encryptionKey,
+    });
+
     const outputs = {
       Pipeline: pipelineName,
       DataBucket: data.bucketName,
@@ -214,6 +242,7 @@ export class ContinuousTraining extends Construct {
       DeploymentMachine: this.deployment.machine.stateMachineArn,
       ModelPackageGroup: registry.groupName,
       Endpoint: this.deployment.endpointName,
+      NotificationTopic: this.notifications.topic.topicArn,
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }

@@ -12,6 +12,7 @@ import { Construct } from 'constructs';
 import { ASSESS_DEFAULTS } from './core/assess';
 import type { MonitorRules } from './core/documents';
 import { EnvName, Events, METRICS_NAMESPACE, MetricName, Prefix } from './core/names';
+import { deadLetterAlarm } from './private/alarms';
 import { allowEvents, grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
 import { keyOf, letRulesSend } from './private/keys';
@@ -112,6 +113,9 @@ export class DriftMonitor extends Construct {
   /** Tells data engineers and experimenters of drift: subscribe to it. */
   public readonly feedback: sns.Topic;
 
+  /** Fires when an upload of true outcomes or a window could not be judged. */
+  public readonly lostWindowAlarm: cloudwatch.Alarm;
+
   /** Fires when no window has been judged for a day. */
   public readonly staleAlarm: cloudwatch.Alarm;
 
@@ -144,6 +148,12 @@ export class DriftMonitor extends Construct {
 
     this.deadLetterQueue = encryptedQueue(this, 'DeadLetters', encryptionKey, { retentionPeriod: Duration.days(14) });
     letRulesSend(this, this.deadLetterQueue);
+    this.lostWindowAlarm = deadLetterAlarm(
+      this,
+      'LostWindowAlarm',
+      this.deadLetterQueue,
+      `An upload or a window of ${pipelineName} could not be judged`,
+    );
     const handler = new Handler(this, 'Handler', {
       bundle: 'data',
       entry: 'monitor.handler',
@@ -202,7 +212,7 @@ export class DriftMonitor extends Construct {
     });
 
     this.staleAlarm = new cloudwatch.Alarm(this, 'StaleAlarm', {
-      alarmDescription: `Nothing of ${pipelineName} has been judged for a day: look at the monitor's log and dead-letter queue`,
+      alarmDescription: `Nothing of ${pipelineName} has been judged for a day: look at the monitor's log and dead-letter queue. What to do: lib/RUNBOOK.md, StaleAlarm`,
       metric: new cloudwatch.Metric({
         namespace: METRICS_NAMESPACE,
         metricName: MetricName.WINDOWS_JUDGED,

@@ -4,6 +4,7 @@ export * from './dataset-bucket';
 export * from './drift-monitor';
 export * from './model-deployment';
 export * from './model-registry';
+export * from './notifications';
 export * from './offer';
 export * from './retrain-controller';
 export * from './run-ledger';

@@ -13,6 +13,7 @@ import { Construct } from 'constructs';
 import type { DeploymentOutcome, ServingSettings } from './core/documents';
 import { EnvName, ownPrefix, Prefix, VARIANT_NAME } from './core/names';
 import type { ModelRegistry } from './model-registry';
+import { deadLetterAlarm, failedExecutionAlarm } from './private/alarms';
 import { allowContainer } from './private/container-role';
 import {
   allowEvents,
@@ -159,6 +160,12 @@ export class ModelDeployment extends Construct {
   /** The rule on approvals. */
   public readonly approvals: events.Rule;
 
+  /** Fires when an approval could not be handled. */
+  public readonly lostApprovalAlarm: cloudwatch.Alarm;
+
+  /** Fires when a deployment fails, is rolled back or runs out of time. */
+  public readonly failedDeploymentAlarm: cloudwatch.Alarm;
+
   /** Fires when the endpoint answers with server errors. */
   public readonly errorAlarm: cloudwatch.Alarm;
 
@@ -214,14 +221,14 @@ export class ModelDeployment extends Construct {
         dimensionsMap: { EndpointName: this.endpointName, VariantName: VARIANT_NAME },
       });
     this.errorAlarm = new cloudwatch.Alarm(this, 'ErrorAlarm', {
-      alarmDescription: `${this.endpointName} answers with server errors`,
+      alarmDescription: `${this.endpointName} answers with server errors. What to do: lib/RUNBOOK.md, ErrorAlarm`,
       metric: metric('Invocation5XXErrors', cloudwatch.Stats.SUM),
       threshold: 1,
       evaluationPeriods: 1,
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
     this.latencyAlarm = new cloudwatch.Alarm(this, 'LatencyAlarm', {
-      alarmDescription: `${this.endpointName} answers slowly`,
+      alarmDescription: `${this.endpointName} answers slowly. What to do: lib/RUNBOOK.md, LatencyAlarm`,
       metric: metric('ModelLatency', cloudwatch.Stats.percentile(99)),
       threshold: maxLatency.toMilliseconds() * 1000, // SageMaker measures in microseconds
       evaluationPeriods: 3,
@@ -323,6 +330,18 @@ export class ModelDeployment extends Construct {
     });
     this.queue = queue;
     this.deadLetterQueue = deadLetterQueue;
+    this.lostApprovalAlarm = deadLetterAlarm(
+      this,
+      'LostApprovalAlarm',
+      deadLetterQueue,
+      `An approval of ${props.pipelineName} could not be handled`,
+    );
+    this.failedDeploymentAlarm = failedExecutionAlarm(
+      this,
+      'FailedDeploymentAlarm',
+      this.machine,
+      `A deployment to ${this.endpointName} failed, was rolled back or ran out of time; 'perennial served' tells why`,
+    );
     const target = new QueueTarget(queue, deadLetterQueue);
     // An update of anything but the approval is sent again with the status Approved: it must not deploy again.
     this.approvals = new events.Rule(this, 'Approval', {

@@ -1,5 +1,5 @@
 import { Duration } from 'aws-cdk-lib';
-import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as events from 'aws-cdk-lib/aws-events';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -9,6 +9,7 @@ import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { CONTROLLER_DEFAULTS, type ControllerRules } from './core/controller';
 import { EnvName, Events, Prefix } from './core/names';
+import { deadLetterAlarm, failedExecutionAlarm } from './private/alarms';
 import { grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
 import { keyOf } from './private/keys';
@@ -190,25 +191,17 @@ export class RetrainController extends Construct {
       targets: [new QueueTarget(queue, deadLetterQueue)],
     });
 
-    this.lostTriggerAlarm = new cloudwatch.Alarm(this, 'LostTriggerAlarm', {
-      alarmDescription: `A trigger of ${pipelineName} could not be handled; it waits in the dead-letter queue`,
-      metric: deadLetterQueue.metricApproximateNumberOfMessagesVisible({ period: Duration.minutes(5) }),
-      threshold: 1,
-      evaluationPeriods: 1,
-      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
-    });
-    const period = Duration.minutes(5);
-    this.failedRunAlarm = new cloudwatch.Alarm(this, 'FailedRunAlarm', {
-      alarmDescription: `A run of ${pipelineName} failed or ran out of time; 'perennial runs' tells why`,
-      metric: new cloudwatch.MathExpression({
-        expression: 'FILL(failed, 0) + FILL(timedOut, 0)',
-        usingMetrics: { failed: machine.metricFailed(), timedOut: machine.metricTimedOut() },
-        label: 'runs that failed or ran out of time',
-        period,
-      }),
-      threshold: 1,
-      evaluationPeriods: 1,
-      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
-    });
+    this.lostTriggerAlarm = deadLetterAlarm(
+      this,
+      'LostTriggerAlarm',
+      deadLetterQueue,
+      `A trigger of ${pipelineName} could not be handled`,
+    );
+    this.failedRunAlarm = failedExecutionAlarm(
+      this,
+      'FailedRunAlarm',
+      machine,
+      `A run of ${pipelineName} failed or ran out of time; 'perennial runs' tells why`,
+    );
   }
 }

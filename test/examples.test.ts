@@ -7,11 +7,22 @@ import { OwnScriptStack } from '../examples/own-script/stack';
 import { DeployOnly, TrainOnly, WatchAndRetrain } from '../examples/parts/stacks';
 
 describe('the examples', () => {
-  test('synthesize', () => {
+  test('synthesize, and every alarm of theirs has an action', () => {
     const app = new App();
     for (const Example of [FlightsStack, GpuStack, OwnScriptStack, WatchAndRetrain]) new Example(app, Example.name);
     new DeployOnly(app, 'DeployOnly', new TrainOnly(app, 'TrainOnly'));
-    expect(app.synth().stacks).toHaveLength(6);
+    const { stacks } = app.synth();
+    expect(stacks).toHaveLength(6);
+    for (const { template, stackName } of stacks) {
+      const alarms = Object.values<{ Type: string; Properties: { AlarmActions?: unknown } }>(template.Resources).filter(
+        ({ Type }) => Type === 'AWS::CloudWatch::Alarm',
+      );
+      expect(alarms.length, stackName).toBeGreaterThan(0);
+      expect(
+        alarms.filter(({ Properties }) => Properties.AlarmActions === undefined),
+        stackName,
+      ).toEqual([]);
+    }
   });
 
   test('that only train bring no endpoint, and no function of a deployment', () => {

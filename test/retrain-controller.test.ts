@@ -86,7 +86,9 @@ describe('RetrainController', () => {
   test('keeps what could not be handled, and says so', () => {
     const template = control();
     template.hasResourceProperties('AWS::SQS::Queue', { RedrivePolicy: { maxReceiveCount: 5 } });
-    template.resourceCountIs('AWS::CloudWatch::Alarm', 2);
+    for (const MetricName of ['ApproximateNumberOfMessagesVisible', 'Errors']) {
+      template.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName, Threshold: 1 });
+    }
   });
 
   test.each<[Partial<RetrainControllerProps>, string]>([

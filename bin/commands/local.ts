@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Engine, LogEntry } from '../../lib/local';
 import type { Envelope } from '../../lib/local/events';
+import type { PublishedMessage } from '../../lib/local/sns';
 import { CommandError, type Surroundings } from './failure';
 import { bytes } from './format';
 import { folder, readJson } from './input';
@@ -106,6 +107,11 @@ export function progressOf(engine: () => Engine | undefined, verbose: boolean, {
       if (line !== undefined && line !== last) out(`${event.time.slice(11, 19)} ${line}`);
       last = line ?? last;
     }
+    for (const message of engine()?.services.sns.published.slice(-20) ?? []) {
+      if (shown.has(message.messageId)) continue;
+      shown.add(message.messageId);
+      out(`${message.at.toISOString().slice(11, 19)} notification: ${describeNotification(message)}`);
+    }
   };
 }
 
@@ -138,6 +144,13 @@ export function describeEvent(
     return [type.replace(/^Perennial /, '').toLowerCase(), ...facts.filter((fact) => fact !== undefined)].join(' ');
   }
   return matched ? `${type} (${source})` : undefined;
+}
+
+/** One line about what was published to a topic; of an alarm, what it means. */
+export function describeNotification({ subject, message }: Pick<PublishedMessage, 'subject' | 'message'>): string {
+  if (subject === undefined) return message.replace(/^"|"$/g, ''); // a rule's text comes in quotes
+  const { AlarmDescription } = JSON.parse(message);
+  return `${subject}: ${AlarmDescription ?? message}`;
 }
 
 /** What a shell shows of a program that Ctrl-C has ended. */

@@ -11,6 +11,7 @@ import {
   ModelDeployment,
   ModelRegistry,
   NewDataTrigger,
+  Notifications,
   Offer,
   RetrainController,
   RunLedger,
@@ -47,6 +48,7 @@ export class TrainOnly extends Stack {
       machine: training.machine,
       triggers: [new ScheduleTrigger(ScheduleExpression.cron({ weekDay: 'SUN', hour: '3', minute: '0' }))],
     });
+    new Notifications(this, 'Notifications', { pipelineName: training.pipelineName, parts: [this] });
     // #endregion
   }
 }
@@ -66,6 +68,7 @@ export class DeployOnly extends Stack {
       maxLatency: Duration.millis(200),
       bakeTime: Duration.minutes(10),
     });
+    new Notifications(this, 'Notifications', { pipelineName: 'sunday-flights', parts: [this] });
     // #endregion
   }
 }
@@ -104,6 +107,7 @@ export class WatchAndRetrain extends Stack {
       cooldown: Duration.hours(12),
       maxRunsPerDay: 2,
     });
+    new Notifications(this, 'Notifications', { pipelineName: 'watched', parts: [this], emails: ['ops@example.com'] });
     // #endregion
   }
 }

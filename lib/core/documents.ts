@@ -356,6 +356,16 @@ export interface RunEndedDetail {
   readonly pipeline: string;
   readonly runId: string;
   readonly outcome: Outcome;
+  /** One sentence, which is told to people. */
+  readonly summary: string;
+}
+/** Detail of {@link Events.BUDGET_REACHED}. */
+export interface BudgetReachedDetail {
+  readonly pipeline: string;
+  /** ISO date (UTC). */
+  readonly day: string;
+  /** One sentence, which is told to people. */
+  readonly summary: string;
 }
 /** Detail of {@link Events.DEPLOYMENT_ENDED}. */
 export interface DeploymentEndedDetail {
@@ -363,4 +373,6 @@ export interface DeploymentEndedDetail {
   readonly deploymentId: string;
   readonly outcome: DeploymentOutcome;
   readonly modelPackageArn: string;
+  /** One sentence, which is told to people. */
+  readonly summary: string;
 }

@@ -64,6 +64,8 @@ export const Events = {
   RUN_REQUESTED: 'Perennial Run Requested',
   /** The time for a scheduled run has come; sent by EventBridge Scheduler to the controller's queue; no detail but the pipeline. */
   SCHEDULE: 'Perennial Schedule',
+  /** No more runs start by themselves today; detail: {@link import('./documents').BudgetReachedDetail}. */
+  BUDGET_REACHED: 'Perennial Budget Reached',
   /** A run ended; detail: {@link import('./documents').RunEndedDetail}. */
   RUN_ENDED: 'Perennial Run Ended',
   /** A deployment ended; detail: {@link import('./documents').DeploymentEndedDetail}. */

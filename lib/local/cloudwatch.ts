@@ -21,8 +21,8 @@ interface Action {
 const KEEP_MS = 1_000;
 
 /**
- * CloudWatch: metrics in memory, kept once a second, and alarms that are judged when a metric of theirs arrives, or
- * when asked for.
+ * CloudWatch: metrics in memory, kept once a second, and alarms that are judged when a metric of theirs arrives, when a
+ * period ends, or when asked for.
  */
 export class CloudWatch implements Service {
   readonly name = 'monitoring';
@@ -41,6 +41,8 @@ export class CloudWatch implements Service {
   private readonly alarms = new Map<string, Alarm>();
   /** The alarms that look at a metric. */
   private readonly watching = new Map<string, Set<Alarm>>();
+  /** The periods, in milliseconds, at whose ends alarms are judged. */
+  private readonly periods = new Set<number>();
 
   constructor(private readonly context: Context) {
     this.kept = {
@@ -194,6 +196,7 @@ export class CloudWatch implements Service {
     const alarm: Alarm = { name, arn, definition, state, reason, updated };
     this.keep(alarm);
     this.alarms.set(name, alarm);
+    this.judgeEvery(periodOf(definition));
     for (const { MetricStat } of queriesOf(definition)) {
       if (!MetricStat) continue;
       const id = idOf(metricOf(MetricStat.Metric));
@@ -218,11 +221,25 @@ export class CloudWatch implements Service {
     if (alarm) for (const watchers of this.watching.values()) watchers.delete(alarm);
   }
 
+  /** Judges the alarms of a period whenever it ends: time alone fires one that looks for what is missing, or clears it. */
+  private judgeEvery(period: number): void {
+    const { clock, signal, schedules } = this.context;
+    if (schedules === false || this.periods.has(period)) return;
+    this.periods.add(period);
+    const keep = async () => {
+      while (!signal.aborted) {
+        await clock.sleep(period - (clock.now() % period), signal);
+        for (const alarm of signal.aborted ? [] : this.alarms.values()) {
+          if (periodOf(alarm.definition) === period) this.refresh(alarm);
+        }
+      }
+    };
+    void keep();
+  }
+
   private judge(alarm: Alarm): void {
     const queries = queriesOf(alarm.definition);
-    const period = Number(
-      alarm.definition.Period ?? queries.find(({ MetricStat }) => MetricStat)?.MetricStat.Period ?? 60,
-    );
+    const period = periodOf(alarm.definition) / 1000;
     const now = this.context.clock.now();
     const periods = Number(alarm.definition.EvaluationPeriods ?? 1) + 1;
     const from = (Math.floor(now / (period * 1000)) - periods) * period * 1000;
@@ -305,7 +322,7 @@ export class CloudWatch implements Service {
 
   /** Judges anew what time alone may have changed; a state that was set by hand stays for its period. */
   private refresh(alarm: Alarm): void {
-    const period = Number(alarm.definition.Period ?? 60) * 1000;
+    const period = periodOf(alarm.definition);
     const setByHand =
       this.context.clock.now() - alarm.updated < period && alarm.reason !== 'Unchecked: Initial alarm creation';
     if (!setByHand) this.judge(alarm);
@@ -377,6 +394,12 @@ export class CloudWatch implements Service {
     }
     return { Label: MetricName, Datapoints: [...points.values()] };
   }
+}
+
+/** Milliseconds of an alarm's period: its own, or that of its metric math. */
+function periodOf(definition: Shape): number {
+  const { MetricStat, Period } = definition.Metrics?.find((query: Shape) => query.MetricStat ?? query.Period) ?? {};
+  return Number(definition.Period ?? MetricStat?.Period ?? Period ?? 60) * 1000;
 }
 
 /** An alarm's queries: the one metric that it names itself, or those of its metric math. */

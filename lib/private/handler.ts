@@ -5,6 +5,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { functionErrorAlarm } from './alarms';
 import { built } from './assets';
 import { grantKeyToSend, keyStatement, letLogs } from './keys';
 
@@ -26,7 +27,7 @@ export interface HandlerProps {
   readonly deadLetterQueue?: sqs.IQueue;
 }
 
-/** The function of a file in `lambdas`, with a role of its own that may write its own log and nothing else yet. */
+/** The function of a file in `lambdas`, with an alarm on its errors, and a role of its own that may write its own log and nothing else yet. */
 export class Handler extends Construct {
   readonly function: lambda.Function;
   readonly role: iam.Role;
@@ -54,5 +55,6 @@ export class Handler extends Construct {
       environmentEncryption: encryptionKey,
       ...rest,
     });
+    functionErrorAlarm(this, 'FunctionErrorAlarm', this.function);
   }
 }

@@ -126,6 +126,18 @@ export function letRulesPublish(scope: Construct, key: kms.IKey | undefined): vo
   });
 }
 
+/**
+ * Alarms of the account may publish to topics under the key. Of these the source is known to KMS.
+ *
+ * @see https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+ */
+export function letAlarmsPublish(scope: Construct, key: kms.IKey | undefined, alarms: string): void {
+  letService(scope, key, 'cloudwatch.amazonaws.com', ['kms:GenerateDataKey*', 'kms:Decrypt'], {
+    StringEquals: { 'aws:SourceAccount': Stack.of(scope).account },
+    ArnLike: { 'aws:SourceArn': alarms },
+  });
+}
+
 /** The key behind an alias; undefined where the alias was imported by its name. */
 function keyBehind(key: kms.IKey): kms.IKey | undefined {
   if (!('aliasTargetKey' in key)) return key;

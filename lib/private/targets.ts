@@ -1,11 +1,12 @@
-import { Stack } from 'aws-cdk-lib';
+import { ArnFormat, Stack } from 'aws-cdk-lib';
 import type * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as scheduler from 'aws-cdk-lib/aws-scheduler-targets';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
-import { grantKeyToSend, letRulesPublish, letRulesSend } from './keys';
+import type { Construct } from 'constructs';
+import { grantKeyToSend, letAlarmsPublish, letRulesPublish, letRulesSend } from './keys';
 
 /**
  * A queue as the target of a rule, which alone may send there; and EventBridge may use the queues' keys. With a key
@@ -32,6 +33,7 @@ export class TopicTarget implements events.IRuleTarget {
   constructor(
     private readonly topic: sns.ITopic,
     private readonly deadLetterQueue: sqs.IQueue,
+    private readonly input?: events.RuleTargetInput,
   ) {}
 
   bind(rule: events.IRule): events.RuleTargetConfig {
@@ -40,6 +42,7 @@ export class TopicTarget implements events.IRuleTarget {
     letRule(rule, this.deadLetterQueue);
     return {
       arn: this.topic.topicArn,
+      input: this.input,
       targetResource: this.topic,
       deadLetterConfig: { arn: this.deadLetterQueue.queueArn },
     };
@@ -59,6 +62,30 @@ export class FunctionScheduleTarget extends scheduler.LambdaInvoke {
     super.addTargetActionToRole(role);
     grantKeyToSend(role, this.props.deadLetterQueue);
   }
+}
+
+/**
+ * Lets the account's alarms publish to a topic. A policy of one's own takes the place of the one that would let them.
+ *
+ * @see https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html#sns-allow-cloudwatch-alarm-to-publish-to-topic-in-another-account
+ */
+export function letAlarms(scope: Construct, topic: sns.ITopic): void {
+  const { account } = Stack.of(scope);
+  const alarms = Stack.of(scope).formatArn({
+    service: 'cloudwatch',
+    resource: 'alarm',
+    resourceName: '*',
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
+  topic.addToResourcePolicy(
+    new iam.PolicyStatement({
+      actions: ['sns:Publish'],
+      principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
+      resources: [topic.topicArn],
+      conditions: { StringEquals: { 'aws:SourceAccount': account }, ArnLike: { 'aws:SourceArn': alarms } },
+    }),
+  );
+  letAlarmsPublish(scope, topic.masterKey, alarms);
 }
 
 /** Lets a rule, and through it EventBridge alone, send to a queue. */

@@ -195,6 +195,16 @@ describe('alarms', () => {
     expect(await state()).toBe('ALARM');
   });
 
+  test('go off when a period ends without what they look for, and nobody asks', async () => {
+    alarm({ ComparisonOperator: 'LessThanThreshold', Threshold: 1, TreatMissingData: 'breaching' });
+    record(1);
+    await clock.advance(60_000);
+    expect(context.calls).toEqual([]);
+    await clock.advance(60_000);
+    await Promise.all(context.work);
+    expect(context.calls.map(({ operation }) => operation)).toEqual(['Publish']);
+  });
+
   test('are set by hand, made and deleted by clients', async () => {
     alarm();
     await client.send(new SetAlarmStateCommand({ AlarmName: 'failures', StateValue: 'ALARM', StateReason: 'drill' }));

@@ -17,6 +17,8 @@ export interface LoopOptions extends Partial<ContinuousTrainingProps> {
   readonly edit?: (template: Template) => void;
   readonly delivery?: EngineOptions['delivery'];
   readonly faults?: EngineOptions['faults'];
+  /** Whether the clock fires schedules and alarms; by hand alone without it. */
+  readonly schedules?: boolean;
   /** Further members of the contract. */
   readonly contractOf?: object;
 }
@@ -38,7 +40,14 @@ export class Loop {
     this.bucket = this.output('DataBucket');
   }
 
-  static async start({ edit, delivery, faults, contractOf, ...props }: LoopOptions = {}): Promise<Loop> {
+  static async start({
+    edit,
+    delivery,
+    faults,
+    contractOf,
+    schedules = false,
+    ...props
+  }: LoopOptions = {}): Promise<Loop> {
     const folder = mkdtempSync(join(tmpdir(), 'perennial-loop-'));
     const assembly = join(folder, 'cdk.out');
     const app = new App({ outdir: assembly });
@@ -59,7 +68,7 @@ export class Loop {
       assembly,
       stateDir: join(folder, 'state'),
       timeScale: 0.001,
-      schedules: false,
+      schedules,
       ...(delivery && { delivery }),
       ...(faults && { faults }),
     });
@@ -116,6 +125,13 @@ export class Loop {
   async keys(prefix: string): Promise<string[]> {
     const { Contents } = await this.s3.send(new ListObjectsV2Command({ Bucket: this.bucket, Prefix: prefix }));
     return (Contents ?? []).map(({ Key }) => Key as string);
+  }
+
+  /** What people were told, oldest first: the texts of rules, and the subjects of alarms. */
+  told(): string[] {
+    const topic = this.output('NotificationTopic');
+    const published = this.engine.services.sns.published.filter(({ topicArn }) => topicArn === topic);
+    return published.map(({ subject, message }) => subject ?? message);
   }
 
   output(name: string): string {

@@ -107,6 +107,9 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
     const { windows, runs, decisions } = await loop.upload('truth/2001-03.csv', csv(known));
     expect(windows).toMatchObject([{ verdict: 'DRIFT', rows: 3000 }]);
     expect(windows[0]?.summary).toContain('distance');
+    expect(loop.told().filter((text) => text.includes('Drift)'))).toEqual([
+      expect.stringContaining(windows[0]?.summary as string),
+    ]);
     const report = JSON.parse(await loop.read(windows[0]?.reportKey as string));
     expect(JSON.stringify(report)).toContain('distance');
 

@@ -130,6 +130,9 @@ describe('a champion', () => {
     const { deployments } = await loop.rest();
     expect(deployments.at(-1)).toMatchObject({ version: 2, outcome: 'ROLLED_BACK' });
     expect(deployments.at(-1)?.error).toMatchObject({ name: 'Perennial.DeploymentFailed' });
+    expect(loop.told()).toContainEqual(
+      expect.stringMatching(/of version 2 was rolled back: Perennial\.DeploymentFailed/),
+    );
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
     const rejected = await sagemaker.send(
       new DescribeModelPackageCommand({ ModelPackageName: ModelPackageArn as string }),
