@@ -46,15 +46,25 @@ export function engineAddress({ env }: Pick<Surroundings, 'env'>): string | unde
 /** What the SDK's clients need to speak to AWS, or to the engine that AWS_ENDPOINT_URL names. */
 export function clientConfig({ env }: Pick<Surroundings, 'env'>) {
   const endpoint = engineAddress({ env });
-  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_SESSION_TOKEN } = env;
+  const {
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    AWS_SESSION_TOKEN,
+    AWS_PROFILE,
+  } = env;
   const keys = accessKeyId !== undefined && secretAccessKey !== undefined;
+  if (endpoint !== undefined && !keys && AWS_PROFILE === undefined) {
+    throw new UsageError(
+      `the engine at ${endpoint} (AWS_ENDPOINT_URL) lets in who has the keys of its present start: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY by the lines that it printed`,
+    );
+  }
   const region = env.AWS_REGION ?? env.AWS_DEFAULT_REGION;
   return {
     ...(endpoint !== undefined && { endpoint, forcePathStyle: true, maxAttempts: 2 }),
     ...(region !== undefined ? { region } : endpoint !== undefined && { region: 'us-east-1' }),
-    ...(keys
-      ? { credentials: { accessKeyId, secretAccessKey, ...(AWS_SESSION_TOKEN && { sessionToken: AWS_SESSION_TOKEN }) } }
-      : endpoint !== undefined && { credentials: { accessKeyId: 'local', secretAccessKey: 'local' } }),
+    ...(keys && {
+      credentials: { accessKeyId, secretAccessKey, ...(AWS_SESSION_TOKEN && { sessionToken: AWS_SESSION_TOKEN }) },
+    }),
   };
 }
 

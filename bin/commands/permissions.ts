@@ -1,6 +1,9 @@
+import { SignatureV4 } from '@smithy/signature-v4';
 import type { Command } from 'commander';
 import type { UnusedPermission } from '../../lib/local/iam';
-import { engineAddress } from './app';
+import type { Keys } from '../../lib/local/keys';
+import { Sha256 } from '../../lib/local/signature';
+import { clientConfig, engineAddress } from './app';
 import { CommandError, type Surroundings, UsageError } from './failure';
 import { several } from './format';
 import { show } from './pipeline';
@@ -12,7 +15,10 @@ export function addPermissions(program: Command, surroundings: Surroundings): vo
     .description("list what the app's roles may do and have not done since the local engine started")
     .option('--all', 'also actions that the engine never asks for, and so cannot know about')
     .option('--json', 'write JSON')
-    .addHelpText('after', '\nExample:\n  $ AWS_ENDPOINT_URL=http://127.0.0.1:4566 perennial permissions')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ perennial permissions    # in a terminal with the lines that `perennial local` printed',
+    )
     .action(async (options: { readonly all?: boolean; readonly json?: boolean }) => {
       const endpoint = engineAddress(surroundings);
       if (endpoint === undefined) {
@@ -20,7 +26,9 @@ export function addPermissions(program: Command, surroundings: Surroundings): vo
           'only the local engine sees which permissions are used: set AWS_ENDPOINT_URL to its address',
         );
       }
-      const unused = (await fetchUnused(endpoint)).filter(({ judged }) => judged || options.all);
+      const unused = (await fetchUnused(endpoint, clientConfig(surroundings).credentials)).filter(
+        ({ judged }) => judged || options.all,
+      );
       show(surroundings, options, unused, () => printUnused(unused));
     });
 }
@@ -43,13 +51,19 @@ export function printUnused(unused: readonly UnusedPermission[]): string {
   return `${printTable(['ROLE', 'GRANTED, NEVER USED', 'ON'], rows)}\n\n${several(unused.length, 'permission')} never used so far`;
 }
 
-async function fetchUnused(endpoint: string): Promise<UnusedPermission[]> {
+async function fetchUnused(endpoint: string, credentials: Keys | undefined): Promise<UnusedPermission[]> {
+  if (credentials === undefined) throw new UsageError('set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the engine');
+  const { protocol, hostname, host } = new URL(endpoint);
+  const path = '/_perennial/permissions';
+  const signer = new SignatureV4({ service: 'perennial', region: 'local', credentials, sha256: Sha256 });
+  const { headers } = await signer.sign({ method: 'GET', protocol, hostname, path, headers: { host } });
   let response: Response;
   try {
-    response = await fetch(new URL('/_perennial/permissions', endpoint));
+    response = await fetch(new URL(path, endpoint), { headers });
   } catch (error) {
     throw (error as Error).cause ?? error; // fetch hides why it could not connect
   }
+  if (response.status === 403) throw new CommandError(((await response.json()) as { message: string }).message);
   if (!response.ok)
     throw new CommandError(`${endpoint} is no local engine of Perennial's: it answered ${response.status}`);
   const { unused } = (await response.json()) as { unused: UnusedPermission[] };

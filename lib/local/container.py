@@ -51,7 +51,7 @@ def command(root):
         if not program.endswith(".py"):
             sys.exit(f"torch_distributed needs a Python script, got {program}")
         return [*torchrun(resources, env), program, *arguments], env
-    starter = ["/bin/sh", "-c", f'"./{program}" "$@"', program] if program.endswith(".sh") else [sys.executable, program]
+    starter = ["/bin/sh", "-c", '"./$0" "$@"', program] if program.endswith(".sh") else [sys.executable, program]
     return [*starter, *arguments], env
 
 

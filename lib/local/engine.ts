@@ -6,8 +6,9 @@ import { random } from '../core/random';
 import { checkInput } from './api/input-check';
 import { Assembly, placeOf } from './assembly';
 import { type Clock, ScaledClock } from './clock';
-import { accessKeyOf, Gateway, notImplemented, sessionToken } from './gateway';
+import { Gateway, notImplemented } from './gateway';
 import { callerName, Iam, type UnusedPermission } from './iam';
+import { KeyRing, type Keys } from './keys';
 import { checkFaults, type Faults } from './sagemaker/faults';
 import {
   ApiError,
@@ -21,6 +22,7 @@ import {
   type Shape,
 } from './service';
 import { HANDLED_TYPES, makeServices, type ServiceOptions, type Services } from './services';
+import { Signatures } from './signature';
 import { signingName } from './signing-names';
 import { lockState } from './state-lock';
 import { StateStore } from './state-store';
@@ -75,7 +77,7 @@ export interface InertResource {
 export interface ClientConfig {
   readonly endpoint: string;
   readonly region: string;
-  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly credentials: Keys;
   readonly forcePathStyle: true;
 }
 
@@ -114,6 +116,7 @@ export class Engine {
     private readonly options: EngineOptions,
     private readonly gateway: Gateway,
     private readonly clock: Clock,
+    private readonly keys: KeyRing,
     private readonly state: State,
   ) {
     this.iam = new Iam(assembly.place, assembly.resources);
@@ -125,6 +128,9 @@ export class Engine {
   /** Reads the assembly, makes its resources, and answers from then on. */
   static async start(options: EngineOptions): Promise<Engine> {
     const services = new Map<string, Service>();
+    const state = openState(options.stateDir ?? mkdtempSync(join(tmpdir(), 'perennial-')));
+    const clock = options.clock ?? keptClock(state.store, options);
+    const keys = new KeyRing(() => clock.now());
     let engine: Engine | undefined;
     const running = () => {
       if (engine === undefined) throw new ApiError('ServiceUnavailable', 'the engine is starting: try again', 503);
@@ -133,11 +139,10 @@ export class Engine {
     const gateway = new Gateway({
       services,
       call: (service, operation, input, caller) => running().call(service, operation, input, caller),
-      roles: () => running().iam.roleArns,
+      signatures: new Signatures(keys, () => clock.now()),
       delegates: options.delegates ?? {},
       failed: (service, error) => running().record(service, `failed: ${(error as Error)?.stack ?? error}`),
     });
-    const state = openState(options.stateDir ?? mkdtempSync(join(tmpdir(), 'perennial-')));
     try {
       await gateway.listen(options.port ?? 0);
       const place = { ...placeOf(options.assembly), ...options.place };
@@ -146,8 +151,7 @@ export class Engine {
         endpoint: gateway.url,
         ...(parameters && { parameters }),
       });
-      const clock = options.clock ?? keptClock(state.store, options);
-      engine = new Engine(assembly, options, gateway, clock, state);
+      engine = new Engine(assembly, options, gateway, clock, keys, state);
       await engine.load();
       for (const [name, service] of engine.byName) services.set(name, service);
       engine.goOn();
@@ -181,22 +185,35 @@ export class Engine {
     return this.assembly.outputs;
   }
 
-  /** The environment in which any AWS SDK, and the AWS CLI, speak to the engine. */
+  /** The environment in which any AWS SDK, and the AWS CLI, speak to the engine. Its keys are made at every start. */
   get environment(): Record<string, string> {
+    return this.environmentOf(this.keys.root);
+  }
+
+  /** For the constructors of SDK v3 clients. */
+  get clientConfig(): ClientConfig {
+    return this.configOf(this.keys.root);
+  }
+
+  /** For clients that are to be one of the template's roles, as its functions and jobs are. */
+  clientConfigAs(roleArn: string, session = 'local'): ClientConfig {
+    return this.configOf(this.keys.issue(roleArn, session));
+  }
+
+  private configOf(credentials: Keys): ClientConfig {
+    return { endpoint: this.url, region: this.assembly.place.region, credentials, forcePathStyle: true };
+  }
+
+  private environmentOf({ accessKeyId, secretAccessKey, sessionToken }: Keys): Record<string, string> {
     const { region } = this.assembly.place;
     return {
       AWS_ENDPOINT_URL: this.url,
       AWS_REGION: region,
       AWS_DEFAULT_REGION: region,
-      AWS_ACCESS_KEY_ID: 'local',
-      AWS_SECRET_ACCESS_KEY: 'local',
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      ...(sessionToken !== undefined && { AWS_SESSION_TOKEN: sessionToken }),
     };
-  }
-
-  /** For the constructors of SDK v3 clients. */
-  get clientConfig(): ClientConfig {
-    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
-    return { endpoint: this.url, region: this.assembly.place.region, credentials, forcePathStyle: true };
   }
 
   /** What of the template does nothing here, and why. */
@@ -362,11 +379,7 @@ export class Engine {
       call: (service, operation, input, caller) => this.call(service, operation, input, caller),
       authorize: (caller: Caller, need: Need) => this.iam.authorize(caller, need),
       assumeRole: (...role) => this.iam.assumeRole(...role),
-      credentials: (roleArn, session = 'local') => ({
-        ...this.environment,
-        AWS_ACCESS_KEY_ID: accessKeyOf(roleArn),
-        AWS_SESSION_TOKEN: sessionToken(session),
-      }),
+      credentials: (roleArn, session = 'local', until) => this.environmentOf(this.keys.issue(roleArn, session, until)),
       emit: (event) => this.services.events.accept(event),
       metric: (...value) => this.services.cloudwatch.record(...value),
       background: (label, work) => this.background(label, work),

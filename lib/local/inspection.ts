@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context, Service } from './service';
 
-/** What the engine tells about itself, over plain HTTP: `GET /_perennial/permissions`. */
+/** What the engine tells about itself: `GET /_perennial/permissions`, signed for the service `perennial`. */
 export class Inspection implements Service {
   readonly name = 'perennial';
   readonly operations = {};
-  readonly unsigned = /^\/_perennial\//;
 
   constructor(private readonly context: Context) {}
 

@@ -11,7 +11,6 @@ import { loggedMetrics } from './lambda/metrics-format';
 import { Pool } from './lambda/pool';
 import { RuntimeApi } from './lambda/runtime-api';
 import { Outbox } from './outbox';
-import { readBody } from './protocols';
 import {
   ApiError,
   type Caller,
@@ -19,6 +18,7 @@ import {
   type Operation,
   type Queues,
   type Resource,
+  type Sent,
   type Service,
   type Shape,
 } from './service';
@@ -90,19 +90,19 @@ export class Lambda implements Service {
     this.api.close();
   }
 
-  async handle(request: IncomingMessage, response: ServerResponse, url: URL, caller: Caller): Promise<boolean> {
+  async handle(request: IncomingMessage, response: ServerResponse, url: URL, sent: Sent): Promise<boolean> {
     const { pathname } = url;
     if (!pathname.startsWith(`${API}/`)) return false;
     try {
       const [, encoded, rest] = /^\/2015-03-31\/functions\/([^/]+)(\/.*)?$/.exec(pathname) ?? [];
       const FunctionName = encoded === undefined ? undefined : decodeURIComponent(encoded);
       if (FunctionName !== undefined && rest === '/invocations' && request.method === 'POST') {
-        await this.handleInvoke(request, response, FunctionName, caller);
+        await this.handleInvoke(request, response, FunctionName, sent);
         return true;
       }
       const found = request.method === 'GET' ? this.reading(pathname, FunctionName, rest) : undefined;
       if (found === undefined) return false;
-      const answer = await this.context.call('lambda', found, { FunctionName }, caller);
+      const answer = await this.context.call('lambda', found, { FunctionName }, sent.caller);
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -126,12 +126,12 @@ export class Lambda implements Service {
     request: IncomingMessage,
     response: ServerResponse,
     FunctionName: string,
-    caller: Caller,
+    { body, caller }: Sent,
   ): Promise<void> {
     const input = {
       FunctionName,
       InvocationType: request.headers['x-amz-invocation-type'] ?? 'RequestResponse',
-      Payload: (await readBody(request)).toString('utf8'),
+      Payload: body.toString('utf8'),
     };
     const answer = await this.context.call('lambda', 'Invoke', input, caller);
     response.writeHead(answer.StatusCode, {

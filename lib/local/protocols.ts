@@ -10,23 +10,31 @@ export interface Call {
   reply(output: Shape): void;
 }
 
+/** The services that AWS lets forms speak to (its query protocol), by signing name; to others a form is no call. */
+const FORM_SERVICES: ReadonlySet<string> = new Set(['cloudformation', 'monitoring', 'sns', 'sqs', 'sts']);
+
 /** Reads a request's operation and input; undefined if it is REST. */
-export async function readCall(request: IncomingMessage, response: ServerResponse): Promise<Call | undefined> {
+export function readCall(
+  service: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: Buffer,
+): Call | undefined {
   const type = request.headers['content-type'] ?? '';
   const target = request.headers['x-amz-target'];
   if (typeof target === 'string') {
     const operation = target.slice(target.lastIndexOf('.') + 1);
-    const input = parse(await readBody(request), 'JSON', (body) => JSON.parse(body.toString()));
+    const input = parse(body, 'JSON', () => JSON.parse(body.toString()));
     return { operation, input, reply: (output) => send(response, 200, type, toJson(output ?? {})) };
   }
   if (isCbor(request)) {
     const operation = request.url?.slice(request.url.lastIndexOf('/') + 1) ?? '';
-    const input = parse(await readBody(request), 'CBOR', (body) => decodeCbor(body));
+    const input = parse(body, 'CBOR', () => decodeCbor(body));
     response.setHeader('smithy-protocol', CBOR);
     return { operation, input, reply: (output) => send(response, 200, type, encodeCbor(output ?? {})) };
   }
-  if (request.method === 'POST' && type.startsWith('application/x-www-form-urlencoded')) {
-    const { Action: operation = '', Version: _, ...input } = fromForm((await readBody(request)).toString());
+  if (FORM_SERVICES.has(service) && request.method === 'POST' && isForm(type)) {
+    const { Action: operation = '', Version: _, ...input } = fromForm(body.toString());
     return {
       operation,
       input,
@@ -68,7 +76,7 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
       'application/xml',
       xml({ Error: { Code: inXmlTerms(code, service), Message: message, ...details } }),
     );
-  } else if (type.startsWith('application/x-www-form-urlencoded')) {
+  } else if (isForm(type)) {
     const content = {
       Type: status < 500 ? 'Sender' : 'Receiver',
       Code: inXmlTerms(code, service),
@@ -108,26 +116,31 @@ function plain(value: Shape): Shape {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plain(one)]));
 }
 
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk);
-  return Buffer.concat(chunks);
+function isForm(type: string): boolean {
+  return type.startsWith('application/x-www-form-urlencoded');
 }
 
-function parse(body: Buffer, format: string, decode: (body: Buffer) => Shape): Shape {
+function parse(body: Buffer, format: string, decode: () => Shape): Shape {
   if (body.length === 0) return {};
+  let input: Shape;
   try {
-    return decode(body);
+    input = decode();
   } catch (error) {
     throw new ApiError('SerializationException', `the request's body is not ${format}: ${(error as Error).message}`);
   }
+  if (typeof input === 'object' && input !== null && !Array.isArray(input)) return input;
+  throw new ApiError('SerializationException', `the request's body must be an object in ${format}`);
 }
+
+/** Parts of a form's name; no API has structures that are nested as deep. */
+const MOST_DEEP = 32;
 
 /** `A.member.1.B=x` becomes `{ A: [{ B: 'x' }] }`; `A.entry.1.key=k&A.entry.1.value=v` becomes `{ A: { k: 'v' } }`. */
 export function fromForm(text: string): Shape {
   const tree: Shape = {};
   for (const [path, value] of new URLSearchParams(text)) {
     const keys = path.split('.');
+    if (keys.length > MOST_DEEP) throw new ApiError('MalformedQueryString', `a name has more than ${MOST_DEEP} parts`);
     const last = keys.pop() as string;
     let at = tree;
     for (const key of keys) at = own(at, key);

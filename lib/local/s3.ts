@@ -17,6 +17,7 @@ import {
   type Objects,
   type Operation,
   type Resource,
+  type Sent,
   type Service,
   type Shape,
   type StoredObject,
@@ -62,19 +63,14 @@ const MODIFIERS = new Set(
     'x-id list-type prefix delimiter marker max-keys continuation-token start-after fetch-owner encoding-type ' +
     'key-marker version-id-marker versionid partnumber part-number-marker max-parts max-uploads upload-id-marker ' +
     'max-buckets bucket-region response-cache-control response-content-disposition response-content-encoding ' +
-    'response-content-language response-content-type response-expires awsaccesskeyid signature expires'
+    'response-content-language response-content-type response-expires'
   ).split(' '),
 );
 
 /** Objects of up to this size are handed out whole to calls from inside (`aws-sdk:s3:getObject`). */
 const LARGEST_INLINE = 6 * 1024 ** 2;
 
-/**
- * S3: buckets with versions, on this machine's disk.
- *
- * Signatures are not verified: who calls is known by the access key alone, also in a
- * presigned URL, whose end the gateway holds it to.
- */
+/** S3: buckets with versions, on this machine's disk. */
 export class S3 implements Service, Objects {
   readonly name = 's3';
   readonly handles = Object.values(HANDLERS).map(([operation]) => operation);
@@ -115,14 +111,14 @@ export class S3 implements Service, Objects {
     this.store.configure(bucket, { eventBridge: enabled });
   }
 
-  async handle(request: IncomingMessage, response: ServerResponse, _url: URL, caller: Caller): Promise<boolean> {
+  async handle(request: IncomingMessage, response: ServerResponse, _url: URL, sent: Sent): Promise<boolean> {
     // Not the parsed URL: that would resolve `..` in keys.
     const [path, search = ''] = (request.url ?? '/').split(/\?(.*)/s, 2);
     const query = new URLSearchParams(search);
     const slash = path.indexOf('/', 1);
     const bucket = path.slice(1, slash < 0 ? undefined : slash);
     const key = decode(slash < 0 ? '' : path.slice(slash + 1));
-    const x = new Exchange(this.context, this.store, request, response, caller, bucket, key ?? '', query);
+    const x = new Exchange(this.context, this.store, request, response, sent, bucket, key ?? '', query);
     try {
       if (key === undefined) throw new ApiError('InvalidURI', `Couldn't parse the specified URI: ${path}`);
       if (Buffer.byteLength(x.key) > 1024) throw new ApiError('KeyTooLongError', 'Your key is too long');

@@ -10,7 +10,7 @@ import { tagOperations } from './sagemaker/tags';
 import { TrainingJobs } from './sagemaker/training';
 import { TransformJobs } from './sagemaker/transform';
 import { TuningJobs } from './sagemaker/tuning';
-import type { Caller, Context, Objects, Operation, Resource, Service } from './service';
+import type { Context, Objects, Operation, Resource, Sent, Service } from './service';
 
 export type { SageMakerOptions } from './sagemaker/host';
 
@@ -46,10 +46,10 @@ export class SageMaker implements Service {
   }
 
   /** Answers `InvokeEndpoint`, which is REST. */
-  async handle(request: IncomingMessage, response: ServerResponse, url: URL, caller: Caller): Promise<boolean> {
+  async handle(request: IncomingMessage, response: ServerResponse, url: URL, sent: Sent): Promise<boolean> {
     const [, name] = INVOCATIONS.exec(url.pathname) ?? [];
     if (name === undefined || request.method !== 'POST') return false;
-    await invoke(this.host, this.endpoints, request, response, decodeURIComponent(name), caller);
+    await invoke(this.host, this.endpoints, request, response, decodeURIComponent(name), sent);
     return true;
   }
 

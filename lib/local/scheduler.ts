@@ -9,6 +9,7 @@ import {
   type Context,
   type Operation,
   type Resource,
+  type Sent,
   type Service,
   type Shape,
 } from './service';
@@ -163,15 +164,13 @@ export class Scheduler implements Service {
     this.fireAt(entry.schedule, this.context.clock.now());
   }
 
-  async handle(request: IncomingMessage, response: ServerResponse, url: URL, caller: Caller): Promise<boolean> {
+  async handle(request: IncomingMessage, response: ServerResponse, url: URL, { body, caller }: Sent): Promise<boolean> {
     const [, kind, rawName] = /^\/(schedules|schedule-groups)(?:\/([^/]+))?$/.exec(url.pathname) ?? [];
     const operation = ROUTES[`${request.method} ${kind}${rawName === undefined ? '' : '/name'}`];
     if (operation === undefined) return false;
-    let body = '';
-    for await (const chunk of request) body += chunk;
     const query = url.searchParams;
     const input = {
-      ...(body !== '' && JSON.parse(body)),
+      ...(body.length > 0 && JSON.parse(body.toString())),
       ...(rawName !== undefined && { Name: decodeURIComponent(rawName) }),
       ...present({ GroupName: query.get('groupName') ?? query.get('ScheduleGroup') }),
       ...present({ NamePrefix: query.get('NamePrefix'), State: query.get('State') }),

@@ -4,11 +4,13 @@
 
 Loads the model in <root>/model by the functions of the module that SAGEMAKER_PROGRAM names (inference.py) in
 SAGEMAKER_SUBMIT_DIRECTORY (<root>/model/code): model_fn, then transform_fn, or input_fn, predict_fn, output_fn.
-Answers GET /ping and POST /invocations on 127.0.0.1, on a port that it prints once it listens.
+Answers GET /ping and POST /invocations on 127.0.0.1, on a port that it prints once it listens, to whoever sends the
+secret that PERENNIAL_SECRET names: another process of this machine, or a web page, could find the port as well.
 
 Ends when guard.py, which starts it, is told that the engine is gone, or has no more use for it.
 """
 
+import hmac
 import importlib
 import json
 import os
@@ -54,11 +56,22 @@ class Model:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     model = None
+    secret = ""
+
+    def is_stranger(self):
+        if hmac.compare_digest(self.headers.get("authorization", "").encode(), f"Bearer {self.secret}".encode()):
+            return False
+        self.close_connection = True
+        self.reply(403, b"", "text/plain")
+        return True
 
     def do_GET(self):
-        self.reply(200 if self.path == "/ping" else 404, b"", "text/plain")
+        if not self.is_stranger():
+            self.reply(200 if self.path == "/ping" else 404, b"", "text/plain")
 
     def do_POST(self):
+        if self.is_stranger():
+            return
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         content_type = self.headers.get("content-type") or "application/octet-stream"
         accept = self.headers.get("accept") or "*/*"
@@ -88,6 +101,7 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
+    Handler.secret = os.environ.pop("PERENNIAL_SECRET")
     Handler.model = Model(sys.argv[1])
     Handler.disable_nagle_algorithm = True
     server = Server(("127.0.0.1", 0), Handler)

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from './clock';
+import type { Verified } from './signature';
 import type { StateStore } from './state-store';
 
 /** Where the engine pretends to be. */
@@ -59,6 +60,12 @@ export interface Operation {
   run(input: Shape, caller: Caller): Promise<Shape> | Shape;
 }
 
+/** What came with a request, and what its signature proved. */
+export interface Sent extends Verified {
+  /** Whole; empty for S3, which reads the request itself. */
+  readonly body: Buffer;
+}
+
 /** A service of the engine. */
 export interface Service {
   /** The SigV4 signing name, by which requests find it: `states`, `sagemaker`, `sqs` … */
@@ -71,9 +78,7 @@ export interface Service {
    * Handles a raw HTTP request, for REST protocols (S3, Lambda, Scheduler, SageMaker runtime).
    * Returns false if the path is not its own.
    */
-  handle?(request: IncomingMessage, response: ServerResponse, url: URL, caller: Caller): Promise<boolean>;
-  /** Paths of {@link handle} that need no signature, because a child calls them by an address that is a secret. */
-  readonly unsigned?: RegExp;
+  handle?(request: IncomingMessage, response: ServerResponse, url: URL, sent: Sent): Promise<boolean>;
   /** Makes the service's resources from the template's; called once, in the order of the engine's list. */
   load?(resources: readonly Resource[]): void | Promise<void>;
   /** Ends children and timers. */
@@ -139,8 +144,12 @@ export interface Context {
    * @param session name of the session, shown in messages
    */
   assumeRole(roleArn: string, principal: string, sourceArn?: string, session?: string): Caller;
-  /** The environment that gives a child process this role's credentials and the engine's address. */
-  credentials(roleArn: string, session?: string): Record<string, string>;
+  /**
+   * The environment that gives a child process new credentials of this role, and the engine's address.
+   *
+   * @param until real time at which the credentials end. @default never
+   */
+  credentials(roleArn: string, session?: string, until?: number): Record<string, string>;
   /** Sends an event from an AWS service to the default bus. */
   emit(event: BusEvent): void;
   /** Records a metric value, dated now. */

@@ -1,4 +1,3 @@
-import { accessKeyOf, sessionToken } from './gateway';
 import { callerName } from './iam';
 import { ApiError, type Context, type Operation, type Service } from './service';
 
@@ -20,15 +19,17 @@ export class Sts implements Service {
       },
       AssumeRole: {
         needs: ({ RoleArn }) => [{ action: 'sts:AssumeRole', resource: RoleArn }],
-        run: ({ RoleArn: roleArn, RoleSessionName: session }) => {
+        run: ({ RoleArn: roleArn, RoleSessionName: session, DurationSeconds: seconds = 3600 }) => {
           if (!roleArn || !session)
             throw new ApiError('ValidationError', 'AssumeRole needs RoleArn and RoleSessionName');
+          const until = Date.now() + Number(seconds) * 1000;
+          const keys = context.credentials(roleArn, session, until);
           return {
             Credentials: {
-              AccessKeyId: accessKeyOf(roleArn),
-              SecretAccessKey: 'local',
-              SessionToken: sessionToken(session),
-              Expiration: new Date(Date.now() + 3_600_000),
+              AccessKeyId: keys.AWS_ACCESS_KEY_ID,
+              SecretAccessKey: keys.AWS_SECRET_ACCESS_KEY,
+              SessionToken: keys.AWS_SESSION_TOKEN,
+              Expiration: new Date(until),
             },
             AssumedRoleUser: {
               Arn: callerName({ kind: 'role', roleArn, session }),

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { afterEach, describe, expect, test } from 'vitest';
-import { Engine, type EngineOptions } from '../../lib/local/engine';
-import { accessKeyOf } from '../../lib/local/gateway';
+import { type ClientConfig, Engine, type EngineOptions } from '../../lib/local/engine';
 import { assemblyOf } from '../support/assembly';
+import { signed } from '../support/signed';
 
 const engines: Engine[] = [];
 afterEach(async () => {
@@ -169,8 +169,7 @@ describe('permissions', () => {
   test('bind who signs as a role', async () => {
     const engine = await start({ Data: DATA, Reader: READER });
     await upload(engine, 'in/a');
-    const credentials = { accessKeyId: accessKeyOf('arn:aws:iam::000000000000:role/reader'), secretAccessKey: 'any' };
-    const s3 = new S3Client({ ...engine.clientConfig, credentials });
+    const s3 = new S3Client(engine.clientConfigAs('arn:aws:iam::000000000000:role/reader'));
     const reply = await s3.send(new GetObjectCommand({ Bucket: 'data', Key: 'in/a' }));
     expect(await reply.Body?.transformToString()).toBe('hello');
     await expect(s3.send(new ListObjectsV2Command({ Bucket: 'data' }))).rejects.toMatchObject({
@@ -186,34 +185,36 @@ describe('permissions', () => {
 
 describe('the token service', () => {
   /** The text of an element in the answer to a query. */
-  async function ask(engine: Engine, query: Record<string, string>, element: string, key = 'any', token = '') {
-    const reply = await fetch(engine.url, {
-      method: 'POST',
-      headers: {
-        authorization: `AWS4-HMAC-SHA256 Credential=${key}/20260101/us-east-1/sts/aws4_request, Signature=0`,
-        'x-amz-security-token': token,
-      },
-      body: new URLSearchParams({ Version: '2011-06-15', ...query }),
-    });
-    const text = await reply.text();
+  async function ask(client: ClientConfig, query: Record<string, string>, element: string): Promise<string> {
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const body = new URLSearchParams({ Version: '2011-06-15', ...query }).toString();
+    const text = await (await fetch(...(await signed(client, 'sts', { headers, body })))).text();
     return text.match(new RegExp(`<${element}>([^<]*)<`))?.[1] ?? text;
   }
 
   test('tells who one is', async () => {
     const engine = await start({ Data: DATA });
-    expect(await ask(engine, { Action: 'GetCallerIdentity' }, 'Arn')).toBe('arn:aws:iam::000000000000:root');
+    expect(await ask(engine.clientConfig, { Action: 'GetCallerIdentity' }, 'Arn')).toBe(
+      'arn:aws:iam::000000000000:root',
+    );
   });
 
   test('gives the keys of a role, with which one is the role', async () => {
     const engine = await start({ Reader: role('reader', 'lambda') });
     const RoleArn = 'arn:aws:iam::000000000000:role/reader';
     const query = { Action: 'AssumeRole', RoleArn, RoleSessionName: 'me' };
-    const key = await ask(engine, query, 'AccessKeyId');
-    const token = await ask(engine, query, 'SessionToken');
-    expect(await ask(engine, { Action: 'GetCallerIdentity' }, 'Arn', key, token)).toBe(
+    const answer = await ask(engine.clientConfig, query, 'none of its elements, so all of it');
+    const part = (name: string) => answer.match(new RegExp(`<${name}>([^<]*)<`))?.[1] ?? '';
+    const credentials = {
+      accessKeyId: part('AccessKeyId'),
+      secretAccessKey: part('SecretAccessKey'),
+      sessionToken: part('SessionToken'),
+    };
+    const asReader = { ...engine.clientConfig, credentials };
+    expect(await ask(asReader, { Action: 'GetCallerIdentity' }, 'Arn')).toBe(
       'arn:aws:sts::000000000000:assumed-role/reader/me',
     );
-    expect(await ask(engine, query, 'Code', key, token)).toBe('AccessDenied');
+    expect(await ask(asReader, query, 'Code')).toBe('AccessDenied');
   });
 });
 

@@ -5,9 +5,11 @@ import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge
 import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { GetTopicAttributesCommand, ListTagsForResourceCommand, PublishCommand, SNSClient } from '@aws-sdk/client-sns';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { accessKeyOf, Gateway, notImplemented, sessionToken } from '../../lib/local/gateway';
+import { notImplemented } from '../../lib/local/gateway';
 import { fromForm } from '../../lib/local/protocols';
 import { ApiError, type Caller, type Service, type Shape } from '../../lib/local/service';
+import { Door } from '../support/door';
+import { signed, type Unsigned } from '../support/signed';
 
 const ROLE = 'arn:aws:iam::000000000000:role/worker';
 
@@ -20,12 +22,11 @@ const failures: unknown[] = [];
 const rest: Service = {
   name: 'lambda',
   operations: {},
-  unsigned: /^\/secret\//,
-  handle: async (request, response, url, caller) => {
+  handle: async (request, response, url, { caller, body }) => {
     if (url.pathname === '/missing') return false;
     if (url.pathname === '/bad') throw new ApiError('ResourceNotFoundException', 'no such function', 404);
     if (url.pathname === '/broken') throw new TypeError('a bug');
-    response.end(JSON.stringify({ path: url.pathname, method: request.method, caller }));
+    response.end(JSON.stringify({ path: url.pathname, method: request.method, caller, body: body.toString() }));
     return true;
   },
 };
@@ -35,11 +36,11 @@ for (const name of ['events', 'states', 'sns', 'monitoring', 's3']) services.set
 const emulator = createServer((request, response) => {
   request.pipe(response.setHeader('x-seen-target', String(request.headers['x-amz-target'])));
 });
-let gateway: Gateway;
+let door: Door;
 
 beforeAll(async () => {
   await new Promise<void>((done) => emulator.listen(0, '127.0.0.1', done));
-  gateway = new Gateway({
+  door = new Door({
     services,
     call: async (service, operation, input, caller) => {
       asked.push({ service, operation, input, caller });
@@ -47,30 +48,21 @@ beforeAll(async () => {
       if (answer === undefined) throw notImplemented(service, operation);
       return typeof answer === 'function' ? answer() : answer;
     },
-    roles: () => [ROLE],
     delegates: { kinesis: `http://127.0.0.1:${(emulator.address() as AddressInfo).port}` },
     failed: (_, error) => failures.push(error),
   });
-  await gateway.listen(0);
+  await door.gateway.listen(0);
 });
 
 afterAll(async () => {
-  await gateway.close();
+  await door.gateway.close();
   emulator.closeAllConnections();
   emulator.close();
 });
 
-const config = (credentials = { accessKeyId: 'any', secretAccessKey: 'any' }) => ({
-  endpoint: gateway.url,
-  region: 'us-east-1',
-  credentials,
-  maxAttempts: 1,
-});
-
-/** A raw request, signed for a service as far as the gateway looks. */
-function raw(path: string, service: string, init: RequestInit = {}, key = 'any'): Promise<Response> {
-  const authorization = `AWS4-HMAC-SHA256 Credential=${key}/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`;
-  return fetch(gateway.url + path, { ...init, headers: { authorization, ...init.headers } });
+/** A signed request. */
+async function raw(path: string, service: string, request: Unsigned = {}, keys = door.keys.root): Promise<Response> {
+  return fetch(...(await signed(door.clientWith(keys), service, { path, ...request })));
 }
 
 const json = { 'x-amz-target': 'Some.DoIt', 'content-type': 'application/x-amz-json-1.1' };
@@ -80,7 +72,7 @@ describe('JSON services', () => {
   test('get their input and answer the unmodified SDK', async () => {
     answers.PutEvents = { FailedEntryCount: 0, Entries: [{ EventId: 'e' }] };
     const Time = new Date('2026-01-02T03:04:05Z');
-    const reply = await new EventBridgeClient(config()).send(
+    const reply = await new EventBridgeClient(door.client).send(
       new PutEventsCommand({ Entries: [{ Source: 's', Time }] }),
     );
     expect(reply.Entries).toEqual([{ EventId: 'e' }]);
@@ -96,7 +88,7 @@ describe('JSON services', () => {
   test('send times as dates', async () => {
     const startDate = new Date('2026-01-02T03:04:05.678Z');
     answers.DescribeExecution = { startDate };
-    const reply = await new SFNClient(config()).send(new DescribeExecutionCommand({ executionArn: 'arn' }));
+    const reply = await new SFNClient(door.client).send(new DescribeExecutionCommand({ executionArn: 'arn' }));
     expect(reply.startDate).toEqual(startDate);
   });
 
@@ -104,7 +96,7 @@ describe('JSON services', () => {
     answers.DescribeExecution = () => {
       throw new ApiError('ExecutionDoesNotExist', 'no such execution');
     };
-    const sent = new SFNClient(config()).send(new DescribeExecutionCommand({ executionArn: 'arn' }));
+    const sent = new SFNClient(door.client).send(new DescribeExecutionCommand({ executionArn: 'arn' }));
     await expect(sent).rejects.toMatchObject({
       name: 'ExecutionDoesNotExist',
       message: 'no such execution',
@@ -127,7 +119,7 @@ describe('JSON services', () => {
   test('include CloudWatch, as the pinned SDK speaks to it', async () => {
     answers.PutMetricData = {};
     const MetricData = [{ MetricName: 'm', Value: 1.5, Dimensions: [{ Name: 'd', Value: 'v' }] }];
-    await new CloudWatchClient(config()).send(new PutMetricDataCommand({ Namespace: 'n', MetricData }));
+    await new CloudWatchClient(door.client).send(new PutMetricDataCommand({ Namespace: 'n', MetricData }));
     expect(asked.at(-1)).toMatchObject({ service: 'monitoring', input: { Namespace: 'n', MetricData } });
   });
 });
@@ -136,7 +128,7 @@ describe('query services', () => {
   test('get nested input and answer the unmodified SDK', async () => {
     answers.Publish = { MessageId: 'm' };
     const MessageAttributes = { kind: { DataType: 'String', StringValue: 'drift' } };
-    const reply = await new SNSClient(config()).send(
+    const reply = await new SNSClient(door.client).send(
       new PublishCommand({ TopicArn: 'arn', Message: 'a <b> & "c"', MessageAttributes }),
     );
     expect(reply.MessageId).toBe('m');
@@ -145,7 +137,7 @@ describe('query services', () => {
   });
 
   test('send maps and lists', async () => {
-    const sns = new SNSClient(config());
+    const sns = new SNSClient(door.client);
     answers.GetTopicAttributes = { Attributes: { TopicArn: 'arn', Policy: '{"a":"<&>"}' } };
     answers.ListTagsForResource = {
       Tags: [
@@ -166,7 +158,7 @@ describe('query services', () => {
     answers.Publish = () => {
       throw new ApiError('NotFound', 'Topic does not exist', 404);
     };
-    const sent = new SNSClient(config()).send(new PublishCommand({ TopicArn: 'arn', Message: 'm' }));
+    const sent = new SNSClient(door.client).send(new PublishCommand({ TopicArn: 'arn', Message: 'm' }));
     await expect(sent).rejects.toMatchObject({ name: 'NotFoundException', message: 'Topic does not exist' });
   });
 
@@ -188,7 +180,7 @@ describe('query services', () => {
 
 describe('REST services', () => {
   test('handle their requests themselves', async () => {
-    expect(await (await raw('/a/b?c=d', 'lambda', { method: 'PUT' })).json()).toMatchObject({
+    expect(await (await raw('/a/b', 'lambda', { method: 'PUT', query: { c: 'd' } })).json()).toMatchObject({
       path: '/a/b',
       method: 'PUT',
     });
@@ -251,49 +243,19 @@ describe('what the engine does not do', () => {
 });
 
 describe('the caller', () => {
-  const callerOf = async (key: string, headers = {}) =>
-    ((await (await raw('/who', 'lambda', { headers }, key)).json()) as { caller: Caller }).caller;
+  const callerOf = async (keys = door.keys.root) =>
+    ((await (await raw('/who', 'lambda', {}, keys)).json()) as { caller: Caller }).caller;
 
-  test('is the role whose key signed, in its session', async () => {
-    expect(await callerOf(accessKeyOf(ROLE), { 'x-amz-security-token': sessionToken('fn name') })).toEqual({
-      kind: 'role',
-      roleArn: ROLE,
-      session: 'fn-name',
-    });
-  });
-
-  test('is the person at the keyboard for any other key', async () => {
-    expect(await callerOf('AKIAEXAMPLE')).toEqual({ kind: 'root' });
-  });
-
-  test('may not have the key of a role that is not there', async () => {
-    expect((await raw('/who', 'lambda', {}, accessKeyOf(`${ROLE}x`))).status).toBe(403);
-  });
-
-  test('must sign', async () => {
-    const reply = await fetch(`${gateway.url}/who`);
-    expect(reply.status).toBe(403);
-    expect(await reply.text()).toContain('the request is not signed');
-  });
-
-  test('need not sign where a service says so', async () => {
-    expect((await fetch(`${gateway.url}/secret/next`)).status).toBe(200);
-  });
-
-  test('may sign in the URL, until that expires', async () => {
-    const at = (date: Date) => date.toISOString().replace(/[-:]|\.\d+/g, '');
-    const signed = (date: Date) =>
-      fetch(
-        `${gateway.url}/who?X-Amz-Credential=any%2F20260101%2Fus-east-1%2Flambda%2Faws4_request&X-Amz-Date=${at(date)}&X-Amz-Expires=60`,
-      );
-    expect((await signed(new Date())).status).toBe(200);
-    const late = await signed(new Date(Date.now() - 61_000));
-    expect([late.status, await late.text()]).toEqual([403, expect.stringContaining('Request has expired')]);
+  test('is the person at the keyboard, or the role whose keys signed, in its session', async () => {
+    expect(await callerOf()).toEqual({ kind: 'root' });
+    expect(await callerOf(door.keys.issue(ROLE, 'fn'))).toEqual({ kind: 'role', roleArn: ROLE, session: 'fn' });
   });
 });
 
 test('a port that is in use is named', async () => {
-  const port = Number(new URL(gateway.url).port);
-  const second = new Gateway({ services, call: async () => ({}), roles: () => [], delegates: {}, failed: () => {} });
-  await expect(second.listen(port)).rejects.toThrow(`port ${port} is in use: choose another, or 0 for any free one`);
+  const port = Number(new URL(door.gateway.url).port);
+  const second = new Door({ services, call: async () => ({}) });
+  await expect(second.gateway.listen(port)).rejects.toThrow(
+    `port ${port} is in use: choose another, or 0 for any free one`,
+  );
 });

@@ -54,7 +54,7 @@ describe('a function', () => {
       make(
         `export const handler = async (event, context) => ({
           event, name: context.functionName, left: context.getRemainingTimeInMillis() > 0,
-          env: process.env, tmp: (await import('node:os')).tmpdir() });`,
+          env: process.env, tmp: (await import('node:os')).tmpdir(), home: (await import('node:os')).homedir() });`,
         { Environment: { Variables: { TABLE: 'ledger' } } },
       ),
     ]);
@@ -70,8 +70,8 @@ describe('a function', () => {
       TZ: ':UTC',
     });
     expect(value.env.SECRET_OF_THE_HOST).toBeUndefined();
-    expect(value.env.HOME).toBeUndefined();
     expect(value.tmp).toContain(context.stateDir);
+    expect(value.home).toContain(context.stateDir); // the user's own has their AWS profiles
   });
 
   test('may be CommonJS', async () => {

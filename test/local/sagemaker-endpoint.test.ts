@@ -1,25 +1,15 @@
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ApiError, Caller, Shape } from '../../lib/local/service';
-import { ROLE } from '../support/fake-context';
+import type { Shape } from '../../lib/local/service';
+import { Door } from '../support/door';
 import { BUCKET, DOUBLE, Lab } from '../support/sagemaker';
+import { signed } from '../support/signed';
 
 const lab = new Lab({ containerStartSeconds: 5 });
-const caller: Caller = { kind: 'role', roleArn: ROLE };
-let server: Server;
-let address: string;
+const door = new Door({ services: new Map([['sagemaker', lab.sagemaker]]), call: async () => ({}) });
 
 beforeAll(async () => {
-  server = createServer((request, response) => {
-    lab.sagemaker.handle(request, response, new URL(request.url ?? '', 'http://x'), caller).catch((error: ApiError) => {
-      response.writeHead(error.status, { 'x-amzn-errortype': error.code });
-      response.end(JSON.stringify({ Message: error.message, ...error.details }));
-    });
-  });
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await door.gateway.listen(0);
   await lab.model('double', DOUBLE);
   await lab.model('triple', DOUBLE.replace('row * weight', 'row * 3'));
   await lab.model('broken', 'def model_fn(folder): raise ValueError("half a model")');
@@ -27,7 +17,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  server.close();
+  await door.gateway.close();
   await lab.stop();
 });
 
@@ -47,10 +37,13 @@ async function endpoint(name: string, EndpointConfigName: string): Promise<Shape
 
 const describeEndpoint = (name: string) => lab.call('DescribeEndpoint', { EndpointName: name });
 
-function ask(name: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(`${address}/endpoints/${name}/invocations`, {
-    ...{ method: 'POST', body, headers: { 'content-type': 'text/csv', accept: 'text/csv', ...headers } },
-  });
+async function ask(name: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(
+    ...(await signed(door.client, 'sagemaker', {
+      ...{ path: `/endpoints/${name}/invocations`, body },
+      headers: { 'content-type': 'text/csv', accept: 'text/csv', ...headers },
+    })),
+  );
 }
 
 function statuses(name: string): string[] {
@@ -363,7 +356,7 @@ describe('CreateEndpointConfig and UpdateEndpoint', () => {
   it('asks for the endpoint, its configuration, and the alarms', () => {
     const DeploymentConfig = { AutoRollbackConfiguration: { Alarms: [{ AlarmName: 'errors' }] } };
     const request = { EndpointName: 'E', EndpointConfigName: 'C', DeploymentConfig };
-    const needs = lab.sagemaker.operations.UpdateEndpoint.needs(request, caller);
+    const needs = lab.sagemaker.operations.UpdateEndpoint.needs(request, { kind: 'root' });
 
     expect(needs.map(({ action, resource }) => `${action} ${resource.split(':').slice(5).join(':')}`)).toEqual([
       'sagemaker:UpdateEndpoint endpoint/e',

@@ -1,5 +1,3 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import {
   ConflictException,
   CreateScheduleCommand,
@@ -14,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readSchedule } from '../../lib/local/schedule-expression';
 import { Scheduler } from '../../lib/local/scheduler';
 import { ApiError, type Resource, type Shape } from '../../lib/local/service';
+import { Door } from '../support/door';
 import { RecordingContext } from '../support/recording-context';
 
 const QUEUE = 'arn:aws:sqs:eu-west-1:111111111111:jobs';
@@ -156,22 +155,15 @@ describe('the SDK', () => {
   /** Serves the scheduler alone, for the SDK's client to talk to. */
   async function withClient(use: (client: SchedulerClient) => Promise<void>): Promise<void> {
     context.answer = async ({ operation, input, caller }) => scheduler.operations[operation]?.run(input, caller);
-    const server = createServer(async (request, response) => {
-      const url = new URL(request.url ?? '/', 'http://127.0.0.1');
-      if (!(await scheduler.handle(request, response, url, { kind: 'root' }))) response.writeHead(501).end();
-    });
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-    const client = new SchedulerClient({
-      endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      region: 'eu-west-1',
-      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-      maxAttempts: 1,
-    });
+    const services = new Map([['scheduler', scheduler]]);
+    const door = new Door({ services, call: (...call) => context.call(...call) });
+    await door.gateway.listen(0);
+    const client = new SchedulerClient(door.client);
     try {
       await use(client);
     } finally {
       client.destroy();
-      server.close();
+      await door.gateway.close();
     }
   }
   const request = {

@@ -1,10 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, ScaledClock } from '../../lib/local/clock';
-import { readCall, sendError } from '../../lib/local/protocols';
 import {
   ApiError,
   type BusEvent,
@@ -15,6 +12,7 @@ import {
   type Service,
 } from '../../lib/local/service';
 import { StateStore } from '../../lib/local/state-store';
+import { Door } from './door';
 
 /** What a service sees of the engine, with a record of what it did there, and a port on which clients reach it. */
 export class ServedContext implements Context {
@@ -33,14 +31,14 @@ export class ServedContext implements Context {
   readonly clock: Clock;
   delivery: Delivery = { copies: 1, shuffle: false };
   random: () => number = () => 0.5;
-  private server: Server | undefined;
-  private port = 0;
+  private listening: Promise<void> | undefined;
+  private readonly door = new Door({ services: this.services, call: (...call) => this.call(...call) });
 
   constructor({ clock = new ScaledClock() }: { readonly clock?: Clock } = {}) {
     this.clock = clock;
   }
 
-  url = () => `http://127.0.0.1:${this.port}`;
+  url = () => this.door.gateway.url;
   recovered = () => {};
   whenReady = (work: () => void) => work();
 
@@ -67,33 +65,16 @@ export class ServedContext implements Context {
   log = () => {};
   asset = () => undefined;
 
-  /** Answers requests for one service, as the gateway would. */
+  /** Answers requests for one service. */
   async serve(service: Service): Promise<void> {
     this.services.set(service.name, service);
-    this.server = createServer(async (request, response) => {
-      const caller: Caller = { kind: 'root' };
-      try {
-        const call = service.handle ? undefined : await readCall(request, response);
-        if (call) call.reply(await this.call(service.name, call.operation, call.input, caller));
-        else await service.handle?.(request, response, new URL(request.url ?? '/', this.url()), caller);
-      } catch (error) {
-        const known = error instanceof ApiError ? error : new ApiError('InternalFailure', String(error), 500);
-        sendError(request, response, known, service.name);
-      }
-    });
-    await new Promise<void>((done) => this.server?.listen(0, '127.0.0.1', done));
-    this.port = (this.server.address() as AddressInfo).port;
+    this.listening ??= this.door.gateway.listen(0);
+    await this.listening;
   }
 
   /** The options of any SDK client. */
-  get client() {
-    return {
-      endpoint: this.url(),
-      region: this.place.region,
-      credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-      forcePathStyle: true,
-      maxAttempts: 1,
-    };
+  get client(): Door['client'] {
+    return { ...this.door.client, region: this.place.region };
   }
 
   /** From here on services find what those before them have kept. */
@@ -104,8 +85,7 @@ export class ServedContext implements Context {
 
   async close(): Promise<void> {
     this.store.close();
-    this.server?.closeAllConnections();
-    await new Promise((done) => (this.server ? this.server.close(done) : done(undefined)));
+    await this.door.gateway.close();
     rmSync(this.stateDir, { recursive: true, force: true });
   }
 }

@@ -9,14 +9,12 @@ import { killGroup, startChild } from '../children';
 import { END_MARK } from './bootstrap';
 import { withRemedy } from './duckdb';
 import type { LambdaFunction } from './function';
-import type { Guest, RuntimeApi } from './runtime-api';
+import { type Guest, RESPONSE_LIMIT, type RuntimeApi } from './runtime-api';
 
 /** How often a function's memory is looked at. */
 const MEMORY_POLL_MS = 100;
 /** What AWS gives a handler to load. */
 const INIT_LIMIT_SECONDS = 10;
-/** Answers larger than this fail the invocation. */
-const RESPONSE_LIMIT = 6_291_556;
 
 /** How long an answer waits for the lines that were written before it. */
 const READ_LIMIT_MS = 1000;
@@ -147,6 +145,7 @@ export class Environment implements Guest {
         LANG: 'en_US.UTF-8',
         TZ: ':UTC',
         TMPDIR: this.scratch,
+        HOME: this.scratch, // the user's own has their AWS configuration
         NODE_PATH: modules.join(':'),
         ...made.environment,
         ...credentials,

@@ -1,5 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { listen, loopbackServer, refuseStrangers } from '../loopback';
+
+/** Answers larger than this fail the invocation. */
+export const RESPONSE_LIMIT = 6_291_556;
 
 /** An execution environment, as the Runtime API sees it. */
 export interface Guest {
@@ -11,27 +14,23 @@ export interface Guest {
   initFailed(body: string): void;
 }
 
-/** The Lambda Runtime API for all environments; each has a path of its own. */
+/** The Lambda Runtime API for all environments; each has a path of its own, which is its secret. */
 export class RuntimeApi {
   private readonly guests = new Map<string, Guest>();
   private readonly server: Server;
-  private ready: Promise<void> | undefined;
+  private port: Promise<number> | undefined;
 
   constructor() {
-    this.server = createServer((request, response) => void this.serve(request, response));
+    this.server = loopbackServer((request, response) => void this.serve(request, response));
     this.server.keepAliveTimeout = 0;
-    this.server.requestTimeout = 0;
   }
 
   /** Lets an environment in; gives its `AWS_LAMBDA_RUNTIME_API`. */
   async admit(id: string, guest: Guest): Promise<string> {
-    this.ready ??= new Promise((done, failed) => {
-      this.server.once('error', failed);
-      this.server.listen(0, '127.0.0.1', done);
-    });
-    await this.ready;
+    this.port ??= listen(this.server, 0);
+    const port = await this.port;
     this.guests.set(id, guest);
-    return `127.0.0.1:${(this.server.address() as AddressInfo).port}/${id}`;
+    return `127.0.0.1:${port}/${id}`;
   }
 
   dismiss(id: string): void {
@@ -46,10 +45,19 @@ export class RuntimeApi {
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [, id = '', rest = ''] = /^\/([^/]+)\/2018-06-01\/runtime\/(.+)$/.exec(request.url ?? '') ?? [];
     const guest = this.guests.get(id);
+    try {
+      refuseStrangers(request, (await this.port) as number);
+    } catch {
+      return void response.writeHead(403).end();
+    }
     if (guest === undefined) return void response.writeHead(404).end();
     if (rest === 'invocation/next') return guest.next(response);
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
+    let size = 0;
+    for await (const chunk of request) {
+      if (size <= RESPONSE_LIMIT) chunks.push(chunk); // the rest changes nothing: the answer is too large
+      size += (chunk as Buffer).length;
+    }
     const body = Buffer.concat(chunks).toString('utf8');
     response.writeHead(202, { 'content-type': 'application/json' }).end('{"status":"OK"}');
     const [, requestId, outcome] = /^invocation\/([^/]+)\/(response|error)$/.exec(rest) ?? [];

@@ -4,6 +4,8 @@ import type { IncomingMessage } from 'node:http';
 import { Transform, type TransformCallback, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError } from '../service';
+import type { ChunkSignatures } from '../signature';
+import { AwsChunkedDecoder } from './aws-chunked';
 import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm, type Digest, digestOf } from './checksums';
 
 /** A checksum as S3 shows it. */
@@ -23,13 +25,20 @@ export interface Received {
 
 const LARGEST_PUT = 5 * 1024 ** 3;
 
+/** A request whose body is to be read. */
+export interface Upload {
+  readonly request: IncomingMessage;
+  /** The chain of signatures of a body whose chunks are signed one by one. */
+  readonly chunks: ChunkSignatures | undefined;
+}
+
 /**
  * Writes a request's body to a new file, checking every digest that the client declared.
  * If anything is amiss, the file is gone again.
  */
-export async function receiveFile(request: IncomingMessage, path: string): Promise<Received> {
+export async function receiveFile(upload: Upload, path: string): Promise<Received> {
   try {
-    return await receive(request, createWriteStream(path, { flags: 'wx', highWaterMark: 1 << 20 }));
+    return await receive(upload, createWriteStream(path, { flags: 'wx', highWaterMark: 1 << 20 }));
   } catch (error) {
     await rm(path, { force: true });
     throw error;
@@ -37,7 +46,7 @@ export async function receiveFile(request: IncomingMessage, path: string): Promi
 }
 
 /** A request's body as text, for the small XML documents. */
-export async function receiveText(request: IncomingMessage): Promise<string> {
+export async function receiveText(upload: Upload): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   const sink = new Writable({
@@ -50,15 +59,19 @@ export async function receiveText(request: IncomingMessage): Promise<string> {
       }
     },
   });
-  await receive(request, sink);
+  await receive(upload, sink);
   return Buffer.concat(chunks).toString('utf8');
 }
 
-async function receive(request: IncomingMessage, sink: Writable): Promise<Received> {
+async function receive({ request, chunks }: Upload, sink: Writable): Promise<Received> {
   const { headers } = request;
   const signed = String(headers['x-amz-content-sha256'] ?? '');
   const chunked = signed.startsWith('STREAMING-') || /\baws-chunked\b/.test(headers['content-encoding'] ?? '');
-  const length = Number((chunked ? headers['x-amz-decoded-content-length'] : headers['content-length']) ?? Number.NaN);
+  const none = headers['transfer-encoding'] === undefined && !chunked ? 0 : Number.NaN;
+  const length = Number((chunked ? headers['x-amz-decoded-content-length'] : headers['content-length']) ?? none);
+  if (Number.isNaN(length)) {
+    throw new ApiError('MissingContentLength', 'You must provide the Content-Length HTTP header.', 411);
+  }
   if (length > LARGEST_PUT) {
     throw new ApiError('EntityTooLarge', 'Your proposed upload exceeds the maximum allowed size', 400, {
       ProposedSize: length,
@@ -67,7 +80,7 @@ async function receive(request: IncomingMessage, sink: Writable): Promise<Receiv
   }
   const algorithm = declaredAlgorithm(request);
   const tap = new Tap(algorithm, /^[0-9a-f]{64}$/.test(signed));
-  const decoder = chunked ? new AwsChunkedDecoder() : undefined;
+  const decoder = chunked ? new AwsChunkedDecoder(length, chunks, signed.endsWith('-TRAILER')) : undefined;
   try {
     await (decoder ? pipeline(request, decoder, tap, sink) : pipeline(request, tap, sink));
   } catch (error) {
@@ -75,7 +88,7 @@ async function receive(request: IncomingMessage, sink: Writable): Promise<Receiv
     throw new ApiError('IncompleteBody', `The request body ended early: ${(error as Error).message}`);
   }
   if (decoder) decoder.check();
-  if (!Number.isNaN(length) && tap.size !== length) {
+  if (tap.size !== length) {
     throw new ApiError('IncompleteBody', `The request declared ${length} bytes and sent ${tap.size}`);
   }
   const md5 = tap.md5.digest();
@@ -143,69 +156,5 @@ class Tap extends Transform {
     this.checksum?.update(chunk);
     this.sha256?.update(chunk);
     done(null, chunk);
-  }
-}
-
-/** Longer than any chunk header or trailer line that a client sends. */
-const LONGEST_LINE = 8192;
-
-/**
- * Takes the bytes out of `aws-chunked` framing: `<hex size>[;chunk-signature=…]`, the
- * bytes, and after the chunk of size 0 the trailers.
- */
-class AwsChunkedDecoder extends Transform {
-  readonly trailers: Record<string, string> = {};
-  private state: 'size' | 'data' | 'data end' | 'trailers' | 'end' = 'size';
-  private left = 0;
-  private line = '';
-  private problem: string | undefined;
-
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    let at = 0;
-    while (at < chunk.length && this.state !== 'end' && this.problem === undefined) {
-      if (this.state === 'data') {
-        const taken = Math.min(this.left, chunk.length - at);
-        this.push(chunk.subarray(at, at + taken));
-        at += taken;
-        this.left -= taken;
-        if (this.left === 0) this.state = 'data end';
-      } else {
-        const newline = chunk.indexOf(10, at);
-        const end = newline < 0 ? chunk.length : newline;
-        this.line += chunk.toString('latin1', at, end);
-        at = end + 1;
-        if (this.line.length > LONGEST_LINE) this.problem = 'a chunk header is too long';
-        else if (newline >= 0) this.lineEnds(this.line.replace(/\r$/, ''));
-      }
-    }
-    done(); // after a problem the rest is read and dropped, so that the client can be answered
-  }
-
-  private lineEnds(line: string): void {
-    this.line = '';
-    if (this.state === 'size') {
-      const size = /^([0-9a-fA-F]{1,12})(;|$)/.exec(line)?.[1];
-      if (size === undefined) {
-        this.problem = `expected a chunk's size, got '${line.slice(0, 80)}'`;
-        return;
-      }
-      this.left = Number.parseInt(size, 16);
-      this.state = this.left === 0 ? 'trailers' : 'data';
-    } else if (this.state === 'data end') {
-      if (line !== '') this.problem = 'a chunk is longer than its header says';
-      this.state = 'size';
-    } else if (line === '') {
-      this.state = 'end';
-    } else {
-      const colon = line.indexOf(':');
-      this.trailers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
-    }
-  }
-
-  /** Throws if the body did not end as it must. */
-  check(): void {
-    // Some clients leave out the last empty line.
-    if (this.problem === undefined && (this.state === 'end' || this.state === 'trailers')) return;
-    throw new ApiError('IncompleteBody', `The aws-chunked body is broken: ${this.problem ?? 'it ended early'}`);
   }
 }

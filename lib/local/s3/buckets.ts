@@ -17,7 +17,7 @@ export function listBuckets(x: Exchange): void {
 
 export async function createBucket(x: Exchange): Promise<void> {
   x.authorize('CreateBucket');
-  await receiveText(x.request); // the location constraint: there is one region
+  await receiveText(x); // the location constraint: there is one region
   if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(x.bucketName)) {
     throw new ApiError('InvalidBucketName', 'The specified bucket is not valid.', 400, { BucketName: x.bucketName });
   }
@@ -61,7 +61,7 @@ export async function bucketVersioning(x: Exchange): Promise<void> {
     return;
   }
   x.authorize('PutBucketVersioning');
-  const status = parse(await receiveText(x.request), 'VersioningConfiguration').Status;
+  const status = parse(await receiveText(x), 'VersioningConfiguration').Status;
   if (status !== 'Enabled' && status !== 'Suspended') {
     throw new ApiError('MalformedXML', `Status must be Enabled or Suspended, got '${status}'`);
   }
@@ -77,7 +77,7 @@ export async function bucketNotification(x: Exchange): Promise<void> {
     return;
   }
   x.authorize('PutBucketNotification');
-  const wanted = parse(await receiveText(x.request), 'NotificationConfiguration') as Shape;
+  const wanted = parse(await receiveText(x), 'NotificationConfiguration') as Shape;
   refuseOtherNotifications(wanted);
   x.store.configure(x.bucket, { eventBridge: wanted.EventBridgeConfiguration !== undefined });
   x.reply(200);

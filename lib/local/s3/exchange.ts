@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, type Caller, type Context, type Shape } from '../service';
+import type { ChunkSignatures, Verified } from '../signature';
 import type { Bucket, ObjectVersion, Store } from './store';
 import { document } from './xml';
 
@@ -13,11 +14,20 @@ export class Exchange {
     readonly store: Store,
     readonly request: IncomingMessage,
     readonly response: ServerResponse,
-    readonly caller: Caller,
+    private readonly sent: Verified,
     readonly bucketName: string,
     readonly key: string,
     readonly query: URLSearchParams,
   ) {}
+
+  get caller(): Caller {
+    return this.sent.caller;
+  }
+
+  /** The chain of signatures of a body whose chunks are signed one by one. */
+  get chunks(): ChunkSignatures | undefined {
+    return this.sent.chunks;
+  }
 
   get bucket(): Bucket {
     return this.store.bucket(this.bucketName);

@@ -57,7 +57,7 @@ export async function uploadPart(x: Exchange): Promise<void> {
     );
   }
   const { name, path } = x.store.newFile();
-  const received = await receiveFile(x.request, path);
+  const received = await receiveFile(x, path);
   keep(x, upload, number, { file: name, ...received, lastModified: x.context.clock.now() });
   x.reply(200, {
     etag: `"${received.md5}"`,
@@ -120,7 +120,7 @@ export async function completeUpload(x: Exchange): Promise<void> {
   authorizeWrite(x);
   const upload = uploadOf(x);
   checkWrite(x.request, x.bucket.current(x.key));
-  const named: NamedPart[] = parse(await receiveText(x.request), 'CompleteMultipartUpload').Part ?? [];
+  const named: NamedPart[] = parse(await receiveText(x), 'CompleteMultipartUpload').Part ?? [];
   if (named.some((one, i) => i > 0 && Number(one.PartNumber) <= Number(named[i - 1].PartNumber))) {
     throw new ApiError('InvalidPartOrder', 'The list of parts was not in ascending order.');
   }

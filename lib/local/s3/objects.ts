@@ -78,7 +78,7 @@ export async function putObject(x: Exchange): Promise<void> {
   checkWrite(x.request, bucket.current(x.key));
   const { name, path } = x.store.newFile();
   const tags = taggingHeader(x);
-  const received = await receiveFile(x.request, path);
+  const received = await receiveFile(x, path);
   const draft: Draft = {
     key: x.key,
     file: name,
@@ -272,7 +272,7 @@ export function deleteObject(x: Exchange): void {
 
 export async function deleteObjects(x: Exchange): Promise<void> {
   const bucket = x.bucket;
-  const request = parse(await receiveText(x.request), 'Delete');
+  const request = parse(await receiveText(x), 'Delete');
   const wanted: { Key?: string; VersionId?: string }[] = request.Object ?? [];
   if (wanted.length === 0 || wanted.length > 1000 || wanted.some(({ Key }) => !Key)) {
     throw new ApiError('MalformedXML', `a Delete must name 1 to 1000 keys, got ${wanted.length}`);
@@ -328,7 +328,7 @@ export async function objectTagging(x: Exchange): Promise<void> {
     x.reply(204, headers);
     return;
   }
-  const given: { Key: string; Value: string }[] = parse(await receiveText(x.request), 'Tagging').TagSet?.Tag ?? [];
+  const given: { Key: string; Value: string }[] = parse(await receiveText(x), 'Tagging').TagSet?.Tag ?? [];
   const tags = checkedTags(given.map(({ Key, Value }) => [Key, Value]));
   x.store.amend(x.bucket, { ...untagged, tags });
   x.reply(200, headers);

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ApiError, type Caller } from '../service';
+import { ApiError, type Sent } from '../service';
 import type { Endpoints } from './endpoints';
 import { arnOf, type Host } from './host';
 
@@ -15,11 +15,17 @@ export async function invoke(
   request: IncomingMessage,
   response: ServerResponse,
   name: string,
-  caller: Caller,
+  { body, caller }: Sent,
 ): Promise<void> {
   const { context } = host;
   context.authorize(caller, { action: 'sagemaker:InvokeEndpoint', resource: arnOf(host, 'endpoint', name) });
-  const body = await readBody(request);
+  if (body.length > LARGEST_REQUEST) {
+    throw new ApiError(
+      'ValidationError',
+      `The request must have at most ${LARGEST_REQUEST} bytes, got ${body.length}.`,
+      413,
+    );
+  }
   const header = (key: string) => request.headers[key]?.toString();
   const endpoint = endpoints.serving(name);
   const variant = endpoints.choose(endpoint, header('x-amzn-sagemaker-target-variant'));
@@ -61,17 +67,4 @@ function modelError(host: Host, name: string, status: number, message: string): 
       LogStreamArn: `arn:${partition}:logs:${region}:${account}:log-group:/aws/sagemaker/Endpoints/${name}`,
     },
   );
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length;
-    if (size <= LARGEST_REQUEST) chunks.push(chunk as Buffer); // what is too much is read and dropped
-  }
-  if (size > LARGEST_REQUEST) {
-    throw new ApiError('ValidationError', `The request must have at most ${LARGEST_REQUEST} bytes, got ${size}.`, 413);
-  }
-  return Buffer.concat(chunks);
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { Agent, request as httpRequest } from 'node:http';
 import { join } from 'node:path';
@@ -35,6 +36,7 @@ export class ModelServer {
   private constructor(
     private readonly container: Container,
     private readonly port: number,
+    private readonly secret: string,
     private readonly folder: string,
   ) {}
 
@@ -57,9 +59,14 @@ export class ModelServer {
     const listening = new Promise<number>((done) => {
       tellPort = done;
     });
+    const secret = randomBytes(32).toString('hex');
     const container = await containers.start({
       ...{ folder, entry: 'serve.py', python, workingFolder: 'code' },
-      env: { ...host.context.credentials(request.roleArn, 'SageMaker'), ...model.Environment },
+      env: {
+        ...host.context.credentials(request.roleArn, 'SageMaker'),
+        ...model.Environment,
+        PERENNIAL_SECRET: secret,
+      },
       line: (text, stream) => {
         const [, port] = (stream === 'out' && /^\{"port": (\d+)\}$/.exec(text)) || [];
         if (port !== undefined) return tellPort(Number(port));
@@ -72,7 +79,7 @@ export class ModelServer {
     const late = sleep(request.startMs, 'it took too long', { ref: false });
     const port = await Promise.race([listening, gone, late]);
     if (typeof port === 'number') {
-      const server = new ModelServer(container, port, folder);
+      const server = new ModelServer(container, port, secret, folder);
       if ((await server.send('GET', '/ping').catch(() => undefined))?.status === 200) return server;
     }
     container.end();
@@ -106,7 +113,8 @@ export class ModelServer {
   ): Promise<Answer> {
     return new Promise((done, failed) => {
       const { agent, port } = this;
-      const sent = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent }, (response) => {
+      const all = { ...headers, authorization: `Bearer ${this.secret}` };
+      const sent = httpRequest({ host: '127.0.0.1', port, path, method, headers: all, agent }, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('error', failed);

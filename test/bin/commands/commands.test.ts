@@ -298,6 +298,17 @@ describe('what goes wrong', () => {
     },
   );
 
+  test('keys that are missing, or of an earlier start, are told', async () => {
+    const none = await perennial('runs', { env: { AWS_ACCESS_KEY_ID: undefined } });
+    expect(none).toMatchObject({ code: 2, err: expect.stringContaining('by the lines that it printed') });
+    for (const command of ['runs', 'permissions']) {
+      const old = await perennial(command, { env: { AWS_ACCESS_KEY_ID: 'LKIAOLD' } });
+      expect(old).toMatchObject({ code: 1, err: expect.stringContaining("LKIAOLD is none of this engine's") });
+    }
+    const wrong = await perennial('permissions', { env: { AWS_SECRET_ACCESS_KEY: 'wrong' } });
+    expect(wrong).toMatchObject({ code: 1, err: expect.stringContaining('signature we calculated does not match') });
+  });
+
   test('a stack trace is there for who asks', async () => {
     expect((await perennial('run nonsense --verbose')).err).toMatch(/\n +at /);
   });

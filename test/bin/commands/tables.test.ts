@@ -140,8 +140,8 @@ describe('perennial local', () => {
       environment: {
         AWS_ENDPOINT_URL: 'http://127.0.0.1:4566',
         AWS_REGION: 'eu-west-1',
-        AWS_ACCESS_KEY_ID: 'local',
-        AWS_SECRET_ACCESS_KEY: 'local',
+        AWS_ACCESS_KEY_ID: 'LKIA',
+        AWS_SECRET_ACCESS_KEY: 'a/b+c',
       },
       outputs: { Stack: { DataBucket: 'bucket' } },
       inert: [
@@ -155,7 +155,7 @@ describe('perennial local', () => {
     });
     expect(text).toContain('  export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n');
     expect(text).toContain('  export AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1\n');
-    expect(text).toContain('  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n');
+    expect(text).toContain('  export AWS_ACCESS_KEY_ID=LKIA AWS_SECRET_ACCESS_KEY=a/b+c\n');
     expect(text).toMatch(/Stack +DataBucket +bucket/);
     expect(text).toMatch(/AWS::CloudWatch::Dashboard +Stack\/Dashboard/);
     expect(text).toMatch(/AWS::Logs::LogGroup +2 of them/);
