@@ -1,63 +1,44 @@
-import {
-  type ContainerDefinition,
-  CreateModelCommand,
-  DescribeModelCommand,
-  DescribeModelPackageCommand,
-  SageMakerClient,
-} from '@aws-sdk/client-sagemaker';
-import type { ChampionReport } from '../lib/core/documents';
+import { DescribeModelPackageCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
+import type { ChampionReport, ChampionRequest, ModelContainer } from '../lib/core/documents';
 import type { DeploymentEnded } from '../lib/core/ledger';
 import { EnvName, scoringModelName, shortHash } from '../lib/core/names';
+import { type Owner, refuseForeign } from '../lib/core/ownership';
 import { env } from './shared/env';
 import { dynamoLedger, type Ledger } from './shared/ledger-port';
 import { unlessMissing } from './shared/sagemaker';
+import { type ScoringModels, scoringModels } from './shared/scoring-models';
 
 export interface ChampionPorts {
   readonly ledger: Ledger;
-  /** The name of the pipeline, with which models for scoring begin. */
-  readonly pipeline: string;
-  /** The name of the model package group, and the role under which models score: both go into the names. */
-  readonly registry: string;
+  readonly owner: Owner;
+  /** ARN of the role under which models score. */
   readonly role: string;
-  /** The containers of a registered version; undefined if it is gone. */
-  containersOf(modelPackageArn: string): Promise<Container[] | undefined>;
-  /** Whether a SageMaker model exists. */
-  modelExists(modelName: string): Promise<boolean>;
-  createModel(modelName: string, containers: Container[]): Promise<void>;
+  /** The container of a registered version; undefined if it is gone. */
+  containerOf(modelPackageArn: string): Promise<ModelContainer | undefined>;
+  readonly models: ScoringModels;
 }
-
-/** What a model is made from. */
-export type Container = Pick<ContainerDefinition, 'Image' | 'ModelDataUrl' | 'Environment'>;
 
 let onAws: ChampionPorts | undefined;
 
 /** Runs {@link findChampion} on the ledger and the registry. */
-export async function handler(): Promise<ChampionReport> {
+export async function handler(request: ChampionRequest): Promise<ChampionReport> {
   onAws ??= portsOnAws();
-  return findChampion(onAws);
+  return findChampion(onAws, request);
 }
 
 function portsOnAws(): ChampionPorts {
   const sagemaker = new SageMakerClient();
+  const owner = { pipeline: env(EnvName.PIPELINE), registry: env(EnvName.MODEL_PACKAGE_GROUP) };
   const role = env(EnvName.SCORING_ROLE);
   return {
     ledger: dynamoLedger(),
-    pipeline: env(EnvName.PIPELINE),
-    registry: env(EnvName.MODEL_PACKAGE_GROUP),
+    owner,
     role,
-    containersOf: async (ModelPackageName) => {
+    containerOf: async (ModelPackageName) => {
       const found = await unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName })));
-      return found?.InferenceSpecification?.Containers?.map(({ Image, ModelDataUrl, Environment }) => ({
-        Image,
-        ModelDataUrl,
-        Environment,
-      }));
+      return found?.InferenceSpecification?.Containers?.[0];
     },
-    modelExists: async (ModelName) =>
-      (await unlessMissing(sagemaker.send(new DescribeModelCommand({ ModelName })))) !== undefined,
-    createModel: async (ModelName, Containers) => {
-      await sagemaker.send(new CreateModelCommand({ ModelName, ExecutionRoleArn: role, Containers }));
-    },
+    models: scoringModels(sagemaker, owner, env(EnvName.STACK), role),
   };
 }
 
@@ -65,23 +46,45 @@ function portsOnAws(): ChampionPorts {
  * Finds the version that was deployed last, whether or not its endpoint is still there, and the model to score it with.
  *
  * That model is not the one that serves: a batch transform runs under its model's own role, and the serving role may
- * not read the holdout. It is made from the version's containers, so that it needs no approval.
+ * not read the holdout. It is made from the version's container, so that it needs no approval.
+ *
+ * Refuses a model under the candidate's or the champion's name that is somebody else's, or made of something else.
  */
-export async function findChampion(ports: ChampionPorts): Promise<ChampionReport> {
+export async function findChampion(ports: ChampionPorts, { candidate }: ChampionRequest): Promise<ChampionReport> {
+  await refuseOthers(ports, candidate.modelName, candidate.container);
   const deployed = await inService(ports.ledger);
   if (deployed === undefined) return { note: 'no model has been deployed yet' };
   const { version, modelPackageArn, runId } = deployed;
   if (runId === undefined) return { note: `version ${version} has no run to compare with` };
-  const containers = await ports.containersOf(modelPackageArn);
-  if (containers === undefined) {
+  const container = await ports.containerOf(modelPackageArn);
+  if (container === undefined) {
     return {
       note: `version ${version} was in service, but its model package is gone: nothing is left to compare with`,
     };
   }
-  const content = shortHash(JSON.stringify({ modelPackageArn, containers, role: ports.role }), 8);
-  const modelName = scoringModelName(ports.pipeline, ports.registry, `v${version}-${content}`);
-  if (!(await ports.modelExists(modelName))) await ports.createModel(modelName, containers);
+  const { owner, models, role } = ports;
+  const content = shortHash(JSON.stringify({ modelPackageArn, container: essence(container), role }), 8);
+  const modelName = scoringModelName(owner.pipeline, owner.registry, `v${version}-${content}`);
+  if (!(await refuseOthers(ports, modelName, container))) {
+    await models.create(modelName, container);
+    await refuseOthers(ports, modelName, container);
+  }
   return { champion: { version, modelPackageArn, runId, modelName } };
+}
+
+/** @returns whether there is a model of this name, which is ours and made of this */
+async function refuseOthers(ports: ChampionPorts, modelName: string, container: ModelContainer): Promise<boolean> {
+  const found = await ports.models.find(modelName);
+  if (found === undefined) return false;
+  const isEqual = found.role === ports.role && essence(found.container) === essence(container);
+  refuseForeign(`the model ${modelName}`, { tags: found.tags, isEqual }, ports.owner, 'delete it, and train again');
+  return true;
+}
+
+/** What tells two containers apart, as a text. */
+function essence({ Image, ModelDataUrl, Environment = {} }: ModelContainer): string {
+  const entries = Object.entries(Environment).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([Image, ModelDataUrl, entries]);
 }
 
 /** The newest deployment that reached service: what is served, unless somebody has intervened by hand. */

@@ -13,29 +13,38 @@ import { ErrorName } from '../lib/core/errors';
 import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../lib/core/ledger';
 import { EnvName, Events, ownPrefix, packageVersion } from '../lib/core/names';
 import { noticeOfDeployment } from '../lib/core/notices';
+import { isOwn, type Owner, type Tags, whose } from '../lib/core/ownership';
 import { defaultBus, type Send } from './shared/bus';
 import { env } from './shared/env';
 import { change, dynamoLedger, type Ledger } from './shared/ledger-port';
-import { unlessMissing } from './shared/sagemaker';
+import { tagsOf, unlessMissing } from './shared/sagemaker';
 
 export interface FinishDeploymentPorts {
-  readonly pipeline: string;
+  readonly owner: Owner;
   readonly endpointName: string;
-  /** The name of the model package group. */
-  readonly registry: string;
   readonly ledger: Ledger;
   readonly send: Send;
   /** Marks a version as rejected. */
   reject(modelPackageArn: string, because: string): Promise<void>;
   /** The configuration in service; undefined if there is no endpoint. */
   liveConfig(): Promise<string | undefined>;
-  /** All models and configurations of the endpoint's versions. */
-  models(): Promise<string[]>;
-  configs(): Promise<string[]>;
+  /** All models and configurations whose names are the endpoint's. */
+  models(): Promise<Named[]>;
+  configs(): Promise<Named[]>;
+  tagsOf(arn: string): Promise<Tags>;
   deleteModel(name: string): Promise<void>;
   deleteConfig(name: string): Promise<void>;
   now(): Date;
 }
+
+/** Something in SageMaker. */
+interface Named {
+  readonly name: string;
+  readonly arn: string;
+}
+
+/** Failures that are not the version's: it stays approved. */
+const NOT_ITS_FAULT: readonly string[] = [ErrorName.NOT_DEPLOYABLE, ErrorName.NAME_TAKEN];
 
 let onAws: FinishDeploymentPorts | undefined;
 
@@ -48,12 +57,11 @@ export async function handler(request: FinishDeploymentRequest): Promise<Deploym
 function portsOnAws(): FinishDeploymentPorts {
   const sagemaker = new SageMakerClient();
   const endpointName = env(EnvName.ENDPOINT_NAME);
-  const registry = env(EnvName.MODEL_PACKAGE_GROUP);
-  const NameContains = ownPrefix(endpointName, registry);
+  const owner = { pipeline: env(EnvName.PIPELINE), registry: env(EnvName.MODEL_PACKAGE_GROUP) };
+  const NameContains = ownPrefix(endpointName, owner.registry);
   return {
-    pipeline: env(EnvName.PIPELINE),
+    owner,
     endpointName,
-    registry,
     ledger: dynamoLedger(),
     send: defaultBus(),
     async reject(ModelPackageArn, ApprovalDescription) {
@@ -65,22 +73,25 @@ function portsOnAws(): FinishDeploymentPorts {
       return endpoint?.EndpointConfigName;
     },
     async models() {
-      const names: string[] = [];
+      const found: Named[] = [];
       for await (const { Models = [] } of paginateListModels({ client: sagemaker }, { NameContains })) {
-        names.push(...Models.map(({ ModelName = '' }) => ModelName));
+        found.push(...Models.map(({ ModelName: name = '', ModelArn: arn = '' }) => ({ name, arn })));
       }
-      return names;
+      return found;
     },
     async configs() {
-      const names: string[] = [];
+      const found: Named[] = [];
       for await (const { EndpointConfigs = [] } of paginateListEndpointConfigs(
         { client: sagemaker },
         { NameContains },
       )) {
-        names.push(...EndpointConfigs.map(({ EndpointConfigName = '' }) => EndpointConfigName));
+        found.push(
+          ...EndpointConfigs.map(({ EndpointConfigName: name = '', EndpointConfigArn: arn = '' }) => ({ name, arn })),
+        );
       }
-      return names;
+      return found;
     },
+    tagsOf: (arn) => tagsOf(sagemaker, arn),
     async deleteModel(ModelName) {
       await unlessMissing(sagemaker.send(new DeleteModelCommand({ ModelName })));
     },
@@ -96,7 +107,7 @@ export async function finishDeployment(
   ports: FinishDeploymentPorts,
   request: FinishDeploymentRequest,
 ): Promise<DeploymentEndedDetail> {
-  const { ledger, pipeline } = ports;
+  const { ledger, owner } = ports;
   const { deploymentId, startedAt, modelPackageArn, plan, outcome, error } = request;
   await ledger.append<DeploymentEnded>({
     sk: LedgerKey.deployment(startedAt, deploymentId),
@@ -112,7 +123,7 @@ export async function finishDeployment(
     error,
   });
   const failed = outcome === 'FAILED' || outcome === 'ROLLED_BACK';
-  if (failed && error?.name !== ErrorName.NOT_DEPLOYABLE) {
+  if (failed && !NOT_ITS_FAULT.includes(error?.name ?? '')) {
     // a description is one line
     const cause = (error?.cause ?? 'no cause given').replace(/\s+/g, ' ');
     const because = `Deployment ${deploymentId} ended as ${outcome}: ${cause}`;
@@ -122,7 +133,13 @@ export async function finishDeployment(
     releaseDeployment(lease, deploymentId),
   );
   const summary = noticeOfDeployment(request);
-  const detail: DeploymentEndedDetail = { pipeline, deploymentId, outcome, modelPackageArn, summary };
+  const detail: DeploymentEndedDetail = {
+    pipeline: owner.pipeline,
+    deploymentId,
+    outcome,
+    modelPackageArn,
+    summary,
+  };
   await ports.send(Events.DEPLOYMENT_ENDED, detail);
   if (outcome === 'DEPLOYED') await clearUp(ports, [plan?.endpointConfigName, plan?.previousConfigName]);
   return detail;
@@ -132,6 +149,22 @@ export async function finishDeployment(
 async function clearUp(ports: FinishDeploymentPorts, used: ReadonlyArray<string | undefined>): Promise<void> {
   const [live, models, configs] = await Promise.all([ports.liveConfig(), ports.models(), ports.configs()]);
   const inUse = [live, ...used].filter((name) => name !== undefined);
-  for (const name of outOfUse(ports, configs, inUse)) await ports.deleteConfig(name);
-  for (const name of outOfUse(ports, models, inUse)) await ports.deleteModel(name);
+  for (const name of await ownOutOfUse(ports, configs, inUse)) await ports.deleteConfig(name);
+  for (const name of await ownOutOfUse(ports, models, inUse)) await ports.deleteModel(name);
+}
+
+/** A name is no proof: what somebody else has made under one like ours stays. */
+async function ownOutOfUse(
+  { owner, endpointName, tagsOf }: FinishDeploymentPorts,
+  found: readonly Named[],
+  inUse: readonly string[],
+): Promise<string[]> {
+  const names = found.map(({ name }) => name);
+  const own: string[] = [];
+  for (const name of outOfUse({ endpointName, registry: owner.registry }, names, inUse)) {
+    const tags = await tagsOf(found.find((one) => one.name === name)?.arn ?? '');
+    if (isOwn(tags, owner)) own.push(name);
+    else console.log(JSON.stringify({ kept: name, because: `it is ${whose(tags)}` }));
+  }
+  return own;
 }

@@ -1,4 +1,9 @@
-import { DescribeModelPackageCommand, ListModelPackagesCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
+import {
+  DescribeModelPackageCommand,
+  type DescribeModelPackageOutput,
+  paginateListModelPackages,
+  SageMakerClient,
+} from '@aws-sdk/client-sagemaker';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { idOf, parseDeploymentMessage, releaseDeployment, takeUp } from '../lib/core/deployment';
 import type { DeploymentInput } from '../lib/core/documents';
@@ -15,9 +20,9 @@ export interface StartDeploymentPorts {
   readonly ledger: Ledger;
   /** Starts the deployment machine; false if an execution of this name has ended already. */
   start(name: string, input: string): Promise<boolean>;
-  /** Whether a version exists and is approved now. */
+  /** Whether a version exists, is approved now, and is of the pipeline that is deployed. */
   isApproved(modelPackageArn: string): Promise<boolean>;
-  /** The newest version that is approved. */
+  /** The newest version of that pipeline that is approved. */
   newestApproved(): Promise<DeploymentInput | undefined>;
   now(): Date;
 }
@@ -38,27 +43,39 @@ function portsOnAws(): StartDeploymentPorts {
   const sfn = new SFNClient();
   const machine = env(EnvName.DEPLOYMENT_MACHINE);
   const modelPackageGroup = env(EnvName.MODEL_PACKAGE_GROUP);
+  const versionsOf = env(EnvName.VERSIONS_OF);
+  const isOurs = (found?: DescribeModelPackageOutput) => found?.CustomerMetadataProperties?.pipeline === versionsOf;
   const describe = (ModelPackageName: string) =>
     unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName })));
   return {
     modelPackageGroup,
     ledger: dynamoLedger(),
     start: (name, input) => startExecution(sfn, machine, name, input),
-    isApproved: async (modelPackageArn) => (await describe(modelPackageArn))?.ModelApprovalStatus === 'Approved',
+    async isApproved(modelPackageArn) {
+      const found = await describe(modelPackageArn);
+      return found?.ModelApprovalStatus === 'Approved' && isOurs(found);
+    },
     async newestApproved() {
-      const { ModelPackageSummaryList: [newest] = [] } = await sagemaker.send(
-        new ListModelPackagesCommand({
+      const approved = paginateListModelPackages(
+        { client: sagemaker },
+        {
           ModelPackageGroupName: modelPackageGroup,
           ModelApprovalStatus: 'Approved',
           SortBy: 'CreationTime',
           SortOrder: 'Descending',
-          MaxResults: 1,
-        }),
+        },
       );
-      const modelPackageArn = newest?.ModelPackageArn;
-      const described = modelPackageArn === undefined ? undefined : await describe(modelPackageArn);
-      const approvedAt = described?.LastModifiedTime ?? described?.CreationTime;
-      return modelPackageArn && approvedAt ? { modelPackageArn, approvedAt: approvedAt.toISOString() } : undefined;
+      for await (const { ModelPackageSummaryList = [] } of approved) {
+        for (const { ModelPackageArn: modelPackageArn } of ModelPackageSummaryList) {
+          const found = modelPackageArn === undefined ? undefined : await describe(modelPackageArn);
+          const approvedAt = found?.LastModifiedTime ?? found?.CreationTime;
+          // a registry may hold the versions of several pipelines
+          if (modelPackageArn && approvedAt && isOurs(found)) {
+            return { modelPackageArn, approvedAt: approvedAt.toISOString() };
+          }
+        }
+      }
+      return undefined;
     },
     now: () => new Date(),
   };

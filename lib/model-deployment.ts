@@ -12,6 +12,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { DeploymentOutcome, ServingSettings } from './core/documents';
 import { EnvName, ownPrefix, Prefix, VARIANT_NAME } from './core/names';
+import type { Owner } from './core/ownership';
 import type { ModelRegistry } from './model-registry';
 import { deadLetterAlarm, failedExecutionAlarm } from './private/alarms';
 import { allowContainer } from './private/container-role';
@@ -24,8 +25,10 @@ import {
   sageMakerPrincipal,
 } from './private/grants';
 import { Handler } from './private/handler';
-import { keyOf } from './private/keys';
+import { xgboostRepository } from './private/images';
+import { diskKey, keyOf } from './private/keys';
 import { machineLog } from './private/machine-log';
+import { onOwn } from './private/owner-tags';
 import { scheduleInput } from './private/schedule-input';
 import { callSageMaker, invoke, orFail } from './private/state-parts';
 import { QueueTarget } from './private/targets';
@@ -34,7 +37,7 @@ import { claim } from './private/two-of-a-kind';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
-import { captureUri, serve } from './steps/serve';
+import { configurationOf, serve } from './steps/serve';
 import { POLL_SECONDS, verify } from './steps/verify';
 
 /** Properties of a {@link ModelDeployment}. */
@@ -51,13 +54,20 @@ export interface ModelDeploymentProps {
   /** Whose approved versions are deployed. */
   readonly registry: ModelRegistry;
 
-  /** The pipeline's name in the ledger and in events. */
+  /** The pipeline's name in the ledger, in events and in tags. */
   readonly pipelineName: string;
 
   /**
-   * The ARN of the repository that the models' image comes from.
+   * The pipeline whose versions are deployed; a registry may hold those of several.
    *
-   * @default - any repository of any account
+   * @default - `pipelineName`
+   */
+  readonly versionsOf?: string;
+
+  /**
+   * The ARN of the repository that the models' image comes from, e.g. `TrainingPipeline.imageRepositoryArn`.
+   *
+   * @default - the repository of SageMaker's XGBoost image in the stack's region
    */
   readonly imageRepositoryArn?: string;
 
@@ -176,6 +186,7 @@ export class ModelDeployment extends Construct {
   public readonly cleanUp: CustomResource;
 
   private readonly props: ModelDeploymentProps;
+  private readonly owner: Owner;
   private readonly serving: ServingSettings;
 
   constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
@@ -210,7 +221,7 @@ export class ModelDeployment extends Construct {
     });
     grantObjects(this.servingRole, data, ['s3:GetObject'], [`${Prefix.RUNS}*/models/`]);
     grantObjects(this.servingRole, data, ['s3:PutObject'], [Prefix.CAPTURE]);
-    allowContainer(this.servingRole, [props.imageRepositoryArn ?? `arn:${stack.partition}:ecr:*:*:repository/*`]);
+    allowContainer(this.servingRole, [props.imageRepositoryArn ?? xgboostRepository(this)]);
 
     const metric = (metricName: string, statistic: string) =>
       new cloudwatch.Metric({
@@ -239,8 +250,11 @@ export class ModelDeployment extends Construct {
       [EnvName.LEDGER_TABLE]: ledger.table.tableName,
       [EnvName.PIPELINE]: props.pipelineName,
     };
+    this.owner = { pipeline: props.pipelineName, registry: registry.groupName };
+    const { owner } = this;
     const packages = `model-package/${registry.groupName}/*`;
     const own = `${ownPrefix(this.endpointName, registry.groupName)}v*`;
+    const inSageMaker = (resource: string) => sageMakerArn(stack, resource);
 
     const plan = new Handler(this, 'Plan', {
       bundle: 'plan-deployment',
@@ -254,6 +268,13 @@ export class ModelDeployment extends Construct {
     grantSageMaker(plan.role, stack, ['sagemaker:DescribeModelPackage'], [packages]);
     grantSageMaker(plan.role, stack, ['sagemaker:DescribeEndpoint'], [`endpoint/${this.endpointName}`]);
     grantSageMaker(plan.role, stack, ['sagemaker:DescribeEndpointConfig'], [`endpoint-config/${own}`]);
+    grantSageMaker(plan.role, stack, ['sagemaker:DescribeModel'], [`model/${own}`]);
+    grantSageMaker(
+      plan.role,
+      stack,
+      ['sagemaker:ListTags'],
+      [`endpoint/${this.endpointName}`, `endpoint-config/${own}`, `model/${own}`],
+    );
 
     const smokeTest = new Handler(this, 'SmokeTest', {
       bundle: 'smoke-test',
@@ -284,8 +305,9 @@ export class ModelDeployment extends Construct {
     ledger.grantLease(finish.role);
     grantSageMaker(finish.role, stack, ['sagemaker:UpdateModelPackage'], [packages]);
     grantSageMaker(finish.role, stack, ['sagemaker:DescribeEndpoint'], [`endpoint/${this.endpointName}`]);
-    grantSageMaker(finish.role, stack, ['sagemaker:DeleteEndpointConfig'], [`endpoint-config/${own}`]);
-    grantSageMaker(finish.role, stack, ['sagemaker:DeleteModel'], [`model/${own}`]);
+    grantSageMaker(finish.role, stack, ['sagemaker:ListTags'], [`endpoint-config/${own}`, `model/${own}`]);
+    finish.role.addToPolicy(onOwn(owner, ['sagemaker:DeleteEndpointConfig'], [inSageMaker(`endpoint-config/${own}`)]));
+    finish.role.addToPolicy(onOwn(owner, ['sagemaker:DeleteModel'], [inSageMaker(`model/${own}`)]));
     finish.role.addToPolicy(listOf('sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'));
     allowEvents(finish.role);
 
@@ -312,6 +334,7 @@ export class ModelDeployment extends Construct {
       encryptionKey,
       environment: {
         ...ledgerEnvironment,
+        [EnvName.VERSIONS_OF]: props.versionsOf ?? props.pipelineName,
         [EnvName.DEPLOYMENT_MACHINE]: this.machine.stateMachineArn,
         [EnvName.MODEL_PACKAGE_GROUP]: registry.groupName,
       },
@@ -382,7 +405,7 @@ export class ModelDeployment extends Construct {
   }
 
   private definition(bakeTime: Duration, encryptionKey: kms.IKey | undefined): sfn.IChainable {
-    const { endpointName, serving } = this;
+    const { endpointName, owner, serving } = this;
     const states = new Construct(this, 'States'); // a scope of their own: their names are what the console shows
     const finishAs = (id: string, outcome: DeploymentOutcome) =>
       invoke(
@@ -411,19 +434,25 @@ export class ModelDeployment extends Construct {
 
     const endpoint = {
       endpointName,
-      registry: this.props.registry,
+      owner,
       serving,
       bakeTime,
       alarms: [this.errorAlarm, this.latencyAlarm],
     };
-    const { data, registry } = this.props;
+    const { data, pipelineName, versionsOf } = this.props;
+    const disk = diskKey(serving.instanceType, encryptionKey);
+    const configuration = configurationOf(serving, data, disk);
+    const later = sfn.Wait.jsonata(states, 'Wait for a change to end', {
+      time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
+    });
     const changing = verify(states, { ...endpoint, smokeTest: this.smokeTest, deployed, rolledBack, failed });
     const make = serve(states, {
       ...endpoint,
-      data,
       role: this.servingRole,
-      encryptionKey,
+      configuration,
+      diskKey: disk,
       changing,
+      planAgain: later,
       failed,
     });
 
@@ -434,19 +463,16 @@ export class ModelDeployment extends Construct {
       {
         modelPackageArn: jsonata('$modelPackageArn'),
         endpointName,
-        registry: registry.groupName,
-        serving,
+        owner,
+        versionsOf: versionsOf ?? pipelineName,
+        configuration,
         servingRole: this.servingRole.roleArn,
-        captureTo: captureUri(data),
       },
       { plan: jsonata('$states.result.Payload') },
     );
-    const later = sfn.Wait.jsonata(states, 'Wait for a change to end', {
-      time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
-    });
     const remove = callSageMaker(states, 'Delete failed endpoint', {
       action: 'deleteEndpoint',
-      resources: [sageMakerArn(Stack.of(this), `endpoint/${endpointName}`)],
+      own: { owner, resources: [sageMakerArn(Stack.of(this), `endpoint/${endpointName}`)] },
       parameters: { EndpointName: endpointName },
     });
     const action = sfn.Choice.jsonata(states, 'What is to be done?')

@@ -432,7 +432,12 @@ export class TrainingPipeline extends Construct {
       timeout: Duration.minutes(1),
       memorySize: 256,
       encryptionKey,
-      environment: { ...ledgerEnvironment, ...ownEnvironment, [EnvName.SCORING_ROLE]: this.scoringRole.roleArn },
+      environment: {
+        ...ledgerEnvironment,
+        ...ownEnvironment,
+        [EnvName.STACK]: stack.stackName,
+        [EnvName.SCORING_ROLE]: this.scoringRole.roleArn,
+      },
     });
     this.champion = champion.function;
     ledger.grantQuery(champion.role);
@@ -440,8 +445,14 @@ export class TrainingPipeline extends Construct {
     grantSageMaker(
       champion.role,
       stack,
-      ['sagemaker:DescribeModel', 'sagemaker:CreateModel'],
+      ['sagemaker:CreateModel', 'sagemaker:AddTags'],
       [`model/${scoringModelName(this.pipelineName, registry, 'v*')}`],
+    );
+    grantSageMaker(
+      champion.role,
+      stack,
+      ['sagemaker:DescribeModel', 'sagemaker:ListTags'],
+      [`model/${scoringModelName(this.pipelineName, registry, '*')}`],
     );
     champion.role.addToPolicy(passRoleToSageMaker(this.scoringRole));
 
@@ -488,6 +499,7 @@ export class TrainingPipeline extends Construct {
   /** The states in the order of the data; every failure is recorded before the execution ends with it. */
   private definition(encryptionKey: kms.IKey | undefined): sfn.IChainable {
     const { props, pipelineName, trainerConfig: trainer } = this;
+    const owner = { pipeline: pipelineName, registry: props.registry.groupName };
     const states = new Construct(this, 'States'); // a scope of their own: their names are what the console shows
     const failed = invoke(states, 'Record failure', this.finish, {
       runId: jsonata(RUN_ID),
@@ -543,15 +555,13 @@ export class TrainingPipeline extends Construct {
 
     const registered = register(states, {
       trainer,
-      registry: props.registry,
+      owner,
       approve: props.autoApprove ?? true,
       registered: finish,
       failed,
     });
-    const registry = props.registry.groupName;
     const judged = score(states, {
-      pipelineName,
-      registry,
+      owner,
       trainer,
       role: this.scoringRole,
       instanceType: props.scoringInstanceType ?? 'ml.m5.large',
@@ -566,8 +576,7 @@ export class TrainingPipeline extends Construct {
       failed,
     });
     const trained = train(states, {
-      pipelineName,
-      registry,
+      owner,
       contract: props.contract._contract,
       trainer,
       role: this.trainingRole,

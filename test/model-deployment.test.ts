@@ -1,12 +1,11 @@
-import { Duration } from 'aws-cdk-lib';
+import { App, Duration, type Environment, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { DatasetBucket, ModelDeployment, type ModelDeploymentProps, ModelRegistry, RunLedger } from '../lib';
 import { definitionsOf, statesOf } from './support/definition';
-import { emptyStack } from './support/stacks';
 
-function deploy(props: Partial<ModelDeploymentProps> = {}) {
-  const stack = emptyStack();
+function deploy(props: Partial<ModelDeploymentProps> = {}, env?: Environment) {
+  const stack = new Stack(new App(), 'Stack', { env });
   new ModelDeployment(stack, 'Deployment', {
     data: new DatasetBucket(stack, 'Dataset').bucket,
     ledger: new RunLedger(stack, 'Ledger'),
@@ -82,20 +81,65 @@ describe('ModelDeployment', () => {
     });
   });
 
-  test('pulls from any repository, or from the one it is told', () => {
-    const pulls = (resource: unknown) => ({
-      PolicyDocument: {
-        Statement: Match.arrayWith([
-          Match.objectLike({ Action: Match.arrayWith(['ecr:BatchGetImage']), Resource: resource }),
-        ]),
+  test("pulls from the repository of the region's XGBoost image, or from the one that it is told", () => {
+    const pulls = (props: Partial<ModelDeploymentProps>, env?: Environment) => {
+      const policies = deploy(props, env).template.findResources('AWS::IAM::Policy');
+      return Object.values(policies)
+        .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+        .filter(({ Action }) => [Action].flat().includes('ecr:BatchGetImage'))
+        .map(({ Resource }) => Resource);
+    };
+    expect(pulls({}, { account: '123456789012', region: 'eu-west-1' })).toEqual([
+      {
+        'Fn::Join': [
+          '',
+          ['arn:', { Ref: 'AWS::Partition' }, ':ecr:eu-west-1:141502667606:repository/sagemaker-xgboost'],
+        ],
       },
-    });
-    deploy().template.hasResourceProperties('AWS::IAM::Policy', pulls({ 'Fn::Join': Match.anyValue() }));
+    ]);
+    expect(JSON.stringify(pulls({}))).not.toContain('*');
     const imageRepositoryArn = 'arn:aws:ecr:us-east-1:123456789012:repository/models';
-    deploy({ imageRepositoryArn: imageRepositoryArn }).template.hasResourceProperties(
-      'AWS::IAM::Policy',
-      pulls(imageRepositoryArn),
+    expect(pulls({ imageRepositoryArn })).toEqual([imageRepositoryArn]);
+  });
+
+  test("deploys its own pipeline's versions, or those of the one that it is told", () => {
+    const told = (props: Partial<ModelDeploymentProps>) => {
+      const { template, states } = deploy(props);
+      const functions = Object.values(template.findResources('AWS::Lambda::Function'));
+      const [variables] = functions
+        .map(({ Properties }) => Properties.Environment?.Variables ?? {})
+        .filter(({ VERSIONS_OF }) => VERSIONS_OF !== undefined);
+      return [states.Plan.Arguments.Payload.versionsOf, variables.VERSIONS_OF];
+    };
+    expect(told({})).toEqual(['loop', 'loop']);
+    expect(told({ versionsOf: 'trains' })).toEqual(['trains', 'trains']);
+  });
+
+  test('tags what it makes with whose it is, and may change or delete nothing else', () => {
+    const { states, template } = deploy();
+    const Tags = [
+      { Key: 'perennial:pipeline', Value: 'loop' },
+      { Key: 'perennial:registry', Value: 'models' },
+      { Key: 'perennial:stack', Value: 'stackname' },
+    ];
+    for (const state of ['Create model', 'Create endpoint configuration', 'Create endpoint']) {
+      expect(states[state].Arguments.Tags).toEqual(Tags);
+    }
+    const statements = Object.entries(template.findResources('AWS::IAM::Policy'))
+      .filter(([id]) => !id.includes('CleanUp'))
+      .flatMap(([, { Properties }]) => Properties.PolicyDocument.Statement);
+    const changing = statements.filter(
+      ({ Action, Resource }) =>
+        [Action].flat().some((action) => /^sagemaker:(Delete|UpdateEndpoint)/.test(action)) &&
+        // a configuration that an endpoint is moved to does not change, and has our name
+        !(Action === 'sagemaker:UpdateEndpoint' && JSON.stringify(Resource).includes('endpoint-config/loop-')),
     );
+    expect(changing.length).toBeGreaterThan(3);
+    for (const { Condition } of changing) {
+      expect(Condition).toEqual({
+        StringEquals: { 'aws:ResourceTag/perennial:pipeline': 'loop', 'aws:ResourceTag/perennial:registry': 'models' },
+      });
+    }
   });
 
   test('empties SageMaker before the roles go', () => {

@@ -1,4 +1,5 @@
-import { SageMakerServiceException } from '@aws-sdk/client-sagemaker';
+import { ListTagsCommand, type SageMakerClient, SageMakerServiceException } from '@aws-sdk/client-sagemaker';
+import type { Tags } from '../../lib/core/ownership';
 
 /**
  * What a call answers; undefined if the thing that it names does not exist.
@@ -12,6 +13,13 @@ export async function unlessMissing<T>(call: Promise<T>): Promise<T | undefined>
     if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+/** The tags of a resource; none if it is gone by now. */
+export async function tagsOf(client: SageMakerClient, ResourceArn: string | undefined): Promise<Tags> {
+  // a resource has no more than 50
+  const found = await unlessMissing(client.send(new ListTagsCommand({ ResourceArn, MaxResults: 100 })));
+  return Object.fromEntries((found?.Tags ?? []).map(({ Key = '', Value = '' }) => [Key, Value]));
 }
 
 function isMissing(error: unknown): boolean {

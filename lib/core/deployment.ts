@@ -3,6 +3,7 @@ import type { DeploymentInput, DeploymentPlan, PlanDeploymentRequest } from './d
 import { ErrorName, PerennialError } from './errors';
 import type { DeploymentLease } from './ledger';
 import { deploymentId, Events, endpointConfigName, modelName, packageVersion, versionInName } from './names';
+import { refuseForeign, type Tags } from './ownership';
 
 /** Hours after which a deployment that has not reported its end no longer holds up the next; longer than its machine may run. */
 export const DEPLOYMENT_LEASE_HOURS = 25;
@@ -14,7 +15,8 @@ export const KEPT_VERSIONS = 2;
 export interface DescribedPackage {
   /** Approved, Rejected or PendingManualApproval. */
   readonly approval?: string;
-  /** The run that made it, from its metadata. */
+  /** The pipeline and the run that made it, from its metadata. */
+  readonly pipeline?: string;
   readonly runId?: string;
   /** What a model of it is made from. */
   readonly containers?: readonly unknown[];
@@ -22,6 +24,7 @@ export interface DescribedPackage {
 
 /** An endpoint as SageMaker describes it. */
 export interface DescribedEndpoint {
+  readonly tags: Tags;
   readonly status: string;
   readonly configName?: string;
   /** Whether an update is under way that the status does not show yet. */
@@ -30,45 +33,100 @@ export interface DescribedEndpoint {
   readonly configExists: boolean;
 }
 
+/** A model or a configuration that has the name of one that is to be made. */
+export interface Namesake {
+  readonly tags: Tags;
+  /** Whether it is made of what ours would be made of. */
+  readonly isEqual: boolean;
+}
+
+/** What there is already under the names of a deployment. */
+export interface Found {
+  readonly endpoint?: DescribedEndpoint;
+  readonly model?: Namesake;
+  readonly config?: Namesake;
+}
+
+/** What a deployment makes, by name. */
+export type DeploymentNames = Pick<DeploymentPlan, 'version' | 'runId' | 'modelName' | 'endpointConfigName'>;
+
 /**
- * Decides what a deployment has to do.
+ * Names what a version is deployed as.
  *
  * @param modelPackage undefined if it does not exist
- * @param endpoint undefined if there is none
+ * @throws PerennialError NOT_DEPLOYABLE
  */
-export function planDeployment(
+export function nameDeployment(
   request: PlanDeploymentRequest,
   modelPackage: DescribedPackage | undefined,
-  endpoint: DescribedEndpoint | undefined,
-): DeploymentPlan {
-  const { modelPackageArn, endpointName, registry, serving, servingRole, captureTo } = request;
+): DeploymentNames {
+  const { modelPackageArn, endpointName, owner, versionsOf, configuration, servingRole } = request;
   const refuse = (message: string) => new PerennialError(ErrorName.NOT_DEPLOYABLE, message);
   if (modelPackage === undefined) {
     throw refuse(`the model package must exist, got ${modelPackageArn}: it has been deleted; approve another version`);
   }
-  if (modelPackage.approval !== 'Approved') {
-    throw refuse(`${modelPackageArn} must be Approved, got ${modelPackage.approval}; approve it to deploy it`);
+  const { approval, runId, pipeline, containers } = modelPackage;
+  if (approval !== 'Approved') {
+    throw refuse(`${modelPackageArn} must be Approved, got ${approval}; approve it to deploy it`);
   }
-  if (modelPackage.runId === undefined) {
+  if (runId === undefined || pipeline === undefined) {
     throw refuse(
-      `${modelPackageArn} must name its run in its metadata as runId, got none; only what a run registered can be deployed`,
+      `${modelPackageArn} must name its pipeline and run in its metadata as pipeline and runId, got ${pipeline} and ${runId}; only what a run registered can be deployed`,
+    );
+  }
+  if (pipeline !== versionsOf) {
+    throw refuse(
+      `${modelPackageArn} must be of the pipeline ${versionsOf}, got ${pipeline}; its own deployment deploys it, or this one with the prop versionsOf`,
     );
   }
   const version = packageVersion(modelPackageArn);
-  const { containers } = modelPackage;
-  const model = modelName(endpointName, registry, version, { modelPackageArn, containers, servingRole });
-  const configName = endpointConfigName(endpointName, registry, version, { model, serving, captureTo });
-  const action = actionOn(endpoint, configName);
-  // a configuration that is gone, or that never served, is nothing to go back to
-  const goBack = endpoint?.configExists && action !== 'recreate' && endpoint.configName !== configName;
+  const content = { modelPackageArn, containers, servingRole };
+  const model = modelName(endpointName, owner.registry, version, content);
   return {
     version,
-    runId: modelPackage.runId,
+    runId,
     modelName: model,
-    endpointConfigName: configName,
+    endpointConfigName: endpointConfigName(endpointName, owner.registry, version, { model, configuration }),
+  };
+}
+
+/**
+ * Decides what a deployment has to do.
+ *
+ * @throws PerennialError NAME_TAKEN if something is there that is not ours
+ */
+export function planDeployment(request: PlanDeploymentRequest, names: DeploymentNames, found: Found): DeploymentPlan {
+  const { endpointName, owner } = request;
+  const { endpoint, model, config } = found;
+  const elsewhere = 'give this deployment another endpointName, or delete that endpoint';
+  if (endpoint !== undefined) {
+    refuseForeign(`the endpoint ${endpointName}`, endpoint, owner, elsewhere);
+    refuseByHand(request, endpoint);
+  }
+  const removed = 'delete it, and approve the version again';
+  if (model !== undefined) refuseForeign(`the model ${names.modelName}`, model, owner, removed);
+  if (config !== undefined) {
+    refuseForeign(`the endpoint configuration ${names.endpointConfigName}`, config, owner, removed);
+  }
+  const action = actionOn(endpoint, names.endpointConfigName);
+  // a configuration that is gone, or that never served, is nothing to go back to
+  const goBack = endpoint?.configExists && action !== 'recreate' && endpoint.configName !== names.endpointConfigName;
+  return {
+    ...names,
     ...(goBack && { previousConfigName: endpoint.configName }),
+    exists: { model: model !== undefined, config: config !== undefined },
     action,
   };
+}
+
+/** A configuration by hand could neither be gone back to nor be told from one that an alarm has brought back. */
+function refuseByHand({ endpointName, owner }: PlanDeploymentRequest, { configName, status }: DescribedEndpoint): void {
+  if (configName === undefined || versionInName(endpointName, owner.registry, configName) !== undefined) return;
+  if (status === 'Failed') return; // it is made anew
+  throw new PerennialError(
+    ErrorName.NAME_TAKEN,
+    `the endpoint ${endpointName} must serve a configuration of this deployment's, got ${configName}: somebody changed it by hand; update it to one of ours, or delete it, and approve the version again`,
+  );
 }
 
 function actionOn(endpoint: DescribedEndpoint | undefined, wanted: string): DeploymentPlan['action'] {

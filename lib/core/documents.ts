@@ -4,6 +4,7 @@ import type { Contract } from './contract';
 import type { CaughtError } from './failures';
 import type { Judgement, Verdict } from './judge';
 import type { Reason } from './names';
+import type { Owner } from './ownership';
 import type { Histogram, Profile } from './profile';
 import type { Hyperparameters, Trial } from './tuning';
 
@@ -172,7 +173,18 @@ export interface ModelVersion {
   readonly modelName: string;
 }
 
+/** What a model is made from, as SageMaker has it. */
+export interface ModelContainer {
+  readonly Image?: string;
+  readonly ModelDataUrl?: string;
+  readonly Environment?: Readonly<Record<string, string>>;
+}
+
 /** `lambdas/champion.ts`: which model a candidate must beat. */
+export interface ChampionRequest {
+  /** The model with which the candidate is scored. */
+  readonly candidate: { readonly modelName: string; readonly container: ModelContainer };
+}
 export interface ChampionReport {
   /** Absent if none is in service, or if it cannot be scored any more. */
   readonly champion?: ModelVersion;
@@ -276,7 +288,15 @@ export interface DeploymentInput {
   readonly approvedAt: string;
 }
 
-/** How an endpoint serves; part of an endpoint configuration's identity. */
+/** An endpoint configuration as SageMaker's request has it, but for its name, its tags and the model. */
+export interface EndpointConfiguration {
+  readonly ProductionVariants: ReadonlyArray<Readonly<Record<string, unknown>>>;
+  readonly DataCaptureConfig: Readonly<Record<string, unknown>>;
+  /** Encrypts the disks of the instances. */
+  readonly KmsKeyId?: string;
+}
+
+/** How an endpoint serves. */
 export interface ServingSettings {
   readonly instanceType: string;
   readonly instanceCount: number;
@@ -288,13 +308,12 @@ export interface ServingSettings {
 export interface PlanDeploymentRequest {
   readonly modelPackageArn: string;
   readonly endpointName: string;
-  /** The name of the model package group, which the names of models and configurations carry the mark of. */
-  readonly registry: string;
-  readonly serving: ServingSettings;
+  readonly owner: Owner;
+  /** The pipeline whose versions are deployed. */
+  readonly versionsOf: string;
+  readonly configuration: EndpointConfiguration;
   /** ARN of the role that the model serves under. */
   readonly servingRole: string;
-  /** Where requests are captured, `s3://bucket/prefix`. */
-  readonly captureTo: string;
 }
 export interface DeploymentPlan {
   readonly version: number;
@@ -303,6 +322,8 @@ export interface DeploymentPlan {
   readonly endpointConfigName: string;
   /** The configuration in service before; absent if there is none. */
   readonly previousConfigName?: string;
+  /** What is there already, and is ours and equal: it is not made again. */
+  readonly exists: { readonly model: boolean; readonly config: boolean };
   /** `wait`: the endpoint is changing, look again later. `recreate`: it has failed and must be deleted first. */
   readonly action: 'create' | 'update' | 'recreate' | 'wait' | 'none';
 }

@@ -19,6 +19,8 @@ export const ErrorName = {
   SCORING_FAILED: 'Perennial.ScoringFailed',
   /** The model package is not approved (any more), or is gone. */
   NOT_DEPLOYABLE: 'Perennial.NotDeployable',
+  /** Something in SageMaker has the name that ours would have, and is somebody else's. */
+  NAME_TAKEN: 'Perennial.NameTaken',
   /** The endpoint did not come to serve the requested model. */
   DEPLOYMENT_FAILED: 'Perennial.DeploymentFailed',
   /** The endpoint answered the smoke test wrongly. */

@@ -116,6 +116,11 @@ export function xgboostImage(scope: Construct, version: string): ImageReference 
   return published(scope, XGBOOST, 'sagemaker-xgboost', version);
 }
 
+/** The ARN of the repository of all its versions. */
+export function xgboostRepository(scope: Construct): string {
+  return published(scope, XGBOOST, 'sagemaker-xgboost', '').repositoryArn;
+}
+
 /**
  * One of AWS's PyTorch images of the stack's region.
  *

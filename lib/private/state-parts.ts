@@ -1,11 +1,10 @@
-import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import { CAUGHT, jsonata } from '../steps/expressions';
 import { FunctionTask } from '../steps/function-task';
 import { SAGEMAKER_RETRY, SERVICE_RETRY } from '../steps/retries';
+import { SageMakerCall, type SageMakerCallProps } from '../steps/sagemaker-call';
 
 /**
  * A state that runs one of our functions and outputs its report.
@@ -30,29 +29,9 @@ export function invoke(
   return task;
 }
 
-export interface SageMakerCall {
-  /** The API's action in camelCase. */
-  readonly action: string;
-  /** The ARNs that the call is about. */
-  readonly resources: string[];
-  /** The request, as the API has it; strings may be JSONata. */
-  readonly parameters: Record<string, unknown>;
-  /** Further permissions that the call needs. */
-  readonly statements?: iam.PolicyStatement[];
-  readonly assign?: Record<string, unknown>;
-}
-
 /** A state that makes one call of SageMaker's API. */
-export function callSageMaker(scope: Construct, id: string, call: SageMakerCall): tasks.CallAwsService {
-  const task = tasks.CallAwsService.jsonata(scope, id, {
-    service: 'sagemaker',
-    action: call.action,
-    iamAction: `sagemaker:${call.action.charAt(0).toUpperCase()}${call.action.slice(1)}`,
-    iamResources: call.resources,
-    additionalIamStatements: call.statements,
-    parameters: call.parameters,
-    assign: call.assign,
-  });
+export function callSageMaker(scope: Construct, id: string, call: SageMakerCallProps): SageMakerCall {
+  const task = new SageMakerCall(scope, id, call);
   task.addRetry(SAGEMAKER_RETRY);
   return task;
 }
@@ -63,17 +42,24 @@ export function orFail<T extends sfn.TaskStateBase>(state: T, failed: sfn.IChain
   return state;
 }
 
-/** Goes on after a call that makes something under a fixed name; that it is there already is success. */
+/**
+ * Goes on after a call that makes something under a fixed name, also where it is there already.
+ *
+ * @param there where to go then: to what looks whether it is ours
+ */
 export function makeOnce(
   scope: Construct,
-  task: tasks.CallAwsService,
+  task: SageMakerCall,
   next: sfn.IChainable,
+  there: sfn.IChainable,
   failed: sfn.IChainable,
 ): void {
   task.next(next);
   task.addCatch(
     sfn.Choice.jsonata(scope, `${task.id}: there already?`)
-      .when(sfn.Condition.jsonata(jsonata("$contains($failure.cause, 'already existing')")), next)
+      .when(sfn.Condition.jsonata(jsonata("$contains($failure.cause, 'already existing')")), there, {
+        assign: { failure: null },
+      })
       .otherwise(failed),
     { errors: ['States.ALL'], assign: { failure: CAUGHT } },
   );

@@ -2,15 +2,15 @@ import { Stack } from 'aws-cdk-lib';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { Outcome } from '../core/documents';
-import type { ModelRegistry } from '../model-registry';
+import type { Owner } from '../core/ownership';
 import { sageMakerArn } from '../private/grants';
 import { callSageMaker, orFail } from '../private/state-parts';
 import type { TrainerConfig } from '../trainer';
-import { jsonata, RUN_ID, runUri } from './expressions';
+import { jsonata, RUN_ID, runUri, STARTED_AT } from './expressions';
 
 export interface RegisterProps {
   readonly trainer: TrainerConfig;
-  readonly registry: ModelRegistry;
+  readonly owner: Owner;
   /** Whether the version is approved at once, by rule. */
   readonly approve: boolean;
   /** Where a registered version goes on. */
@@ -25,19 +25,20 @@ export interface RegisterProps {
  * Reads `$model`, `$judgement`, `$reason`, `$dataVersion` and `$trainingJobArn`; sets `$modelPackageArn` and `$outcome`.
  */
 export function register(scope: Construct, props: RegisterProps): sfn.IChainable {
-  const { trainer, registry } = props;
+  const { trainer, owner } = props;
+  const { pipeline, registry } = owner;
   const stack = Stack.of(scope);
-  const packages = sageMakerArn(stack, `model-package/${registry.groupName}/*`);
+  const packages = sageMakerArn(stack, `model-package/${registry}/*`);
   const document = (uri: string) => ({ ContentType: 'application/json', S3Uri: uri });
   const create = callSageMaker(scope, 'Register', {
     action: 'createModelPackage',
-    resources: [sageMakerArn(stack, `model-package-group/${registry.groupName}`), packages],
+    resources: [sageMakerArn(stack, `model-package-group/${registry}`), packages],
     parameters: {
-      ModelPackageGroupName: registry.groupName,
+      ModelPackageGroupName: registry,
       ModelPackageDescription: jsonata('$substring($judgement.because, 0, 1024)'),
       ModelApprovalStatus: 'PendingManualApproval',
-      // the same run registers once, however often this state is tried
-      ClientToken: jsonata(`$substring($hash(${RUN_ID}, 'SHA-256'), 0, 36)`),
+      // the same run registers once, however often this state is tried; another pipeline, or a run made anew, by itself
+      ClientToken: jsonata(`$substring($hash('${pipeline} ' & ${RUN_ID} & ' ' & ${STARTED_AT}, 'SHA-256'), 0, 36)`),
       InferenceSpecification: {
         Containers: [
           {
@@ -56,6 +57,8 @@ export function register(scope: Construct, props: RegisterProps): sfn.IChainable
       DriftCheckBaselines: { ModelDataQuality: { Statistics: document(runUri((keys) => keys.baseline)) } },
       MetadataProperties: { GeneratedBy: jsonata('$trainingJobArn') },
       CustomerMetadataProperties: {
+        // versions take no tags
+        pipeline,
         runId: jsonata(RUN_ID),
         reason: jsonata('$reason'),
         dataVersion: jsonata('$dataVersion'),

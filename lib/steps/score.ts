@@ -7,8 +7,10 @@ import type { Construct } from 'constructs';
 import type { JudgeRules, Outcome } from '../core/documents';
 import { ErrorName } from '../core/errors';
 import { ownPrefix, scoringModelName } from '../core/names';
+import type { Owner } from '../core/ownership';
 import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
 import { diskKey, kmsKeyId } from '../private/keys';
+import { jobTags, tagsOf } from '../private/owner-tags';
 import { callSageMaker, invoke, makeOnce, orFail } from '../private/state-parts';
 import type { TrainerConfig } from '../trainer';
 import { CAUGHT, EXECUTION_HASH, jsonata, RUN_ID, RUN_SLUG, runUri, STARTED_AT, TRY } from './expressions';
@@ -17,9 +19,7 @@ import { SAGEMAKER_RETRY } from './retries';
 import { SageMakerJob } from './sagemaker-job';
 
 export interface ScoreProps {
-  readonly pipelineName: string;
-  /** The name of the model package group. */
-  readonly registry: string;
+  readonly owner: Owner;
   readonly trainer: TrainerConfig;
   /** The role that the models have while they score. */
   readonly role: iam.IRole;
@@ -45,10 +45,12 @@ export interface ScoreProps {
  * Reads `$model`; sets `$champion`, `$judgement` and `$outcome`.
  */
 export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
-  const { pipelineName, registry, role, failed } = props;
-  const models = [sageMakerArn(Stack.of(scope), `model/${scoringModelName(pipelineName, registry, '*')}`)];
-  const candidateName = jsonata(`'${scoringModelName(pipelineName, registry, '')}' & ${EXECUTION_HASH}`);
+  const { owner, role, failed } = props;
+  const { pipeline, registry } = owner;
+  const models = [sageMakerArn(Stack.of(scope), `model/${scoringModelName(pipeline, registry, '*')}`)];
+  const candidateName = jsonata(`'${scoringModelName(pipeline, registry, '')}' & ${EXECUTION_HASH}`);
 
+  const container = containerOf(props.trainer);
   const candidate = callSageMaker(scope, 'Create candidate model', {
     action: 'createModel',
     resources: models,
@@ -56,10 +58,17 @@ export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
     parameters: {
       ModelName: candidateName,
       ExecutionRoleArn: role.roleArn,
-      PrimaryContainer: containerOf(props.trainer),
+      PrimaryContainer: container,
+      Tags: tagsOf(owner),
     },
   });
-  const champion = invoke(scope, 'Champion', props.champion, {}, { champion: jsonata('$states.result.Payload') });
+  const champion = invoke(
+    scope,
+    'Champion',
+    props.champion,
+    { candidate: { modelName: candidateName, container } },
+    { champion: jsonata('$states.result.Payload') },
+  );
   const scored = sfn.Parallel.jsonata(scope, 'Score')
     .branch(transform(scope, 'Score candidate', 'candidate', candidateName, props))
     .branch(
@@ -85,11 +94,12 @@ export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
   );
   const forget = callSageMaker(scope, 'Delete candidate model', {
     action: 'deleteModel',
-    resources: models,
+    own: { owner, resources: models },
     parameters: { ModelName: candidateName },
   });
   for (const state of [champion, judge, forget]) orFail(state, failed);
-  makeOnce(scope, candidate, champion, failed);
+  // which also looks whether what is there under the candidate's name is the candidate
+  makeOnce(scope, candidate, champion, champion, failed);
   champion.next(scored).next(judge).next(forget).next(props.judged);
   return candidate;
 }
@@ -99,15 +109,15 @@ function transform(
   id: string,
   model: 'candidate' | 'champion',
   modelName: string,
-  { pipelineName, registry, instanceType, encryptionKey, objectsKey }: ScoreProps,
+  { owner, instanceType, encryptionKey, objectsKey }: ScoreProps,
 ): SageMakerJob {
   const volumeKey = diskKey(instanceType, encryptionKey);
   const job = new SageMakerJob(scope, id, {
     kind: 'TransformJob',
-    namePrefix: ownPrefix(pipelineName, registry),
+    namePrefix: ownPrefix(owner.pipeline, owner.registry),
     arguments: {
       TransformJobName: jsonata(
-        `'${ownPrefix(pipelineName, registry)}' & ${RUN_SLUG} & '-' & ${EXECUTION_HASH} & ` +
+        `'${ownPrefix(owner.pipeline, owner.registry)}' & ${RUN_SLUG} & '-' & ${EXECUTION_HASH} & ` +
           `'-${model === 'candidate' ? 'a' : 'b'}' & ${TRY}`,
       ),
       ModelName: modelName,
@@ -124,6 +134,7 @@ function transform(
         S3OutputPath: runUri((keys) => keys.scores(model)),
         ...kmsKeyId(objectsKey),
       },
+      Tags: jobTags(owner),
       TransformResources: {
         InstanceType: instanceType,
         InstanceCount: 1,

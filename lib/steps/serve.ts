@@ -4,19 +4,21 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import type * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
-import type { ServingSettings } from '../core/documents';
+import type { EndpointConfiguration, ServingSettings } from '../core/documents';
 import { ownPrefix, Prefix, VARIANT_NAME } from '../core/names';
-import type { ModelRegistry } from '../model-registry';
+import type { Owner } from '../core/ownership';
 import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
-import { diskKey, diskKeyStatements, kmsKeyId } from '../private/keys';
+import { diskKeyStatements, kmsKeyId } from '../private/keys';
+import { tagsOf } from '../private/owner-tags';
 import { callSageMaker, makeOnce, orFail } from '../private/state-parts';
 import { jsonata } from './expressions';
+import type { SageMakerCall } from './sagemaker-call';
 
 export interface EndpointProps {
   readonly endpointName: string;
-  readonly registry: ModelRegistry;
+  /** Whose the endpoint is. */
+  readonly owner: Owner;
   readonly serving: ServingSettings;
   /** Alarms that bring the old model back while a new one takes over. */
   readonly alarms: cloudwatch.IAlarm[];
@@ -25,13 +27,15 @@ export interface EndpointProps {
 }
 
 export interface ServeProps extends EndpointProps {
-  readonly data: s3.IBucket;
   /** The role under which models serve. */
   readonly role: iam.IRole;
-  /** What encrypts the disks of the instances, if it can be. */
-  readonly encryptionKey: kms.IKey | undefined;
+  readonly configuration: EndpointConfiguration;
+  /** What encrypts the disks of the instances, if anything does. */
+  readonly diskKey: kms.IKey | undefined;
   /** Where an endpoint that is changing goes on. */
   readonly changing: sfn.IChainable;
+  /** Where it is decided anew what is to be made. */
+  readonly planAgain: sfn.IChainable;
   /** Where a failure goes on, with `$failure` set. */
   readonly failed: sfn.IChainable;
 }
@@ -39,67 +43,58 @@ export interface ServeProps extends EndpointProps {
 /**
  * Makes model, configuration and endpoint under the names of `$plan`, or moves the endpoint to them.
  *
- * What is there already was made by an earlier try.
+ * What `$plan` has found to be there, and ours, is not made again. What turns out to be there all the same is looked at
+ * by the plan first: an earlier try has made it, or somebody else.
  */
 export function serve(scope: Construct, props: ServeProps): sfn.IChainable {
-  const { endpointName, serving, failed } = props;
-  const stack = Stack.of(scope);
+  const { endpointName, owner, planAgain, changing, failed } = props;
   const { endpoint, configs, models } = arnsOf(scope, props);
-  const key = diskKey(serving.instanceType, props.encryptionKey);
-
+  const Tags = tagsOf(owner);
   const model = callSageMaker(scope, 'Create model', {
     action: 'createModel',
-    resources: [models, sageMakerArn(stack, `model-package/${props.registry.groupName}/*`)],
+    resources: [models, sageMakerArn(Stack.of(scope), `model-package/${owner.registry}/*`)],
     statements: [passRoleToSageMaker(props.role)],
     parameters: {
       ModelName: jsonata('$plan.modelName'),
       ExecutionRoleArn: props.role.roleArn,
       Containers: [{ ModelPackageName: jsonata('$modelPackageArn') }],
+      Tags,
     },
   });
+  const { ProductionVariants, ...others } = props.configuration;
   const config = callSageMaker(scope, 'Create endpoint configuration', {
     action: 'createEndpointConfig',
     resources: [configs, models],
     parameters: {
       EndpointConfigName: jsonata('$plan.endpointConfigName'),
-      ProductionVariants: [
-        {
-          VariantName: VARIANT_NAME,
-          ModelName: jsonata('$plan.modelName'),
-          InstanceType: serving.instanceType,
-          InitialInstanceCount: serving.instanceCount,
-          InitialVariantWeight: 1,
-        },
-      ],
-      DataCaptureConfig: {
-        EnableCapture: serving.capturePercent > 0,
-        InitialSamplingPercentage: serving.capturePercent,
-        DestinationS3Uri: captureUri(props.data),
-        CaptureOptions: [{ CaptureMode: 'Input' }, { CaptureMode: 'Output' }],
-        // what is not named here is captured as base64
-        CaptureContentTypeHeader: { CsvContentTypes: ['text/csv'] },
-        ...kmsKeyId(props.data.encryptionKey),
-      },
-      ...kmsKeyId(key),
+      ProductionVariants: ProductionVariants.map((variant) => ({ ...variant, ModelName: jsonata('$plan.modelName') })),
+      ...others,
+      Tags,
     },
   });
   const create = callSageMaker(scope, 'Create endpoint', {
     action: 'createEndpoint',
     resources: [endpoint, configs],
     // SageMaker uses the disks' key in the name of who makes the endpoint
-    statements: diskKeyStatements(key),
-    parameters: { EndpointName: endpointName, EndpointConfigName: jsonata('$plan.endpointConfigName') },
+    statements: diskKeyStatements(props.diskKey),
+    parameters: { EndpointName: endpointName, EndpointConfigName: jsonata('$plan.endpointConfigName'), Tags },
   });
   const update = updateEndpoint(scope, 'Update endpoint', '$plan.endpointConfigName', traffic(props), props);
 
   const isThere = sfn.Choice.jsonata(scope, 'Is there an endpoint?')
     .when(sfn.Condition.jsonata(jsonata("$plan.action = 'create'")), create)
     .otherwise(update);
-  makeOnce(scope, model, config, failed);
-  makeOnce(scope, config, isThere, failed);
-  makeOnce(scope, create, props.changing, failed);
-  orFail(update, failed).next(props.changing);
-  return model;
+  const unless = (id: string, exists: string, make: sfn.IChainable, next: sfn.IChainable) =>
+    sfn.Choice.jsonata(scope, id)
+      .when(sfn.Condition.jsonata(jsonata(exists)), next)
+      .otherwise(make);
+  const withConfig = unless('Is there a configuration?', '$plan.exists.config', config, isThere);
+  makeOnce(scope, model, withConfig, planAgain, failed);
+  makeOnce(scope, config, isThere, planAgain, failed);
+  // one that serves another configuration is told by what waits for it
+  makeOnce(scope, create, changing, changing, failed);
+  orFail(update, failed).next(changing);
+  return unless('Is there a model?', '$plan.exists.model', model, withConfig);
 }
 
 /** Moves the endpoint to a configuration. The caller must be allowed to see the alarms that it names. */
@@ -109,12 +104,13 @@ export function updateEndpoint(
   configName: string,
   deploymentConfig: object,
   props: EndpointProps,
-): tasks.CallAwsService {
-  const { endpointName, alarms } = props;
+): SageMakerCall {
+  const { endpointName, owner, alarms } = props;
   const { endpoint, configs } = arnsOf(scope, props);
   return callSageMaker(scope, id, {
     action: 'updateEndpoint',
-    resources: [endpoint, configs],
+    resources: [configs],
+    own: { owner, resources: [endpoint] },
     statements: [
       new iam.PolicyStatement({
         actions: ['cloudwatch:DescribeAlarms'],
@@ -146,9 +142,9 @@ function traffic({ serving, alarms, bakeTime }: EndpointProps): object {
   };
 }
 
-export function arnsOf(scope: Construct, { endpointName, registry }: EndpointProps) {
+export function arnsOf(scope: Construct, { endpointName, owner }: EndpointProps) {
   const stack = Stack.of(scope);
-  const own = `${ownPrefix(endpointName, registry.groupName)}v*`;
+  const own = `${ownPrefix(endpointName, owner.registry)}v*`;
   return {
     endpoint: sageMakerArn(stack, `endpoint/${endpointName}`),
     configs: sageMakerArn(stack, `endpoint-config/${own}`),
@@ -156,7 +152,34 @@ export function arnsOf(scope: Construct, { endpointName, registry }: EndpointPro
   };
 }
 
-/** Where what an endpoint is asked is captured, below a folder of the endpoint's own. */
-export function captureUri(data: s3.IBucket): string {
-  return `s3://${data.bucketName}/${Prefix.CAPTURE.slice(0, -1)}`;
+/**
+ * How an endpoint serves whatever model, as SageMaker's request has it.
+ *
+ * @param diskKey what encrypts the disks of the instances, if anything does
+ */
+export function configurationOf(
+  { instanceType, instanceCount, capturePercent }: ServingSettings,
+  data: s3.IBucket,
+  diskKey: kms.IKey | undefined,
+): EndpointConfiguration {
+  return {
+    ProductionVariants: [
+      {
+        VariantName: VARIANT_NAME,
+        InstanceType: instanceType,
+        InitialInstanceCount: instanceCount,
+        InitialVariantWeight: 1,
+      },
+    ],
+    DataCaptureConfig: {
+      EnableCapture: capturePercent > 0,
+      InitialSamplingPercentage: capturePercent,
+      DestinationS3Uri: `s3://${data.bucketName}/${Prefix.CAPTURE.slice(0, -1)}`,
+      CaptureOptions: [{ CaptureMode: 'Input' }, { CaptureMode: 'Output' }],
+      // what is not named here is captured as base64
+      CaptureContentTypeHeader: { CsvContentTypes: ['text/csv'] },
+      ...kmsKeyId(data.encryptionKey),
+    },
+    ...kmsKeyId(diskKey),
+  };
 }

@@ -7,8 +7,10 @@ import type { Construct } from 'constructs';
 import type { AttemptRules, OfferSpec } from '../core/attempts';
 import type { Contract } from '../core/contract';
 import { ownPrefix, searchPrefix } from '../core/names';
+import type { Owner } from '../core/ownership';
 import type { Offer } from '../offer';
 import { kmsKeyId } from '../private/keys';
+import { jobTags } from '../private/owner-tags';
 import { invoke, orFail } from '../private/state-parts';
 import type { TrainerConfig } from '../trainer';
 import type { SearchRequest } from '../tuning';
@@ -16,9 +18,7 @@ import { jsonata, RUN_ID, runUri, STARTED_AT } from './expressions';
 import { SageMakerJob } from './sagemaker-job';
 
 export interface TrainProps {
-  readonly pipelineName: string;
-  /** The name of the model package group. */
-  readonly registry: string;
+  readonly owner: Owner;
   readonly contract: Contract;
   readonly trainer: TrainerConfig;
   /** The role that the jobs run as. */
@@ -114,7 +114,7 @@ function whichOffer(scope: Construct, jobs: SageMakerJob[]): sfn.IChainable {
 
 /** One training job, or a tuning job that makes several. */
 function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: number): SageMakerJob {
-  const { role, pipelineName, registry, rules, search } = props;
+  const { role, owner, rules, search } = props;
   const spec = rules.offers[index] as OfferSpec;
   const { maxPendingSeconds } = offer._request();
   const { region } = Stack.of(scope);
@@ -130,15 +130,12 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
     assign: { caught: null },
   };
   const definition = definitionOf(props, offer);
-  const Tags = [
-    { Key: 'perennial:pipeline', Value: pipelineName },
-    { Key: 'perennial:run', Value: jsonata(RUN_ID) },
-  ];
+  const Tags = jobTags(owner);
   if (search !== undefined) {
     return new SageMakerJob(scope, `Tune on offer ${index + 1}`, {
       ...common,
       kind: 'HyperParameterTuningJob',
-      namePrefix: searchPrefix(pipelineName, registry),
+      namePrefix: searchPrefix(owner.pipeline, owner.registry),
       arguments: {
         HyperParameterTuningJobName: jsonata('$attempt.job.name'),
         HyperParameterTuningJobConfig: search.config,
@@ -153,7 +150,7 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
   return new SageMakerJob(scope, `Train on offer ${index + 1}`, {
     ...common,
     kind: 'TrainingJob',
-    namePrefix: ownPrefix(pipelineName, registry),
+    namePrefix: ownPrefix(owner.pipeline, owner.registry),
     arguments: {
       TrainingJobName: jsonata('$attempt.job.name'),
       HyperParameters: trialHyperparameters(region, props, offer),

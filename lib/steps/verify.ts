@@ -77,7 +77,7 @@ function bringBack(scope: Construct, props: VerifyProps): sfn.IChainable {
   );
   const withdraw = callSageMaker(scope, 'Take out of service', {
     action: 'deleteEndpoint',
-    resources: [arnsOf(scope, props).endpoint],
+    own: { owner: props.owner, resources: [arnsOf(scope, props).endpoint] },
     parameters: { EndpointName: endpointName },
   });
   return sfn.Choice.jsonata(scope, 'Was there a model before?')

@@ -2,41 +2,107 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type DescribedEndpoint,
+  type DescribedPackage,
+  type Found,
+  nameDeployment,
   outOfUse,
   parseDeploymentMessage,
   planDeployment,
   releaseDeployment,
   takeUp,
 } from '../../lib/core/deployment';
-import type { DeploymentInput } from '../../lib/core/documents';
+import type { DeploymentInput, PlanDeploymentRequest } from '../../lib/core/documents';
 import { ErrorName } from '../../lib/core/errors';
 import { endpointConfigName, modelName, ownPrefix } from '../../lib/core/names';
+import { OwnerTag, ownerTags } from '../../lib/core/ownership';
 
-const serving = { instanceType: 'ml.m5.large', instanceCount: 1, capturePercent: 100 };
-const [registry, servingRole, captureTo] = ['models', 'role', 's3://bucket/capture'];
-const request = { modelPackageArn: arn(3), endpointName: 'flights', registry, serving, servingRole, captureTo };
+const owner = { pipeline: 'flights', registry: 'models' };
+const OURS = ownerTags(owner, 'Stack');
+const variant = { VariantName: 'main', InstanceType: 'ml.m5.large', InitialInstanceCount: 1 };
+const configuration = { ProductionVariants: [variant], DataCaptureConfig: { DestinationS3Uri: 's3://bucket/capture' } };
+const request: PlanDeploymentRequest = {
+  modelPackageArn: arn(3),
+  endpointName: 'flights',
+  owner,
+  versionsOf: 'flights',
+  configuration,
+  servingRole: 'role',
+};
 const containers = [{ Image: 'image', ModelDataUrl: 's3://bucket/model.tar.gz' }];
-const approved = { approval: 'Approved', runId: 'data-1', containers };
-const model = modelName('flights', registry, 3, { modelPackageArn: arn(3), containers, servingRole });
-const wanted = endpointConfigName('flights', registry, 3, { model, serving, captureTo });
+const approved = { approval: 'Approved', pipeline: 'flights', runId: 'data-1', containers };
+const names = nameDeployment(request, approved);
+const wanted = names.endpointConfigName;
+const BEFORE = endpointConfigName('flights', 'models', 2, 'settings');
 
 function arn(version: number): string {
   return `arn:aws:sagemaker:eu-west-1:1:model-package/flights/${version}`;
 }
 
-function endpoint(status: string, configName = 'flights-v2-00000000', more = {}): DescribedEndpoint {
-  return { status, configName, pending: false, configExists: true, ...more };
+function endpoint(status: string, configName = BEFORE, more = {}): DescribedEndpoint {
+  return { status, configName, pending: false, configExists: true, tags: OURS, ...more };
 }
 
-describe('planDeployment', () => {
-  test('creates an endpoint where there is none, under names made from the version', () => {
-    expect(planDeployment(request, approved, undefined)).toEqual({
+describe('nameDeployment', () => {
+  test('names model and configuration after the version and what they are made of', () => {
+    expect(names).toEqual({
       version: 3,
       runId: 'data-1',
-      modelName: model,
-      endpointConfigName: wanted,
-      action: 'create',
+      modelName: expect.stringMatching(/^flights-[0-9a-f]{6}-v3-[0-9a-f]{8}$/),
+      endpointConfigName: expect.stringMatching(/^flights-[0-9a-f]{6}-v3-[0-9a-f]{8}$/),
     });
+    expect(nameDeployment(request, approved)).toEqual(names);
+  });
+
+  test.each<[string, Partial<PlanDeploymentRequest>, Partial<DescribedPackage>]>([
+    ['another archive', {}, { containers: [{ ...containers[0], ModelDataUrl: 's3://other/model.tar.gz' }] }],
+    ['another role', { servingRole: 'of a stack made anew' }, {}],
+    ['another registry', { owner: { ...owner, registry: 'other' } }, {}],
+  ])('%s is another model, and so another configuration', (_, asked, registered) => {
+    const others = nameDeployment({ ...request, ...asked }, { ...approved, ...registered });
+
+    expect(others.modelName).not.toBe(names.modelName);
+    expect(others.endpointConfigName).not.toBe(names.endpointConfigName);
+  });
+
+  test.each([
+    ['more instances', { ...configuration, ProductionVariants: [{ ...variant, InitialInstanceCount: 2 }] }],
+    ['another key for the disks', { ...configuration, KmsKeyId: 'key' }],
+    [
+      'another place for what is captured',
+      { ...configuration, DataCaptureConfig: { DestinationS3Uri: 's3://other/' } },
+    ],
+  ])('%s are another configuration of the same model', (_, changed) => {
+    const others = nameDeployment({ ...request, configuration: changed }, approved);
+
+    expect(others.modelName).toBe(names.modelName);
+    expect(others.endpointConfigName).not.toBe(names.endpointConfigName);
+  });
+
+  test.each([
+    ['is gone', undefined, 'must exist'],
+    ['was rejected', { ...approved, approval: 'Rejected' }, 'must be Approved, got Rejected'],
+    ['names no run', { ...approved, runId: undefined }, 'must name its pipeline and run'],
+    ['names no pipeline', { ...approved, pipeline: undefined }, 'must name its pipeline and run'],
+    ['is of another pipeline', { ...approved, pipeline: 'trains' }, 'must be of the pipeline flights, got trains'],
+  ])('refuses a version that %s', (_, modelPackage, message) => {
+    expect(() => nameDeployment(request, modelPackage)).toThrow(
+      expect.objectContaining({ name: ErrorName.NOT_DEPLOYABLE, message: expect.stringContaining(message) }),
+    );
+  });
+
+  test('takes the versions of the pipeline that it is told', () => {
+    const told = { ...request, versionsOf: 'trains' };
+
+    expect(nameDeployment(told, { ...approved, pipeline: 'trains' }).version).toBe(3);
+    expect(() => nameDeployment(told, approved)).toThrow('must be of the pipeline trains, got flights');
+  });
+});
+
+describe('planDeployment', () => {
+  const nothing = { model: false, config: false };
+
+  test('creates an endpoint where there is none', () => {
+    expect(planDeployment(request, names, {})).toEqual({ ...names, exists: nothing, action: 'create' });
   });
 
   test.each([
@@ -49,43 +115,72 @@ describe('planDeployment', () => {
     ['RollingBack', 'wait'],
     ['Deleting', 'wait'],
   ])('an endpoint that is %s: %s, and remembers what to go back to', (status, action) => {
-    expect(planDeployment(request, approved, endpoint(status))).toMatchObject({
+    expect(planDeployment(request, names, { endpoint: endpoint(status) })).toMatchObject({
       action,
-      previousConfigName: 'flights-v2-00000000',
+      previousConfigName: BEFORE,
     });
   });
 
   test('makes a failed endpoint anew, which leaves nothing to go back to', () => {
-    const plan = planDeployment(request, approved, endpoint('Failed'));
+    const plan = planDeployment(request, names, { endpoint: endpoint('Failed') });
 
     expect(plan.action).toBe('recreate');
     expect(plan.previousConfigName).toBeUndefined();
   });
 
   test('has nothing to do if the version is in service with these settings', () => {
-    expect(planDeployment(request, approved, endpoint('InService', wanted))).toMatchObject({ action: 'none' });
-    const more = { ...request, serving: { ...serving, instanceCount: 2 } };
-    expect(planDeployment(more, approved, endpoint('InService', wanted)).action).toBe('update');
+    expect(planDeployment(request, names, { endpoint: endpoint('InService', wanted) })).toMatchObject({
+      action: 'none',
+    });
   });
 
   test('waits for an update that the status does not show yet', () => {
-    expect(planDeployment(request, approved, endpoint('InService', wanted, { pending: true })).action).toBe('wait');
+    const found = { endpoint: endpoint('InService', wanted, { pending: true }) };
+
+    expect(planDeployment(request, names, found).action).toBe('wait');
   });
 
   test('does not go back to a configuration that somebody has deleted', () => {
-    const plan = planDeployment(request, approved, endpoint('InService', 'gone', { configExists: false }));
+    const plan = planDeployment(request, names, { endpoint: endpoint('InService', BEFORE, { configExists: false }) });
 
     expect(plan.previousConfigName).toBeUndefined();
   });
 
-  test.each([
-    ['is gone', undefined, 'must exist'],
-    ['was rejected', { ...approved, approval: 'Rejected' }, 'must be Approved, got Rejected'],
-    ['names no run', { approval: 'Approved' }, 'must name its run'],
-  ])('refuses a version that %s', (_, modelPackage, message) => {
-    expect(() => planDeployment(request, modelPackage, undefined)).toThrow(
-      expect.objectContaining({ name: ErrorName.NOT_DEPLOYABLE, message: expect.stringContaining(message) }),
+  test('does not make again what an earlier try has made', () => {
+    const ours = { tags: OURS, isEqual: true };
+
+    expect(planDeployment(request, names, { model: ours }).exists).toEqual({ model: true, config: false });
+    expect(planDeployment(request, names, { model: ours, config: ours }).exists).toEqual({ model: true, config: true });
+  });
+
+  const foreign = ownerTags({ pipeline: 'flights', registry: 'other' }, 'Prod');
+  const of = 'one of the pipeline flights with the registry other, made by the stack Prod';
+  test.each<[string, Found, string]>([
+    ['an endpoint of another registry', { endpoint: endpoint('InService', BEFORE, { tags: foreign }) }, `got ${of}`],
+    [
+      'an endpoint of another pipeline, even one that must be waited for',
+      { endpoint: endpoint('Updating', BEFORE, { tags: { ...OURS, [OwnerTag.PIPELINE]: 'trains' } }) },
+      'got one of the pipeline trains',
+    ],
+    ['an endpoint of nobody', { endpoint: endpoint('Failed', BEFORE, { tags: {} }) }, 'no pipeline has made'],
+    ['an endpoint with a configuration by hand', { endpoint: endpoint('InService', 'my-own') }, 'got my-own'],
+    ['a model of another registry', { model: { tags: foreign, isEqual: true } }, `got ${of}`],
+    ['a model that is made of something else', { model: { tags: OURS, isEqual: false } }, 'made of something else'],
+    ['a configuration of nobody', { config: { tags: {}, isEqual: true } }, 'no pipeline has made'],
+    ['a configuration of another model', { config: { tags: OURS, isEqual: false } }, 'made of something else'],
+  ])('refuses %s by name: whose it is, and what to do', (_, found, message) => {
+    const [[kind]] = Object.entries(found) as [[keyof Found, unknown]];
+    const named = { endpoint: 'the endpoint flights', model: names.modelName, config: wanted }[kind];
+    expect(() => planDeployment(request, names, found)).toThrow(
+      expect.objectContaining({
+        name: ErrorName.NAME_TAKEN,
+        message: expect.stringMatching(new RegExp(`${named} must .*${message}.*; .*(delete|give)`)),
+      }),
     );
+  });
+
+  test('makes a failed endpoint anew, also where somebody has changed it by hand', () => {
+    expect(planDeployment(request, names, { endpoint: endpoint('Failed', 'my-own') }).action).toBe('recreate');
   });
 });
 
@@ -170,23 +265,25 @@ describe('parseDeploymentMessage', () => {
 });
 
 describe('outOfUse', () => {
-  test('keeps the two newest versions, and whatever is in use', () => {
-    const name = (version: number) => modelName('flights', registry, version, version);
-    const models = [1, 2, 3, 10, 4].map(name);
-    const inUse = endpointConfigName('flights', registry, 2, 'settings');
+  const ENDPOINT = { endpointName: 'flights', registry: 'models' };
 
-    expect(outOfUse(request, models, [inUse])).toEqual([name(1), name(3)]);
+  test('keeps the two newest versions, and whatever is in use', () => {
+    const name = (version: number) => modelName('flights', 'models', version, version);
+    const models = [1, 2, 3, 10, 4].map(name);
+    const inUse = endpointConfigName('flights', 'models', 2, 'settings');
+
+    expect(outOfUse(ENDPOINT, models, [inUse])).toEqual([name(1), name(3)]);
   });
 
   test('never names what belongs to others', () => {
     const names = [
       modelName('flights', 'other', 1, 'another registry'),
-      modelName('my-flights', registry, 1, 'an endpoint that ends alike'),
-      modelName('flights-v1', registry, 1, 'one that begins alike'),
-      `${ownPrefix('flights', registry)}v1`,
-      `${ownPrefix('flights', registry)}v1-01234567-extra`,
-      ...[9, 8].map((version) => modelName('flights', registry, version, 'kept')),
+      modelName('my-flights', 'models', 1, 'an endpoint that ends alike'),
+      modelName('flights-v1', 'models', 1, 'one that begins alike'),
+      `${ownPrefix('flights', 'models')}v1`,
+      `${ownPrefix('flights', 'models')}v1-01234567-extra`,
+      ...[9, 8].map((version) => modelName('flights', 'models', version, 'kept')),
     ];
-    expect(outOfUse(request, names, [])).toEqual([]);
+    expect(outOfUse(ENDPOINT, names, [])).toEqual([]);
   });
 });

@@ -6,6 +6,7 @@ import type { DeploymentInput, FinishDeploymentRequest, RunDocument } from '../.
 import { ErrorName } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger';
 import { Events, endpointConfigName, modelName, runKeys } from '../../lib/core/names';
+import { ownerTags, type Tags } from '../../lib/core/ownership';
 import { Crash, crashing, MemoryLedger } from '../support/memory';
 
 const arn = (version: number) => `arn:aws:sagemaker:eu-west-1:1:model-package/flights/${version}`;
@@ -20,14 +21,15 @@ class World {
   readonly deleted: string[] = [];
   models: string[] = [];
   configs: string[] = [];
+  /** Of what is not ours. */
+  readonly tags = new Map<string, Tags>();
   live?: string;
   mostAtOnce = 0;
 
   get ports(): StartDeploymentPorts & FinishDeploymentPorts {
     return {
-      pipeline: 'flights',
+      owner: { pipeline: 'flights', registry: 'g' },
       endpointName: 'flights',
-      registry: 'g',
       modelPackageGroup: 'g',
       ledger: this.ledger,
       now: () => new Date('2026-03-01T13:00:00Z'),
@@ -48,8 +50,9 @@ class World {
         this.rejected.push(`${modelPackageArn}: ${because}`);
       },
       liveConfig: async () => this.live,
-      models: async () => this.models,
-      configs: async () => this.configs,
+      models: async () => this.models.map((name) => ({ name, arn: `arn/${name}` })),
+      configs: async () => this.configs.map((name) => ({ name, arn: `arn/${name}` })),
+      tagsOf: async (arn) => this.tags.get(arn.slice(4)) ?? ownerTags({ pipeline: 'flights', registry: 'g' }, 'Stack'),
       deleteModel: async (name) => void this.deleted.push(name),
       deleteConfig: async (name) => void this.deleted.push(name),
     };
@@ -203,6 +206,7 @@ describe('finishing a deployment', () => {
     runId: 'r',
     modelName: model(4),
     endpointConfigName: config(4),
+    exists: { model: false, config: false },
     action: 'update',
   } as const;
 
@@ -221,6 +225,18 @@ describe('finishing a deployment', () => {
     expect(world.sent).toEqual([Events.DEPLOYMENT_ENDED]);
     expect(world.deleted).toEqual([config(1), model(1)]);
     expect(world.rejected).toEqual([]);
+  });
+
+  test('deletes nothing that somebody else has made under a name like ours', async () => {
+    const world = new World();
+    await world.deliver([world.approve(4, 0)]);
+    world.models = [1, 2, 3, 4].map(model);
+    world.tags.set(model(1), {});
+    world.tags.set(model(2), ownerTags({ pipeline: 'flights', registry: 'other' }, 'Stack'));
+    world.live = config(4);
+    await world.end(world.running()[0], { plan });
+
+    expect(world.deleted).toEqual([]);
   });
 
   test.each(['FAILED', 'ROLLED_BACK'] as const)('rejects a version that ended as %s, and says why', async (outcome) => {
@@ -243,6 +259,15 @@ describe('finishing a deployment', () => {
     const world = new World();
     await world.deliver([world.approve(4, 0)]);
     const error = { name: ErrorName.NOT_DEPLOYABLE, cause: 'it is gone' };
+    await world.end(world.running()[0], { outcome: 'FAILED', error });
+
+    expect(world.rejected).toEqual([]);
+  });
+
+  test('does not reject a version because somebody else has its endpoint', async () => {
+    const world = new World();
+    await world.deliver([world.approve(4, 0)]);
+    const error = { name: ErrorName.NAME_TAKEN, cause: 'the endpoint flights must be …' };
     await world.end(world.running()[0], { outcome: 'FAILED', error });
 
     expect(world.rejected).toEqual([]);

@@ -150,6 +150,29 @@ describe('the model registry', () => {
 });
 
 describe('a model', () => {
+  it('has its tags until it is deleted, and policies may speak of them', async () => {
+    const url = await lab.archive('m.tar.gz', { weights: '2' });
+    const Tags = [{ Key: 'owner', Value: 'me' }];
+    const model = {
+      ModelName: 'm',
+      ExecutionRoleArn: ROLE,
+      PrimaryContainer: { Image: IMAGE, ModelDataUrl: url },
+      Tags,
+    };
+    const conditions = (operation: string, input: Shape) =>
+      lab.sagemaker.operations[operation]?.needs(input, { kind: 'root' }).map((need) => need.conditions);
+    const asked = { 'aws:RequestTag/owner': 'me', 'aws:TagKeys': ['owner'] };
+    const [create, addTags, pass] = conditions('CreateModel', model) ?? [];
+    expect([create, addTags]).toEqual([asked, asked]);
+    expect(pass).toEqual({ 'iam:PassedToService': 'sagemaker.amazonaws.com' });
+
+    const { ModelArn } = await lab.call('CreateModel', model);
+    expect(conditions('DeleteModel', { ModelName: 'm' })).toEqual([{ 'aws:ResourceTag/owner': 'me' }]);
+    await lab.call('DeleteModel', { ModelName: 'm' });
+    expect(conditions('DeleteModel', { ModelName: 'm' })).toEqual([{}]);
+    expect(await lab.call('ListTags', { ResourceArn: ModelArn })).toEqual({ Tags: [] });
+  });
+
   const model = (name: string, container: Shape) => ({
     ModelName: name,
     ExecutionRoleArn: ROLE,

@@ -134,6 +134,13 @@ export class Loop {
     return published.map(({ subject, message }) => subject ?? message);
   }
 
+  /** The ARN of the role whose logical id begins so. */
+  role(id: string): string {
+    const roles = this.engine.assembly.ofType('AWS::IAM::Role').filter(({ logicalId }) => logicalId.startsWith(id));
+    if (roles.length !== 1) throw new Error(`${roles.length} roles begin with ${id}, expected 1`);
+    return roles[0]?.arn as string;
+  }
+
   output(name: string): string {
     const found = Object.entries(this.engine.outputs.Loop ?? {}).find(([key]) => key.includes(name));
     return String(found?.[1]);

@@ -39,7 +39,9 @@ export class EndpointConfigs {
     DeleteEndpointConfig: {
       needs: (input) => [this.need('DeleteEndpointConfig', input)],
       run: (input) => {
-        this.configs.delete(this.get(input.EndpointConfigName).EndpointConfigName);
+        const { EndpointConfigName, EndpointConfigArn } = this.get(input.EndpointConfigName);
+        this.configs.delete(EndpointConfigName);
+        this.host.tags.delete(EndpointConfigArn);
         return {};
       },
     },

@@ -212,6 +212,7 @@ export class Endpoints {
     this.host.context.background(`endpoint ${endpoint.name}`, async () => {
       await endFleet(endpoint.fleet);
       this.endpoints.delete(endpoint.name);
+      this.host.tags.delete(endpoint.arn);
     });
     return {};
   }

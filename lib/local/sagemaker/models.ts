@@ -36,7 +36,9 @@ export class Models {
     DeleteModel: {
       needs: (input) => [this.need('DeleteModel', input)],
       run: (input) => {
-        this.models.delete(this.get(input.ModelName).ModelName);
+        const { ModelName, ModelArn } = this.get(input.ModelName);
+        this.models.delete(ModelName);
+        this.host.tags.delete(ModelArn);
         return {};
       },
     },

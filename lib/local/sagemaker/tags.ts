@@ -1,7 +1,41 @@
-import type { Operation, Shape } from '../service';
+import type { Need, Operation, Shape } from '../service';
 import type { Host } from './host';
 import * as shape from './shape';
 import { required } from './shape';
+
+/**
+ * Lets policies speak of tags: of those that a request brings along, and of those that its resource has.
+ *
+ * @see https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+ */
+export function withTagConditions(
+  { tags }: Host,
+  operations: Readonly<Record<string, Operation>>,
+): Readonly<Record<string, Operation>> {
+  const conditions = (input: Shape, { action, resource }: Need): Need['conditions'] => {
+    const sent: Shape[] = /:(Create|AddTags)/.test(action) && Array.isArray(input.Tags) ? input.Tags : [];
+    return {
+      ...valuesOf('aws:ResourceTag', tags.get(resource) ?? []),
+      ...valuesOf('aws:RequestTag', sent),
+      ...(sent.length > 0 && { 'aws:TagKeys': sent.map(({ Key }) => String(Key)) }),
+    };
+  };
+  const wrapped = Object.entries(operations).map(([name, operation]): [string, Operation] => [
+    name,
+    {
+      ...operation,
+      needs: (input, caller) =>
+        operation
+          .needs(input, caller)
+          .map((need) => ({ ...need, conditions: { ...need.conditions, ...conditions(input, need) } })),
+    },
+  ]);
+  return Object.fromEntries(wrapped);
+}
+
+function valuesOf(key: string, tags: readonly Shape[]): Record<string, string> {
+  return Object.fromEntries(tags.map(({ Key, Value = '' }) => [`${key}/${Key}`, String(Value)]));
+}
 
 /** Tags, by ARN; a resource need not exist for them. */
 export function tagOperations(host: Host): Readonly<Record<string, Operation>> {

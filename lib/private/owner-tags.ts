@@ -1,0 +1,32 @@
+import { Aws } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import { type Owner, OwnerTag, ownerTags, tagList } from '../core/ownership';
+import { jsonata, RUN_ID } from '../steps/expressions';
+
+/** The tags of what a stack's state machines and functions make for an owner. */
+export function tagsOf(owner: Owner): Array<{ Key: string; Value: string }> {
+  return tagList(ownerTags(owner, Aws.STACK_NAME));
+}
+
+/** The same of a run's jobs. */
+export function jobTags(owner: Owner): Array<{ Key: string; Value: string }> {
+  return [...tagsOf(owner), { Key: OwnerTag.RUN, Value: jsonata(RUN_ID) }];
+}
+
+/**
+ * Allows actions on what has an owner's tags, whatever its name: for what changes or takes away.
+ *
+ * @see https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+ */
+export function onOwn({ pipeline, registry }: Owner, actions: string[], resources: string[]): iam.PolicyStatement {
+  return new iam.PolicyStatement({
+    actions,
+    resources,
+    conditions: {
+      StringEquals: {
+        [`aws:ResourceTag/${OwnerTag.PIPELINE}`]: pipeline,
+        [`aws:ResourceTag/${OwnerTag.REGISTRY}`]: registry,
+      },
+    },
+  });
+}
