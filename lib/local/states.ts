@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { fingerprint } from './fingerprint';
 import {
   ApiError,
   type Caller,
@@ -14,12 +13,13 @@ import {
 import { announce } from './states/announce';
 import { type Machine, statesOf } from './states/definition';
 import { PAYLOAD_LIMIT } from './states/errors';
-import { Execution, type StateMachine, type StoredExecution } from './states/execution';
+import { Execution, type StateMachine } from './states/execution';
 import { Integrations, integrationFailure } from './states/integrations';
 import type { Host } from './states/interpreter';
 import { readItems, writeResults } from './states/items';
 import { ruleNeeds } from './states/jobs';
 import { Evaluator } from './states/jsonata';
+import { KEPT_EXECUTIONS, KeptExecutions, type Left } from './states/kept-executions';
 import { Tokens } from './states/tokens';
 import { problems } from './states/validate';
 
@@ -37,11 +37,13 @@ export class StepFunctions implements Service {
   private readonly executions = new Map<string, Execution>();
   private readonly tokens = new Tokens();
   private readonly evaluator: Evaluator;
+  private readonly kept: KeptExecutions;
 
   constructor(
     private readonly context: Context,
     private readonly objects: Objects,
   ) {
+    this.kept = new KeptExecutions(context);
     this.evaluator = new Evaluator(
       () => context.random(),
       () => context.clock.now(),
@@ -58,7 +60,7 @@ export class StepFunctions implements Service {
 
   async stop(): Promise<void> {
     const running = [...this.executions.values()].filter(({ status }) => status === 'RUNNING');
-    await Promise.all(running.map((execution) => execution.stop(undefined, 'The local engine was stopped.')));
+    await Promise.all(running.map((execution) => execution.suspend()));
   }
 
   private create(resource: Resource): void {
@@ -90,6 +92,7 @@ export class StepFunctions implements Service {
       roleArn: RoleArn,
       type: StateMachineType === 'EXPRESS' ? 'EXPRESS' : 'STANDARD',
       definition,
+      fingerprint: fingerprint(definition),
       created: new Date(this.context.clock.now()),
     });
   }
@@ -112,28 +115,39 @@ export class StepFunctions implements Service {
     }
   }
 
-  private folder(machine: StateMachine): string {
-    return join(this.context.stateDir, 'states', machine.name);
-  }
-
   private restore(): void {
-    const kept: Execution[] = [];
-    for (const machine of this.machines.values()) {
-      const folder = this.folder(machine);
-      if (!existsSync(folder)) continue;
-      for (const file of readdirSync(folder)) {
-        const stored = JSON.parse(readFileSync(join(folder, file), 'utf8')) as StoredExecution;
-        kept.push(Execution.restore(machine, stored, this.context.clock));
-      }
+    const left = this.kept.restore((arn) => this.machine(arn));
+    left.sort((one, other) => one.summary.startDate.getTime() - other.summary.startDate.getTime());
+    const running: [Execution, Left][] = [];
+    for (const one of left) {
+      const machine = this.machine(one.summary.stateMachineArn);
+      const execution = Execution.restore(machine, one.summary, one.events, this.context.clock, this.kept);
+      this.executions.set(execution.arn, execution);
+      if (execution.status === 'RUNNING') running.push([execution, one]);
     }
-    kept.sort((one, other) => one.startDate.getTime() - other.startDate.getTime());
-    for (const execution of kept) this.executions.set(execution.arn, execution);
+    this.kept.checkFiles(this.executions.values());
+    for (const [execution, one] of running) this.goOn(execution, one);
   }
 
-  private keep(execution: Execution): void {
-    const folder = this.folder(execution.machine);
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, `${encodeURIComponent(execution.name)}.json`), JSON.stringify(execution.stored()));
+  /** Goes on with an execution that ran when the engine ended. */
+  private goOn(execution: Execution, { resumed }: Left): void {
+    const { machine, name } = execution;
+    if (!execution.isCurrent) {
+      const cause = 'The state machine was changed while the local engine was off, so this execution cannot go on.';
+      this.context.recovered(`the execution ${name} of ${machine.name} was ended as ABORTED: ${cause}`);
+      this.context.whenReady(() => execution.abandon(cause, (changed) => this.changed(changed)));
+      return;
+    }
+    const at = resumed === undefined ? 'its beginning' : `the state '${resumed.entered.state}'`;
+    const { phase } = resumed?.progress ?? {};
+    const isLost = phase?.kind === 'scheduled' || phase?.kind === 'branches';
+    this.context.recovered(
+      `the execution ${name} of ${machine.name} goes on at ${at}${isLost ? ', whose work counts as failed: how far it had come is not known' : ''}`,
+    );
+    this.context.whenReady(() => {
+      execution.resume(this.host(machine), (changed) => this.changed(changed), resumed);
+      this.context.background(`execution ${name}`, () => execution.ended);
+    });
   }
 
   private host(machine: StateMachine): Host {
@@ -150,7 +164,7 @@ export class StepFunctions implements Service {
       region: context.place.region,
       random: () => context.random(),
       task: (call) => integrations.run(call).catch(asFailure),
-      token: () => this.tokens.issue(machine.arn),
+      token: (known) => this.tokens.issue(machine.arn, known),
       read: (call) => readItems(objects, caller(), call).catch(asFailure),
       write: (call) => writeResults(objects, caller(), call).catch(asFailure),
       distribute: () => {
@@ -174,8 +188,23 @@ export class StepFunctions implements Service {
   }
 
   private changed(execution: Execution): void {
-    this.keep(execution);
-    announce(this.context, execution);
+    this.context.store.together(() => {
+      if (execution.machine.type === 'STANDARD') {
+        if (execution.status === 'RUNNING') this.kept.begin(execution);
+        else this.kept.close(execution);
+      }
+      announce(this.context, execution);
+      if (execution.status !== 'RUNNING') this.forgetOldest(execution.machine);
+    });
+  }
+
+  /** Drops the oldest of a machine's executions that have ended, beyond those that are kept. */
+  private forgetOldest(machine: StateMachine): void {
+    const ended = [...this.executions.values()].filter((it) => it.machine === machine && it.status !== 'RUNNING');
+    for (const execution of ended.slice(0, Math.max(0, ended.length - KEPT_EXECUTIONS))) {
+      this.executions.delete(execution.arn);
+      this.kept.drop(execution);
+    }
   }
 
   private machine(arn: string): StateMachine {
@@ -216,7 +245,7 @@ export class StepFunctions implements Service {
     } catch (error) {
       throw new ApiError('InvalidExecutionInput', `Invalid State Machine Execution Input: ${(error as Error).message}`);
     }
-    const execution = new Execution(machine, name, text, this.context.clock);
+    const execution = new Execution(machine, name, text, this.context.clock, this.kept);
     const same = this.executions.get(execution.arn);
     if (same !== undefined) {
       if (same.status === 'RUNNING' && same.input === text) return same;
@@ -228,13 +257,13 @@ export class StepFunctions implements Service {
   }
 
   private begin(execution: Execution): void {
-    const from = execution.redrivable === undefined ? undefined : execution.reopen();
+    const from = execution.redrivable ? execution.reopen() : undefined;
     execution.start(this.host(execution.machine), (changed) => this.changed(changed), from);
     this.context.background(`execution ${execution.name}`, () => execution.ended);
   }
 
   private redrive(execution: Execution): Date {
-    if (execution.redrivable === undefined) {
+    if (!execution.redrivable) {
       throw new ApiError(
         'ExecutionNotRedrivable',
         `Execution cannot be redriven: '${execution.arn}' is ${execution.status}. Only executions that failed, timed out or were aborted can.`,
@@ -300,7 +329,7 @@ export class StepFunctions implements Service {
       GetExecutionHistory: {
         needs: on('GetExecutionHistory', executionArn),
         run: (input) => {
-          const { events } = this.execution(input.executionArn).history;
+          const { events } = this.execution(input.executionArn).past();
           const { items, ...rest } = page(input.reverseOrder === true ? events.toReversed() : events, input, 100);
           return { events: items, ...rest };
         },

@@ -178,7 +178,7 @@ describe('executions', () => {
     });
   });
 
-  test('are still known to the next engine; what ran then is aborted', async () => {
+  test('are still known to the next engine; what ran then on another definition is aborted', async () => {
     await run(one({ Type: 'Pass', Output: 'kept' }));
     context.clock.sleep = () => new Promise(() => undefined);
     load(one({ Type: 'Wait', Seconds: 9 }));

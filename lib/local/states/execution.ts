@@ -4,6 +4,8 @@ import type { Machine } from './definition';
 import { Aborted, asStatesError } from './errors';
 import { History, type HistoryEvent, INCLUDED, Trail } from './history';
 import { type Host, Interpreter, type Place } from './interpreter';
+import type { KeptExecutions, Past } from './kept-executions';
+import type { Journal, Resumed } from './progress';
 import { after } from './task';
 
 export type Status = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
@@ -15,24 +17,36 @@ export interface StateMachine {
   readonly roleArn: string;
   readonly type: 'STANDARD' | 'EXPRESS';
   readonly definition: Machine;
+  /** Tells one definition from another. */
+  readonly fingerprint: string;
   readonly created: Date;
 }
 
-/** An execution as it is kept on disk, between runs of the engine. */
-export interface StoredExecution {
+/** An execution as it is kept, without what has happened in it. */
+export interface Summary {
+  readonly arn: string;
   readonly name: string;
   readonly stateMachineArn: string;
+  /** The fingerprint of the definition that it began with. */
+  readonly definition: string;
   readonly status: Status;
-  readonly startDate: number;
-  readonly stopDate?: number;
+  readonly startDate: Date;
+  readonly stopDate?: Date;
   readonly input: string;
   readonly output?: string;
   readonly error?: string;
   readonly cause?: string;
   readonly redriveCount: number;
-  readonly redriveDate?: number;
-  readonly failedAt?: { readonly state: string; readonly input: unknown; readonly variables: [string, unknown][] };
-  readonly events: readonly (Omit<HistoryEvent, 'timestamp'> & { timestamp: string })[];
+  readonly redriveDate?: Date;
+  /** Of one that has ended: the bytes of its history, and whether that says where a redrive would go on. */
+  readonly historySize?: number;
+  readonly redrivable?: boolean;
+}
+
+interface Reason {
+  readonly status: Status;
+  readonly error?: string | undefined;
+  readonly cause?: string | undefined;
 }
 
 /** One execution of a state machine: runs it, and knows what DescribeExecution says. */
@@ -45,23 +59,49 @@ export class Execution {
   error?: string;
   cause?: string;
   redriveCount = 0;
+  /** What has happened; of a standard execution that has ended, {@link past} tells it. */
   history: History;
-  /** Resolves once the execution is over. */
+  /** Bytes of what {@link past} reads. */
+  historySize?: number;
+  /** Resolves once the execution is over, or the engine is. */
   ended: Promise<void> = Promise.resolve();
   private redriveDate?: Date;
   private place?: Place;
-  private stopping?: { readonly status: 'ABORTED' | 'TIMED_OUT'; readonly error?: string; readonly cause?: string };
+  private isRedrivable = false;
+  private isSuspended = false;
+  private stopping?: Reason;
   private aborter = new AbortController();
 
+  /** @param kept where a standard execution outlives the engine; an express one does not */
   constructor(
     readonly machine: StateMachine,
     readonly name: string,
     readonly input: string,
     private readonly clock: Clock,
+    private readonly kept: KeptExecutions,
+    private definition = machine.fingerprint,
   ) {
     this.arn = `${machine.arn.replace(':stateMachine:', ':execution:')}:${name}`;
     this.startDate = new Date(clock.now());
     this.history = new History(() => clock.now());
+  }
+
+  /** An execution of an earlier start of the engine. */
+  static restore(
+    machine: StateMachine,
+    summary: Summary,
+    events: readonly HistoryEvent[],
+    clock: Clock,
+    kept: KeptExecutions,
+  ): Execution {
+    const { name, input, definition, status, startDate, redriveCount, redrivable = false } = summary;
+    const execution = new Execution(machine, name, input, clock, kept, definition);
+    execution.isRedrivable = redrivable;
+    execution.history = new History(() => clock.now(), events);
+    const { stopDate, output, error, cause, redriveDate, historySize } = summary;
+    Object.assign(execution, { status, startDate, redriveCount });
+    Object.assign(execution, { stopDate, output, error, cause, redriveDate, historySize });
+    return execution;
   }
 
   /** Begins, or goes on at `from` after a failure. `changed` is told of every status. */
@@ -72,11 +112,28 @@ export class Execution {
     } else {
       trail.add('ExecutionRedriven', { redriveCount: this.redriveCount });
     }
+    this.definition = this.machine.fingerprint;
     changed(this);
-    this.ended = this.run(host, trail, from).then(() => {
-      this.stopDate = new Date(this.clock.now());
-      changed(this);
-    });
+    this.begin(host, changed, trail, from);
+  }
+
+  /** Goes on where an earlier start of the engine left it. */
+  resume(host: Host, changed: (execution: Execution) => void, resumed?: Resumed): void {
+    const trail = new Trail(this.history, this.history.events.at(-1)?.id ?? 0);
+    if (resumed === undefined) trail.restart();
+    this.begin(host, changed, trail, resumed?.entered, resumed);
+  }
+
+  /** Ends one that cannot go on where an earlier start of the engine left it. */
+  abandon(cause: string, changed: (execution: Execution) => void): void {
+    const trail = new Trail(this.history, this.history.events.length);
+    this.end({ status: 'ABORTED', cause }, trail);
+    this.close(changed);
+  }
+
+  /** Whether its state machine still says what it began with. */
+  get isCurrent(): boolean {
+    return this.definition === this.machine.fingerprint;
   }
 
   /** Ends the execution; resolves once it has ended. */
@@ -86,16 +143,32 @@ export class Execution {
     await this.ended;
   }
 
-  /** Where a redrive would go on; undefined if there is nothing to redrive. */
-  get redrivable(): Place | undefined {
-    const over = this.status !== 'RUNNING' && this.status !== 'SUCCEEDED';
-    return over && this.machine.type === 'STANDARD' && this.history.events.length < 24_999 ? this.place : undefined;
+  /** Lets go of a running execution, because the engine ends: the next start goes on with it. */
+  async suspend(): Promise<void> {
+    this.isSuspended = true;
+    this.aborter.abort();
+    await this.ended;
+  }
+
+  /** What has happened, from the disk if the execution has ended. */
+  past(): Past {
+    const { events } = this.history;
+    return this.historySize === undefined
+      ? { events, ...(this.place && { place: this.place }) }
+      : this.kept.readPast(this);
+  }
+
+  /** Whether a redrive would go on somewhere. */
+  get redrivable(): boolean {
+    return this.isRedrivable && this.status !== 'RUNNING';
   }
 
   /** Makes an ended execution ready to {@link start} again. */
   reopen(): Place {
-    const place = this.redrivable;
-    if (place === undefined) throw new Error(`${this.arn} cannot be redriven`);
+    const { events, place } = this.past();
+    if (!this.redrivable || place === undefined) throw new Error(`${this.arn} cannot be redriven`);
+    this.history = new History(() => this.clock.now(), events);
+    this.historySize = undefined;
     this.status = 'RUNNING';
     this.redriveCount += 1;
     this.redriveDate = new Date(this.clock.now());
@@ -106,7 +179,19 @@ export class Execution {
     return place;
   }
 
-  private async run(host: Host, trail: Trail, from: Place | undefined): Promise<void> {
+  private begin(
+    host: Host,
+    changed: (execution: Execution) => void,
+    trail: Trail,
+    from?: Place,
+    resumed?: Resumed,
+  ): void {
+    this.ended = this.run(host, trail, from, resumed).then(() => {
+      if (!this.isSuspended) this.close(changed);
+    });
+  }
+
+  private async run(host: Host, trail: Trail, from?: Place, resumed?: Resumed): Promise<void> {
     const { definition } = this.machine;
     const limit = definition.TimeoutSeconds;
     const timer = limit === undefined ? undefined : after(limit, () => this.abort({ status: 'TIMED_OUT' }));
@@ -122,8 +207,10 @@ export class Execution {
           entering: (place) => {
             this.place = place;
           },
+          ...(this.machine.type === 'STANDARD' && { journal: this.journal() }),
         },
         from?.state,
+        resumed,
       );
       this.output = JSON.stringify(output) ?? 'null';
       this.status = 'SUCCEEDED';
@@ -133,13 +220,20 @@ export class Execution {
         thrown instanceof Aborted
           ? (this.stopping ?? { status: 'ABORTED' as const })
           : { status: 'FAILED' as const, error: asStatesError(thrown).error, cause: asStatesError(thrown).reason };
-      this.end(reason, trail);
+      if (!this.isSuspended) this.end(reason, trail);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  private end(reason: { status: Status; error?: string | undefined; cause?: string | undefined }, trail: Trail): void {
+  private journal(): Journal {
+    return {
+      entered: (entered) => !this.isSuspended && this.kept.enter(this, entered),
+      progressed: (progress) => !this.isSuspended && this.kept.progressed(this, progress),
+    };
+  }
+
+  private end(reason: Reason, trail: Trail): void {
     this.status = reason.status;
     const details = {
       ...(reason.error !== undefined && { error: reason.error }),
@@ -151,7 +245,21 @@ export class Execution {
     trail.add(type, details);
   }
 
-  private abort(reason: NonNullable<Execution['stopping']>): void {
+  /** Takes its history to the disk, and tells of its end. */
+  private close(changed: (execution: Execution) => void): void {
+    this.stopDate = new Date(this.clock.now());
+    if (this.machine.type === 'STANDARD') {
+      const { events } = this.history;
+      const place = this.status !== 'SUCCEEDED' && events.length < 24_999 ? this.place : undefined;
+      this.isRedrivable = place !== undefined;
+      this.historySize = this.kept.writePast(this, { events, ...(place && { place }) });
+      this.history = new History(() => this.clock.now());
+      this.place = undefined;
+    }
+    changed(this);
+  }
+
+  private abort(reason: Reason): void {
     this.stopping ??= reason;
     this.aborter.abort();
   }
@@ -186,50 +294,22 @@ export class Execution {
       ...(this.cause !== undefined && { cause: this.cause }),
       redriveCount: this.redriveCount,
       ...(this.redriveDate !== undefined && { redriveDate: this.redriveDate }),
-      redriveStatus: this.redrivable === undefined ? 'NOT_REDRIVABLE' : 'REDRIVABLE',
+      redriveStatus: this.redrivable ? 'REDRIVABLE' : 'NOT_REDRIVABLE',
     };
   }
 
-  stored(): StoredExecution {
-    const { name, status, input, output, error, cause, redriveCount, place } = this;
+  summary(): Summary {
+    const { arn, name, definition, status, startDate, input, redriveCount } = this;
+    const { stopDate, output, error, cause, redriveDate, historySize } = this;
     return {
-      name,
-      stateMachineArn: this.machine.arn,
-      status,
-      startDate: this.startDate.getTime(),
-      ...(this.stopDate !== undefined && { stopDate: this.stopDate.getTime() }),
-      input,
+      ...{ arn, name, stateMachineArn: this.machine.arn, definition, status, startDate, input, redriveCount },
+      ...(stopDate !== undefined && { stopDate }),
       ...(output !== undefined && { output }),
       ...(error !== undefined && { error }),
       ...(cause !== undefined && { cause }),
-      redriveCount,
-      ...(this.redriveDate !== undefined && { redriveDate: this.redriveDate.getTime() }),
-      ...(place !== undefined &&
-        status !== 'SUCCEEDED' && {
-          failedAt: { state: place.state, input: place.input, variables: [...place.variables] },
-        }),
-      events: this.history.events.map((event) => ({ ...event, timestamp: event.timestamp.toISOString() })),
+      ...(redriveDate !== undefined && { redriveDate }),
+      ...(historySize !== undefined && { historySize }),
+      ...(this.isRedrivable && { redrivable: true }),
     };
-  }
-
-  /** An execution of an earlier run of the engine; one that was running then has been aborted by its end. */
-  static restore(machine: StateMachine, kept: StoredExecution, clock: Clock): Execution {
-    const execution = new Execution(machine, kept.name, kept.input, clock);
-    const { status, output, error, cause, redriveCount } = kept;
-    Object.assign(execution, { status, output, error, cause, redriveCount });
-    execution.startDate = new Date(kept.startDate);
-    if (kept.stopDate !== undefined) execution.stopDate = new Date(kept.stopDate);
-    if (kept.redriveDate !== undefined) execution.redriveDate = new Date(kept.redriveDate);
-    if (kept.failedAt !== undefined) {
-      execution.place = { ...kept.failedAt, variables: new Map(kept.failedAt.variables) };
-    }
-    const events = kept.events.map((event) => ({ ...event, timestamp: new Date(event.timestamp) }) as HistoryEvent);
-    execution.history = new History(() => clock.now(), events);
-    if (status === 'RUNNING') {
-      const trail = new Trail(execution.history, events.length);
-      execution.end({ status: 'ABORTED', cause: 'The local engine ended while this execution was running.' }, trail);
-      execution.stopDate = new Date(clock.now());
-    }
-    return execution;
   }
 }

@@ -79,6 +79,11 @@ export class Trail {
     return id;
   }
 
+  /** Begins once more after the one event that there is: the first state's entry does not name it. */
+  restart(): void {
+    this.goOn(0);
+  }
+
   /** Records an event that is passed by, like `MapStateSucceeded`: the next event names the one before it. */
   aside(type: string): void {
     this.before = this.newest;

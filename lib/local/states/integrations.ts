@@ -120,14 +120,18 @@ export class Integrations {
   private async startExecution(call: TaskCall, given: Shape, caller: Caller): Promise<unknown> {
     const { StateMachineArn: stateMachineArn, Name: name, Input = {} } = given;
     const input = typeof Input === 'string' ? Input : JSON.stringify(Input);
-    const started = await translated('states', true, () =>
-      this.context.call('states', 'StartExecution', { stateMachineArn, input, ...(name && { name }) }, caller),
-    );
-    const answer = { ExecutionArn: started.executionArn, StartDate: epochTime(started.startDate) };
+    const begin = async () => {
+      const started = await translated('states', true, () =>
+        this.context.call('states', 'StartExecution', { stateMachineArn, input, ...(name && { name }) }, caller),
+      );
+      return { ExecutionArn: started.executionArn, StartDate: epochTime(started.startDate) };
+    };
+    const answer = (call.resumed?.answer as Shape) ?? (await begin());
     const { pattern } = call.resource;
     if (pattern === undefined || pattern === 'waitForTaskToken') return answer;
-    call.submitted(answer);
+    if (call.resumed === undefined) call.submitted(answer);
     const stop = () =>
+      !this.context.signal.aborted &&
       this.context.background(`stop ${answer.ExecutionArn}`, async () => {
         await this.context.call('states', 'StopExecution', { executionArn: answer.ExecutionArn }, caller);
       });

@@ -4,6 +4,7 @@ import { Aborted, asStatesError, EvaluationError, payload, StatesError, TERMINAL
 import { INCLUDED, type Trail } from './history';
 import { type Evaluator, expression } from './jsonata';
 import { runMap } from './map';
+import type { Journal, Phase, Report, Resumed } from './progress';
 import { Attempts, matches } from './retry';
 import { runTask, type TaskCall } from './task';
 
@@ -15,8 +16,8 @@ export interface Host {
   random(): number;
   /** Does a Task's work; rejects with a {@link StatesError}. */
   task(call: TaskCall): Promise<unknown>;
-  /** A new task token, and what its holder will report. */
-  token(): PendingToken;
+  /** A new task token, or one of an earlier start of the engine, and what its holder will report. */
+  token(known?: string): PendingToken;
   /** Told when a Distributed Map begins; throws if the role may not start its executions. */
   distribute(): void;
   /** The items of a Distributed Map. */
@@ -28,6 +29,8 @@ export interface Host {
 export interface PendingToken {
   readonly token: string;
   readonly result: Promise<unknown>;
+  /** Told of the report before its sender is answered. */
+  reported?: (report: Report) => void;
   /** Milliseconds since the epoch of the last sign of life. */
   lastSign(): number;
   forget(): void;
@@ -59,6 +62,8 @@ export interface Scope {
   readonly context: Record<string, unknown>;
   /** Told before each state of the outermost scope; where a redrive goes on. */
   readonly entering?: (place: Place) => void;
+  /** Of the outermost scope. */
+  readonly journal?: Journal;
 }
 
 /** A state about to run. */
@@ -76,6 +81,8 @@ export interface Frame {
   readonly eventId: number;
   readonly input: unknown;
   readonly scope: Scope;
+  /** Keeps what has been begun, so that a restart of the engine does not begin it again. */
+  note(phase: Phase): void;
   /** `$states` */
   readonly states: { input: unknown; context: Record<string, unknown>; result?: unknown; errorOutput?: unknown };
 }
@@ -89,16 +96,28 @@ interface Step {
 export class Interpreter {
   constructor(readonly host: Host) {}
 
-  /** Runs a machine's states from `from`, or the first, to their end; gives the last one's output. */
-  async run(machine: Machine, input: unknown, scope: Scope, from = machine.StartAt): Promise<unknown> {
+  /**
+   * Runs a machine's states from `from`, or the first, to their end; gives the last one's output.
+   *
+   * @param resumed what an earlier start of the engine had begun of the first
+   */
+  async run(
+    machine: Machine,
+    input: unknown,
+    scope: Scope,
+    from = machine.StartAt,
+    resumed?: Resumed,
+  ): Promise<unknown> {
     let name: string | undefined = from;
     let value = input;
+    let begun = resumed;
     while (name !== undefined) {
       if (scope.signal.aborted) throw new Aborted();
       scope.entering?.({ state: name, input: value, variables: new Map(scope.variables) });
       const state: State | undefined = machine.States[name];
       if (state === undefined) throw new StatesError('States.Runtime', `there is no state '${name}'`);
-      const step: Step = await this.state(name, state, value, scope);
+      const step: Step = await this.state(name, state, value, scope, begun);
+      begun = undefined;
       value = step.output;
       name = step.next;
     }
@@ -124,12 +143,22 @@ export class Interpreter {
     throw new EvaluationError(`${field} ${range}`, field);
   }
 
-  private async state(name: string, state: State, input: unknown, scope: Scope): Promise<Step> {
-    const { trail, signal } = scope;
-    const entered = new Date(this.host.clock.now()).toISOString();
-    const text = payload(input, name);
-    const eventId = trail.add(`${state.Type}StateEntered`, { name, input: text, inputDetails: INCLUDED });
-    const attempts = new Attempts(state.Retry ?? []);
+  private async state(
+    name: string,
+    state: State,
+    input: unknown,
+    scope: Scope,
+    resumed: Resumed | undefined,
+  ): Promise<Step> {
+    const { trail, signal, journal } = scope;
+    const { entered, eventId } = resumed?.entered ?? this.enter(name, state, input, scope);
+    const attempts = new Attempts(state.Retry ?? [], resumed?.progress?.attempts);
+    const note = (phase: Phase) => journal?.progressed({ phase, attempts: attempts.each });
+    let phase = resumed?.progress?.phase;
+    if (phase?.kind === 'retrying') {
+      await this.until(phase.until, signal);
+      phase = undefined;
+    }
     for (;;) {
       const State = { Name: name, EnteredTime: entered, RetryCount: attempts.total };
       const frame: Frame = {
@@ -138,17 +167,22 @@ export class Interpreter {
         eventId,
         input,
         scope,
+        note,
         states: { input, context: { ...scope.context, State } },
       };
       try {
-        const step = await this.once(frame);
+        if (signal.aborted) throw new Aborted();
+        const step = await this.once(frame, phase);
         return this.exit(frame, step);
       } catch (thrown) {
+        phase = undefined;
         if (signal.aborted) throw aborted(thrown, state.Type);
         const failure = this.located(frame, asStatesError(thrown));
         const seconds = attempts.next(failure, () => this.host.random());
         if (seconds !== undefined) {
-          await this.host.clock.sleep(seconds * 1000, signal);
+          const until = this.host.clock.now() + seconds * 1000;
+          note({ kind: 'retrying', until });
+          await this.until(until, signal);
           if (signal.aborted) throw aborted(undefined, state.Type);
           continue;
         }
@@ -161,6 +195,19 @@ export class Interpreter {
         return await this.caught(frame, catcher, `Catch[${index}]/`, failure);
       }
     }
+  }
+
+  private enter(name: string, state: State, input: unknown, { trail, journal, variables }: Scope) {
+    const entered = new Date(this.host.clock.now()).toISOString();
+    const text = payload(input, name);
+    const eventId = trail.add(`${state.Type}StateEntered`, { name, input: text, inputDetails: INCLUDED });
+    // the others are over at once, and change nothing: they can be run again
+    if (TAKE_TIME.includes(state.Type)) journal?.entered({ state: name, input, variables, entered, eventId });
+    return { entered, eventId };
+  }
+
+  private until(time: number, signal: AbortSignal): Promise<void> {
+    return this.host.clock.sleep(Math.max(0, time - this.host.clock.now()), signal);
   }
 
   private async caught(frame: Frame, catcher: Catcher, at: string, failure: StatesError): Promise<Step> {
@@ -219,7 +266,8 @@ export class Interpreter {
     return { output, assigned };
   }
 
-  private async once(frame: Frame): Promise<Step & { assigned?: Record<string, unknown> }> {
+  /** @param begun what an earlier start of the engine had begun of it */
+  private async once(frame: Frame, begun?: Phase): Promise<Step & { assigned?: Record<string, unknown> }> {
     const { state, states, input, scope } = frame;
     const next = state.End === true ? undefined : state.Next;
     switch (state.Type) {
@@ -235,16 +283,20 @@ export class Interpreter {
       case 'Choice':
         return await this.choose(frame);
       case 'Wait':
-        await this.wait(frame);
+        await this.wait(frame, begun);
         if (scope.signal.aborted) throw new Aborted();
         return { ...(await this.finish(frame, state, input)), next };
       case 'Task':
-        states.result = await runTask(this, frame);
+        states.result = await runTask(this, frame, begun);
         break;
       case 'Parallel':
+        if (begun !== undefined) throw new StatesError('States.BranchFailed', lost('its branches'));
+        frame.note({ kind: 'branches' });
         states.result = await this.parallel(frame);
         break;
       case 'Map':
+        if (begun !== undefined) throw new StatesError('States.TaskFailed', lost('its iterations'));
+        frame.note({ kind: 'branches' });
         states.result = await runMap(this, frame);
         break;
     }
@@ -274,12 +326,17 @@ export class Interpreter {
     return { ...(await this.finish(frame, state, input)), next: state.Default };
   }
 
-  private async wait(frame: Frame): Promise<void> {
-    const { state, scope } = frame;
-    const { clock } = this.host;
+  private async wait(frame: Frame, begun: Phase | undefined): Promise<void> {
+    const until = begun?.kind === 'waiting' ? begun.until : await this.endOfWait(frame);
+    frame.note({ kind: 'waiting', until });
+    await this.until(until, frame.scope.signal);
+  }
+
+  private async endOfWait(frame: Frame): Promise<number> {
+    const { state } = frame;
     if (state.Seconds !== undefined) {
       const seconds = await this.whole(frame, 'Seconds', state.Seconds, 0, LONGEST_SECONDS);
-      return await clock.sleep(seconds * 1000, scope.signal);
+      return this.host.clock.now() + seconds * 1000;
     }
     const timestamp = await this.evaluate(frame, 'Timestamp', state.Timestamp);
     if (typeof timestamp !== 'string') throw unexpected('Timestamp', state.Timestamp, 'string', timestamp);
@@ -290,7 +347,7 @@ export class Interpreter {
         'Timestamp',
       );
     }
-    await clock.sleep(Math.max(0, until - clock.now()), scope.signal);
+    return until;
   }
 
   private async parallel(frame: Frame): Promise<unknown[]> {
@@ -320,10 +377,18 @@ export class Interpreter {
   }
 }
 
+/** The states that take time, or do something: where an execution goes on when the engine starts again. */
+const TAKE_TIME: readonly string[] = ['Task', 'Wait', 'Parallel', 'Map'];
+
+/** Why something that was under way when the engine ended counts as failed. */
+export function lost(what: string): string {
+  return `The local engine ended while the state was at work; how far ${what} had come is not known.`;
+}
+
 /** What an aborted state throws: the states that it leaves unfinished, itself among them if it was at work. */
 function aborted(thrown: unknown, type: string): Aborted {
   const inner = thrown instanceof Aborted ? thrown.states : [];
-  return new Aborted(['Task', 'Wait', 'Map', 'Parallel'].includes(type) ? [...inner, type] : inner);
+  return new Aborted(TAKE_TIME.includes(type) ? [...inner, type] : inner);
 }
 
 /** A state's failure that nothing in its scope caught. */

@@ -53,12 +53,14 @@ export async function runJob(context: Context, call: TaskCall, caller: Caller, j
   const describe = () =>
     context.call('sagemaker', `Describe${job.kind}`, { [`${job.kind}Name`]: name }, caller) as Promise<Shape>;
 
-  const started = await translated('sagemaker', true, async () => {
-    context.authorize(caller, { action: 'sagemaker:AddTags', resource: arn });
-    return await context.call('sagemaker', `Create${job.kind}`, { ...given, Tags: tags }, caller);
-  });
-  if (call.signal.aborted) return stop(context, caller, job, name);
-  call.submitted(await jsonOf(started, epochTime));
+  if (call.resumed === undefined) {
+    const started = await translated('sagemaker', true, async () => {
+      context.authorize(caller, { action: 'sagemaker:AddTags', resource: arn });
+      return await context.call('sagemaker', `Create${job.kind}`, { ...given, Tags: tags }, caller);
+    });
+    if (call.signal.aborted) return stop(context, caller, job, name);
+    call.submitted(await jsonOf(started, epochTime));
+  }
   const abort = () => stop(context, caller, job, name);
   call.signal.addEventListener('abort', abort);
   try {
@@ -78,6 +80,7 @@ export async function runJob(context: Context, call: TaskCall, caller: Caller, j
 }
 
 function stop(context: Context, caller: Caller, job: Job, name: string): void {
+  if (context.signal.aborted) return; // the engine ends, not the execution
   context.background(`stop ${job.kind} ${name}`, async () => {
     await context.call('sagemaker', `Stop${job.kind}`, { [`${job.kind}Name`]: name }, caller);
   });

@@ -36,11 +36,23 @@ export function delay(retrier: Retrier, attempt: number, random: () => number): 
 /** The attempts that a state's retriers have made, counted each by itself. */
 export class Attempts {
   private readonly made: number[];
-  /** All retries so far: `$states.context.State.RetryCount`. */
-  total = 0;
 
-  constructor(private readonly retriers: readonly Retrier[]) {
-    this.made = retriers.map(() => 0);
+  /** @param made by an earlier start of the engine */
+  constructor(
+    private readonly retriers: readonly Retrier[],
+    made: readonly number[] = [],
+  ) {
+    this.made = retriers.map((_, index) => made[index] ?? 0);
+  }
+
+  /** How many each retrier has made. */
+  get each(): readonly number[] {
+    return [...this.made];
+  }
+
+  /** All retries so far: `$states.context.State.RetryCount`. */
+  get total(): number {
+    return this.made.reduce((sum, made) => sum + made, 0);
   }
 
   /** Seconds until the next attempt; undefined if there is none. The first retrier that matches decides. */
@@ -50,7 +62,6 @@ export class Attempts {
     const made = this.made[index];
     if (retrier === undefined || made === undefined || made >= (retrier.MaxAttempts ?? 3)) return undefined;
     this.made[index] = made + 1;
-    this.total += 1;
     return delay(retrier, made, random);
   }
 }

@@ -56,6 +56,14 @@ export function serviceError(service: string, optimized: boolean, error: ApiErro
   );
 }
 
+/** The name under which a Task fails that has lost the connection to its service, and so does not know what came of it. */
+export function connectionLost(type: string): string {
+  const [, sdk] = /^aws-sdk:(.+)$/.exec(type) ?? [];
+  if (sdk !== undefined) return `${NAMES[sdk]?.sdk ?? capital(sdk)}.SdkClientException`;
+  const service = type === 'lambda-function' ? 'lambda' : type;
+  return `${NAMES[service]?.optimized?.prefix ?? capital(service)}.SdkClientException`;
+}
+
 /** Turns API failures into the state machine's; passes everything else on. */
 export async function translated<T>(service: string, optimized: boolean, call: () => Promise<T>): Promise<T> {
   try {

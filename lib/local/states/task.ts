@@ -1,6 +1,8 @@
 import { Aborted, asStatesError, HeartbeatTimeout, payload, StatesError } from './errors';
 import { INCLUDED } from './history';
-import { type Frame, type Interpreter, LONGEST_SECONDS, type PendingToken } from './interpreter';
+import { type Frame, type Interpreter, LONGEST_SECONDS, lost, type PendingToken } from './interpreter';
+import type { Phase, Report, Submitted } from './progress';
+import { connectionLost } from './service-errors';
 
 /** What a Task asks of the outside. */
 export interface TaskCall {
@@ -12,6 +14,8 @@ export interface TaskCall {
   readonly signal: AbortSignal;
   /** Tells the history that the work is under way, with what the service answered. */
   submitted(output: unknown): void;
+  /** What the service answered when an earlier start of the engine submitted it: it is to be waited for alone. */
+  readonly resumed?: { readonly answer: unknown };
 }
 
 /** A Task's `Resource`, taken apart. */
@@ -37,15 +41,31 @@ export function parseResource(arn: string): Resource {
   return { arn, type, action, ...(pattern !== undefined && { pattern: pattern as Resource['pattern'] }) };
 }
 
-/** Runs one attempt of a Task, and records it. */
-export async function runTask(interpreter: Interpreter, frame: Frame): Promise<unknown> {
+/**
+ * Runs one attempt of a Task, and records it.
+ *
+ * @param begun what an earlier start of the engine had begun of it
+ */
+export async function runTask(interpreter: Interpreter, frame: Frame, begun?: Phase): Promise<unknown> {
   const { host } = interpreter;
   const { state, scope, states } = frame;
   const resource = parseResource(state.Resource ?? '');
-  const pending = resource.pattern === 'waitForTaskToken' ? host.token() : undefined;
+  const resumed = begun?.kind === 'submitted' ? begun : undefined;
+  if (begun !== undefined && resumed === undefined) {
+    const failure = new StatesError(connectionLost(resource.type), lost('what it asked for'));
+    recorder(frame, resource, host.region).failed(failure);
+    throw failure;
+  }
+  if (resumed?.report !== undefined) return reported(frame, resource, host.region, resumed.report);
+  const pending = resource.pattern === 'waitForTaskToken' ? host.token(resumed?.token) : undefined;
   try {
     if (pending !== undefined) states.context = { ...states.context, Task: { Token: pending.token } };
-    const given = 'Arguments' in state ? await interpreter.evaluate(frame, 'Arguments', state.Arguments) : frame.input;
+    const given =
+      resumed !== undefined
+        ? resumed.arguments
+        : 'Arguments' in state
+          ? await interpreter.evaluate(frame, 'Arguments', state.Arguments)
+          : frame.input;
     const limits = {
       timeout: await seconds(interpreter, frame, 'TimeoutSeconds'),
       heartbeat: await seconds(interpreter, frame, 'HeartbeatSeconds'),
@@ -54,10 +74,18 @@ export async function runTask(interpreter: Interpreter, frame: Frame): Promise<u
       RoleArn?: string;
     };
     const record = recorder(frame, resource, host.region);
-    record.scheduled(payload(given, frame.name), limits);
+    const keep = keeper(frame, given, resumed?.output ?? null, pending);
+    if (resumed === undefined) {
+      record.scheduled(payload(given, frame.name), limits);
+      frame.note({ kind: 'scheduled' });
+    }
     try {
       const result = await within(limits, pending, scope.signal, async (signal) => {
-        const submitted = (output: unknown) => record.submitted(output);
+        if (resumed !== undefined && pending !== undefined) return await pending.result;
+        const submitted = (output: unknown) => {
+          record.submitted(output);
+          keep({ output });
+        };
         const roleArn = credentials.RoleArn;
         const output = await host.task({
           resource,
@@ -65,9 +93,10 @@ export async function runTask(interpreter: Interpreter, frame: Frame): Promise<u
           signal,
           submitted,
           ...(roleArn !== undefined && { roleArn }),
+          ...(resumed !== undefined && { resumed: { answer: resumed.output } }),
         });
         if (pending === undefined) return output;
-        record.submitted(output);
+        submitted(output);
         return await pending.result;
       });
       record.succeeded(payload(result, resource.type === 'lambda-function' ? resource.arn : resource.type));
@@ -79,6 +108,29 @@ export async function runTask(interpreter: Interpreter, frame: Frame): Promise<u
   } finally {
     pending?.forget();
   }
+}
+
+/** Keeps what a Task waits for; also what the holder of its token reports, before that is told that it was heard. */
+function keeper(frame: Frame, given: unknown, output: unknown, pending: PendingToken | undefined) {
+  let phase: Submitted = { kind: 'submitted', arguments: given, output, ...(pending && { token: pending.token }) };
+  const keep = (changes: Partial<Submitted>) => {
+    phase = { ...phase, ...changes };
+    frame.note(phase);
+  };
+  if (pending !== undefined) pending.reported = (report) => keep({ report });
+  return keep;
+}
+
+/** Goes on with what the holder of a token had reported before the engine ended. */
+function reported(frame: Frame, resource: Resource, region: string, report: Report): unknown {
+  const record = recorder(frame, resource, region);
+  if ('output' in report) {
+    record.succeeded(payload(report.output, resource.type));
+    return report.output;
+  }
+  const failure = new StatesError(report.error, report.cause);
+  record.failed(failure);
+  throw failure;
 }
 
 async function seconds(

@@ -5,6 +5,7 @@ import type { PendingToken } from './interpreter';
 
 interface Waiting {
   readonly machineArn: string;
+  readonly pending: PendingToken;
   lastSign: number;
   succeed(output: unknown): void;
   fail(error: StatesError): void;
@@ -14,16 +15,23 @@ interface Waiting {
 export class Tokens {
   private readonly waiting = new Map<string, Waiting>();
 
-  issue(machineArn: string): PendingToken {
-    const token = randomUUID();
+  /** @param token of an earlier start of the engine, if it is still out */
+  issue(machineArn: string, token: string = randomUUID()): PendingToken {
     let settle: Pick<Waiting, 'succeed' | 'fail'> | undefined;
     const result = new Promise<unknown>((succeed, fail) => {
       settle = { succeed, fail };
     });
     result.catch(() => undefined); // reported to the state; nobody else need handle it
-    const entry: Waiting = { machineArn, lastSign: Date.now(), ...(settle as Pick<Waiting, 'succeed' | 'fail'>) };
+    const pending: PendingToken = {
+      token,
+      result,
+      lastSign: () => entry.lastSign,
+      forget: () => this.waiting.delete(token),
+    };
+    const lastSign = Date.now();
+    const entry: Waiting = { machineArn, pending, lastSign, ...(settle as Pick<Waiting, 'succeed' | 'fail'>) };
     this.waiting.set(token, entry);
-    return { token, result, lastSign: () => entry.lastSign, forget: () => this.waiting.delete(token) };
+    return pending;
   }
 
   /** The state machine that waits for a token; `*` if none does. */
@@ -39,12 +47,14 @@ export class Tokens {
     } catch {
       throw new ApiError('InvalidOutput', `Invalid Output: the output must be JSON, got '${output.slice(0, 100)}'`);
     }
+    entry.pending.reported?.({ output: value });
     this.waiting.delete(token);
     entry.succeed(value);
   }
 
   fail(token: string, error?: string, cause?: string): void {
     const entry = this.of(token);
+    entry.pending.reported?.({ error, ...(cause !== undefined && { cause }) });
     this.waiting.delete(token);
     entry.fail(new StatesError(error, cause));
   }
