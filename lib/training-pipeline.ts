@@ -10,6 +10,7 @@ import type { JudgeRules, Outcome, SplitRule } from './core/documents';
 import { EnvName, ownPrefix, Prefix, scoringModelName, searchPrefix } from './core/names';
 import type { DataContract } from './data-contract';
 import type { ModelRegistry } from './model-registry';
+import { sqlMistake } from './private/check-sql';
 import { allowContainer, readJobLogs } from './private/container-role';
 import {
   allowEvents,
@@ -33,6 +34,13 @@ import { score } from './steps/score';
 import { train } from './steps/train';
 import type { Trainer, TrainerConfig } from './trainer';
 import type { Tuning } from './tuning';
+
+/**
+ * In bytes. A state's input holds 256 KiB: the contract, and why the run began.
+ *
+ * @see https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+ */
+const LARGEST_CONTRACT = 200_000;
 
 /** Which verdicts replace the model in service. */
 export enum Promotion {
@@ -289,6 +297,7 @@ export class TrainingPipeline extends Construct {
       Names.uniqueResourceName(this, { maxLength: 20, separator: '-' })
         .toLowerCase()
         .replace(/^-+|-+$/g, '');
+    const contractBytes = Buffer.byteLength(JSON.stringify(props.contract._contract));
     refuse(this, [
       !/^[a-z0-9](-?[a-z0-9]){0,19}$/.test(this.pipelineName) &&
         `pipelineName must be 1 to 20 lower-case letters, digits and inner hyphens, got '${this.pipelineName}'`,
@@ -301,6 +310,9 @@ export class TrainingPipeline extends Construct {
       outside(props.newestFiles ?? 1, 1, 100_000) && `newestFiles must be 1 to 100000, got ${props.newestFiles}`,
       outside(props.minSliceRows ?? 1000, 30, Number.MAX_VALUE) &&
         `minSliceRows must be at least 30, got ${props.minSliceRows}`,
+      sqlMistake(props.contract._contract) ?? false,
+      contractBytes > LARGEST_CONTRACT &&
+        `contract must be at most ${LARGEST_CONTRACT} bytes of JSON, for Step Functions hands it on; got ${contractBytes}: name fewer columns`,
     ]);
     this.trainerConfig = props.trainer.bind(this);
     const { source, compute, repositoryArns, servingRepositoryArn } = this.trainerConfig;

@@ -1,8 +1,12 @@
-import type { Contract } from '../../lib/core/contract';
+import { type Contract, quoted } from '../../lib/core/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
-import { listed } from '../../lib/core/listed';
+import { listed, shortened } from '../../lib/core/listed';
+import { lookThrough } from '../../lib/core/preparation/expression';
+import { AGGREGATING } from '../../lib/core/preparation/functions';
+import type { Node } from '../../lib/core/preparation/growth';
 import { literal, named } from '../../lib/core/preparation/rules';
 import { rowHash } from '../../lib/core/preparation/split';
+import { MOST_MISTAKES } from '../../lib/core/shape';
 import type { Database } from './duckdb';
 import { shown } from './reader';
 
@@ -23,33 +27,124 @@ interface Derived {
  * @throws PerennialError INVALID_DOCUMENT that names every expression that is wrong
  */
 export async function checkExpressions(database: Database, contract: Contract): Promise<Derived[]> {
-  const mistakes: string[] = [];
-  const derived: Derived[] = [];
   const expressions = [
     ...contract.features.map(({ name, kind, sql }) => ({ what: `feature '${name}'`, sql, kind })),
     { what: `target '${contract.target.name}'`, sql: contract.target.sql, kind: contract.target.problem },
   ];
-  for (const { what, sql, kind } of expressions) {
-    const mistake = await expressionMistake(database, sql);
-    if (mistake !== undefined) {
-      mistakes.push(`${what}: sql ${mistake}`);
-      continue;
-    }
-    try {
-      const [{ column_type: type }] = await database.rows<{ column_type: string }>(
-        `DESCRIBE SELECT (${sql}) AS value FROM ${rowsAsNamed(contract)}`,
-      );
-      const stored = kind === 'category' ? 'VARCHAR' : numericType(type);
-      if (stored === undefined) mistakes.push(`${what}: sql must give a number or true/false, got ${type}: ${sql}`);
-      else derived.push({ what, sql, stored });
-    } catch (error) {
-      mistakes.push(`${what}: sql ${(error as Error).message.split('\n\nLINE')[0].replaceAll('\n', ' ')}`);
+  const wrong = await lookedThrough(database, contract, expressions);
+  const good = expressions.filter((expression) => !wrong.has(expression));
+  const types = await typesOf(database, contract, good, wrong);
+  const derived = new Map<Expression, Derived>();
+  for (const [i, type] of types.entries()) {
+    const { what, sql, kind } = good[i];
+    const stored = kind === 'category' ? 'VARCHAR' : numericType(type);
+    if (stored !== undefined) derived.set(good[i], { what, sql, stored });
+    else wrong.set(good[i], `must give a number or true/false, got ${type}: ${sql}`);
+  }
+  if (wrong.size > 0) {
+    const mistakes = expressions.flatMap((each) => (wrong.has(each) ? [`${each.what}: sql ${wrong.get(each)}`] : []));
+    throw new PerennialError(
+      ErrorName.INVALID_DOCUMENT,
+      `the contract's SQL is wrong: ${listed(mistakes, MOST_MISTAKES, '; ')}`,
+    );
+  }
+  return expressions.map((expression) => derived.get(expression) as Derived);
+}
+
+interface Expression {
+  /** e.g. `feature 'hour'`. */
+  readonly what: string;
+  readonly sql: string;
+  readonly kind: string;
+}
+
+/**
+ * What is wrong with expressions as far as it can be seen before they are bound: binding computes what is constant,
+ * and so nothing is bound until all of it is known to be small.
+ */
+async function lookedThrough(
+  database: Database,
+  contract: Contract,
+  expressions: readonly Expression[],
+): Promise<Map<Expression, string>> {
+  const names = new Set(contract.columns.map(({ name }) => quoted(name)));
+  const wrong = new Map<Expression, string>();
+  const callers = new Map<string, Expression[]>();
+  for (const expression of expressions.filter(({ sql }) => !names.has(sql))) {
+    const { sql } = expression;
+    const tree = await parsed(database, sql);
+    const seen = typeof tree === 'string' ? { mistake: tree, functions: [] } : lookThrough(tree, contract.columns);
+    if (seen.mistake !== undefined) wrong.set(expression, `${seen.mistake}, got ${shortened(sql, 200)}`);
+    for (const name of seen.functions) callers.set(name, [...(callers.get(name) ?? []), expression]);
+  }
+  for (const { name, mistake } of await wrongFunctions(database, [...callers.keys()])) {
+    for (const caller of callers.get(name) ?? []) {
+      if (!wrong.has(caller)) wrong.set(caller, `${mistake}, got ${shortened(caller.sql, 200)}`);
     }
   }
-  if (mistakes.length > 0) {
-    throw new PerennialError(ErrorName.INVALID_DOCUMENT, `the contract's SQL is wrong: ${listed(mistakes, 20, '; ')}`);
+  return wrong;
+}
+
+/** The tree of an expression, or what is wrong with it. */
+async function parsed(database: Database, sql: string): Promise<Node | string> {
+  const { json } = await database.row<{ json: string }>(
+    `SELECT json_serialize_sql(${literal(`SELECT (${sql})`)}) AS json`,
+  );
+  const tree = JSON.parse(json);
+  if (tree.error) return `must be an expression: ${shortened(String(tree.error_message), 200)}`;
+  const [{ node }] = tree.statements;
+  const isOne = tree.statements.length === 1 && node.select_list?.length === 1 && node.from_table?.type === 'EMPTY';
+  return isOne ? node.select_list[0] : 'must be one expression';
+}
+
+/** Functions that look at other rows, or that the catalogue knows to be unstable. */
+async function wrongFunctions(
+  database: Database,
+  names: readonly string[],
+): Promise<Array<{ readonly name: string; readonly mistake: string }>> {
+  if (names.length === 0) return [];
+  const found = await database.rows<{ name: string; aggregate: boolean }>(
+    `SELECT lower(function_name) AS name, bool_or(function_type = 'aggregate') AS aggregate FROM duckdb_functions() ` +
+      `WHERE lower(function_name) IN (${names.map(literal).join(', ')}) GROUP BY ALL ` +
+      `HAVING bool_and(function_type NOT IN ('scalar', 'macro')) OR bool_and(coalesce(stability, 'CONSISTENT') <> 'CONSISTENT')`,
+  );
+  const many = names.filter((name) => AGGREGATING.has(name)).map((name) => ({ name, aggregate: true }));
+  return [...found, ...many].map(({ name, aggregate }) => ({
+    name,
+    mistake: aggregate
+      ? `must look at one row, and ${name}() looks at many`
+      : `must give the same for the same row, and ${name}() does not`,
+  }));
+}
+
+/** The types of expressions, in their order; none if one of them cannot be bound, which is added to `wrong`. */
+async function typesOf(
+  database: Database,
+  contract: Contract,
+  expressions: readonly Expression[],
+  wrong: Map<Expression, string>,
+): Promise<string[]> {
+  if (expressions.length === 0) return [];
+  const describe = async (some: readonly Expression[]) => {
+    const columns = await database.rows<{ column_type: string }>(
+      `DESCRIBE SELECT ${some.map(({ sql }, i) => `(${sql}) AS "#${i}"`).join(', ')} FROM ${rowsAsNamed(contract)}`,
+    );
+    return columns.map(({ column_type }) => column_type);
+  };
+  try {
+    return await describe(expressions);
+  } catch (error) {
+    for (const expression of expressions) {
+      await describe([expression]).catch((cause) => wrong.set(expression, sentence(cause)));
+    }
+    if (wrong.size === 0) throw error;
+    return [];
   }
-  return derived;
+}
+
+/** What the database says, without the place in a query that nobody has written. */
+function sentence({ message }: Error): string {
+  return shortened(message.split('\n\nLINE')[0].replaceAll('\n', ' '), 300);
 }
 
 /** Moves rows that repeat the value of a unique column from `loaded` to `refused`; the first of them stays. */
@@ -165,52 +260,9 @@ async function blamed(
     try {
       await database.run(`SELECT count((${sql})::${stored}) FROM ${rowsAsNamed(contract)}`);
     } catch (cause) {
-      const message = `the contract's SQL fails on the data: ${what}: ${(cause as Error).message.split('\n\nLINE')[0]}`;
+      const message = `the contract's SQL fails on the data: ${what}: ${sentence(cause as Error)}`;
       return new PerennialError(ErrorName.INVALID_DOCUMENT, message, { cause });
     }
   }
   return error;
 }
-
-/** What the database's parser finds wrong with an expression; undefined if nothing. */
-async function expressionMistake(database: Database, sql: string): Promise<string | undefined> {
-  const { parsed } = await database.row<{ parsed: string }>(
-    `SELECT json_serialize_sql(${literal(`SELECT (${sql})`)}) AS parsed`,
-  );
-  const tree = JSON.parse(parsed);
-  if (tree.error) return `must be an expression, got ${sql}: ${tree.error_message}`;
-  const [{ node }] = tree.statements;
-  if (tree.statements.length !== 1 || node.select_list?.length !== 1 || node.from_table?.type !== 'EMPTY') {
-    return `must be one expression, got ${sql}`;
-  }
-  const functions = new Set<string>();
-  let refused: string | undefined;
-  const walk = (value: unknown): void => {
-    if (typeof value !== 'object' || value === null) return;
-    const { class: kind, function_name: name } = value as Record<string, unknown>;
-    if (typeof kind === 'string' && kind in NOT_SCALAR) refused = NOT_SCALAR[kind];
-    if (typeof name === 'string') functions.add(name);
-    Object.values(value).forEach(walk);
-  };
-  walk(node.select_list);
-  if (refused !== undefined) return `must not hold ${refused}, got ${sql}`;
-  if (functions.size === 0) return undefined;
-  const unstable = await database.rows<{ name: string; aggregate: boolean }>(
-    `SELECT function_name AS name, bool_or(function_type = 'aggregate') AS aggregate FROM duckdb_functions() ` +
-      `WHERE function_name IN (${[...functions].map(literal).join(', ')}) GROUP BY function_name ` +
-      `HAVING bool_and(function_type NOT IN ('scalar', 'macro')) OR bool_and(coalesce(stability, 'CONSISTENT') <> 'CONSISTENT')`,
-  );
-  if (unstable.length === 0) return undefined;
-  const [{ name, aggregate }] = unstable;
-  return aggregate
-    ? `must look at one row, and ${name}() looks at many, got ${sql}`
-    : `must give the same for the same row, and ${name}() does not, got ${sql}`;
-}
-
-const NOT_SCALAR: Readonly<Record<string, string>> = {
-  WINDOW: 'a window',
-  SUBQUERY: 'a subquery',
-  STAR: 'a star',
-  PARAMETER: 'a parameter',
-  POSITIONAL_REFERENCE: 'a column by position',
-};

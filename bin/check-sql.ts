@@ -1,0 +1,28 @@
+import { text } from 'node:stream/consumers';
+import { parseContract } from '../lib/core/contract';
+
+// Checks the expressions of a contract, for `cdk synth`, which cannot wait for a database itself. Reads the contract as
+// JSON, and writes `{}` or `{"mistake": "…"}`; or `{"absent": true}` where DuckDB is not installed.
+
+async function check(): Promise<{ readonly mistake?: string; readonly absent?: true }> {
+  const contract = parseContract(JSON.parse(await text(process.stdin)));
+  let loaded: [typeof import('../lambdas/shared/derive'), typeof import('../lambdas/shared/duckdb')];
+  try {
+    loaded = await Promise.all([import('../lambdas/shared/derive'), import('../lambdas/shared/duckdb')]);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ERR_MODULE_NOT_FOUND' && message.includes('@duckdb')) return { absent: true };
+    throw error;
+  }
+  const [{ checkExpressions }, { withDatabase }] = loaded;
+  const { createTables } = await import('../lambdas/shared/reader');
+  return withDatabase(async (database) => {
+    await createTables(database, contract);
+    return checkExpressions(database, contract).then(
+      () => ({}),
+      (error: Error) => ({ mistake: error.message }),
+    );
+  });
+}
+
+console.log(JSON.stringify(await check()));
