@@ -1,6 +1,8 @@
 import validate from 'asl-validator';
 import jsonata from 'jsonata';
 import { describe, expect, test } from 'vitest';
+import { Evaluator } from '../lib/local/states/jsonata';
+import { problems } from '../lib/local/states/validate';
 import { mistakesIn } from './support/api-shape';
 import { definitionsOf, statesOf } from './support/definition';
 import { templateOf, wholeLoop } from './support/stacks';
@@ -10,6 +12,10 @@ const [training, deployment] = ['Training', 'Deployment'].map(
   (name) => Object.entries(definitions).find(([id]) => id.includes(name))?.[1],
 );
 const states = Object.values(definitions).flatMap(statesOf);
+const evaluator = new Evaluator(
+  () => 0,
+  () => 0,
+);
 const sageMakerTasks = states.flatMap(([name, state]) => {
   const [, action] = /:states:::(?:aws-sdk:)?sagemaker:(\w+)/.exec(state.Resource ?? '') ?? [];
   return action === undefined ? [] : [{ name, operation: action[0]?.toUpperCase() + action.slice(1), state }];
@@ -17,6 +23,7 @@ const sageMakerTasks = states.flatMap(([name, state]) => {
 
 describe('the state machines', () => {
   test.each(Object.entries(definitions))('%s is valid in the language of states', (_, definition) => {
+    expect(problems(definition as never, evaluator)).toEqual([]);
     const { isValid, errors } = validate(definition as never);
     expect(errors).toEqual([]);
     expect(isValid).toBe(true);

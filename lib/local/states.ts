@@ -23,6 +23,9 @@ import { KEPT_EXECUTIONS, KeptExecutions, type Left } from './states/kept-execut
 import { Tokens } from './states/tokens';
 import { problems } from './states/validate';
 
+/** The most characters of a definition. */
+const DEFINITION_LIMIT = 1_048_576;
+
 /**
  * Step Functions: runs the template's state machines, JSONata alone.
  *
@@ -77,20 +80,27 @@ export class StepFunctions implements Service {
     }
     let text = DefinitionString ?? JSON.stringify(Definition);
     for (const [key, value] of Object.entries(DefinitionSubstitutions)) text = text.replaceAll(`\${${key}}`, value);
+    if (text.length > DEFINITION_LIMIT) {
+      const got = `got ${text.length.toLocaleString('en')}`;
+      throw new Error(
+        `${where}: its definition must have at most ${DEFINITION_LIMIT.toLocaleString('en')} characters, ${got}`,
+      );
+    }
     let definition: Machine;
     try {
       definition = JSON.parse(text);
     } catch (error) {
       throw new Error(`${where}: its definition is no JSON: ${(error as Error).message}`);
     }
-    const found = problems(definition, this.evaluator);
+    const type = StateMachineType === 'EXPRESS' ? 'EXPRESS' : 'STANDARD';
+    const found = problems(definition, this.evaluator, type);
     if (found.length > 0) throw new Error(`${where} cannot run:\n  ${found.join('\n  ')}`);
     this.checkRules(definition, RoleArn, where);
     this.machines.set(resource.arn, {
       arn: resource.arn,
       name: resource.arn.slice(resource.arn.lastIndexOf(':') + 1),
       roleArn: RoleArn,
-      type: StateMachineType === 'EXPRESS' ? 'EXPRESS' : 'STANDARD',
+      type,
       definition,
       fingerprint: fingerprint(definition),
       created: new Date(this.context.clock.now()),

@@ -72,9 +72,26 @@ async function run(definition: Shape, input: unknown = {}): Promise<Shape> {
 }
 
 /** A machine of one state. */
-const one = (state: Shape): Shape => ({ StartAt: 'It', States: { It: { End: true, ...state } } });
+const one = (state: Shape, name = 'It'): Shape => ({ StartAt: name, States: { [name]: { End: true, ...state } } });
 const task = (resource: string, given: Shape, more: Shape = {}): Shape =>
-  one({ Type: 'Task', Resource: `arn:aws:states:::${resource}`, Arguments: given, ...more });
+  one({
+    Type: 'Task',
+    Resource: `arn:aws:states:::${resource}`,
+    Arguments: { ...REQUIRED[resource.replace(/^aws-sdk:|\.[\w:]+$/g, '')], ...given },
+    ...more,
+  });
+
+/** The fields without which Step Functions refuses a Task. */
+const REQUIRED: Readonly<Record<string, Shape>> = {
+  'dynamodb:putItem': { TableName: 't', Item: {} },
+  'lambda:invoke': { FunctionName: 'f' },
+  's3:getObject': { Bucket: 'b', Key: 'k' },
+  'sagemaker:createModel': { ModelName: 'm' },
+  'sagemaker:createTrainingJob': { TrainingJobName: 'j', RoleArn: ROLE, OutputDataConfig: { S3OutputPath: 's3://b' } },
+  'sagemaker:describeEndpoint': { EndpointName: 'e' },
+  'sagemaker:updateEndpoint': { EndpointName: 'e', EndpointConfigName: 'c' },
+  'sqs:sendMessage': { QueueUrl: 'http://q', MessageBody: 'b' },
+};
 
 async function events(executionArn: string): Promise<string[]> {
   const { events: found } = await call('GetExecutionHistory', { executionArn, maxResults: 1000 });
@@ -88,7 +105,7 @@ beforeEach(() => {
 
 describe('executions', () => {
   test('with the same name and input are the same while they run, and refused otherwise', async () => {
-    load(one({ Type: 'Task', Resource: 'arn:aws:states:::lambda:invoke.waitForTaskToken', Arguments: {} }));
+    load(task('lambda:invoke.waitForTaskToken', {}));
     context.answers['lambda:Invoke'] = () => ({ StatusCode: 200, Payload: 'null' });
     const first = await begin({ a: 1 }, 'run');
     expect(await begin({ a: 1 }, 'run')).toBe(first);
@@ -162,7 +179,7 @@ describe('executions', () => {
       StartAt: 'A',
       States: {
         A: { Type: 'Wait', Seconds: 50_000, Next: 'B' },
-        B: { Type: 'Task', Resource: 'arn:aws:states:::lambda:invoke.waitForTaskToken', Arguments: {}, End: true },
+        B: task('lambda:invoke.waitForTaskToken', {}).States.It,
       },
     });
     expect(status).toBe('TIMED_OUT');
@@ -206,7 +223,7 @@ describe('executions', () => {
           Send: {
             Type: 'Task',
             Resource: 'arn:aws:states:::sqs:sendMessage',
-            Arguments: { MessageBody: '{% $string($states.context.Execution.RedriveCount) %}' },
+            Arguments: { QueueUrl: 'q', MessageBody: '{% $string($states.context.Execution.RedriveCount) %}' },
             Output: '{% $kept %}',
             End: true,
           },
@@ -245,34 +262,40 @@ describe('executions', () => {
   });
 });
 
+test('states of JSONPath without a path run beside those of JSONata', async () => {
+  const done = await run(
+    {
+      QueryLanguage: 'JSONPath',
+      StartAt: 'Keep',
+      States: {
+        Keep: { Type: 'Pass', Assign: { kept: [1] }, Next: 'Give' },
+        Give: { Type: 'Pass', Result: { a: 2 }, Next: 'Read' },
+        Read: { Type: 'Pass', QueryLanguage: 'JSONata', Output: '{% [$kept, $states.input.a] %}', Next: 'Done' },
+        Done: { Type: 'Succeed' },
+      },
+    },
+    { a: 1 },
+  );
+  expect(done).toMatchObject({ status: 'SUCCEEDED', value: [1, 2] });
+});
+
 describe('a definition is refused at load', () => {
-  test.each([
-    [
-      'JSONPath states',
-      { QueryLanguage: 'JSONPath', ...one({ Type: 'Pass' }) },
-      /runs JSONata states alone.*QueryLanguage 'JSONata'/,
-    ],
-    ['JSONPath fields', one({ Type: 'Pass', ResultPath: '$.x' }), /'It': the field ResultPath belongs to JSONPath/],
-    ['unknown targets', { StartAt: 'It', States: { It: { Type: 'Pass', Next: 'Gone' } } }, /Next names 'Gone'/],
-    ['the elvis operator', one({ Type: 'Pass', Output: '{% $states.input.a ?: 1 %}' }), /no JSONata of version 2.0.6/],
-    [
-      'the coalescing operator',
-      one({ Type: 'Pass', Output: '{% $states.input.a ?? 1 %}' }),
-      /no JSONata of version 2.0.6/,
-    ],
-    [
-      'States.ALL beside others',
-      one({ Type: 'Task', Resource: 'x', Retry: [{ ErrorEquals: ['States.ALL', 'A'] }] }),
-      /States.ALL must stand alone/,
-    ],
-    [
-      'a branch that assigns an outer variable',
-      one({ Type: 'Parallel', Assign: { v: 1 }, Branches: [one({ Type: 'Pass', Assign: { v: 2 } })] }),
-      /'v' is assigned in an outer scope/,
-    ],
-    ['aws-sdk with .sync', task('aws-sdk:sagemaker:createTrainingJob.sync', {}), /aws-sdk integrations have no .sync/],
-  ])('for %s', (_, definition, message) => {
-    expect(() => load(definition)).toThrow(message);
+  test('by stack, state machine, state, field, what is there and what may be', () => {
+    expect(() => load(one({ Type: 'Pass', Output: { v: '{% phone %}' } }))).toThrow(
+      'state machine App/Machine cannot run:\n  UNSUPPORTED_JSONATA_EXPRESSION: Reference to \'phone\' at the top level is not supported. at /States/It/Output/v (got "{% phone %}"; allowed: $states.input, $states.context, variables and functions)',
+    );
+  });
+
+  test('where an EXPRESS machine may not what others may', () => {
+    const waiting = task('sqs:sendMessage.waitForTaskToken', {});
+    expect(() => load(waiting)).not.toThrow();
+    expect(() => load(waiting, 'EXPRESS')).toThrow("Express state machine does not support '.waitForTaskToken'");
+  });
+
+  test('beyond 1 MiB', () => {
+    expect(() => load(one({ Type: 'Pass', Comment: 'x'.repeat(2 ** 20) }))).toThrow(
+      /its definition must have at most 1,048,576 characters, got 1,048,\d+/,
+    );
   });
 
   test('when its role may not have the rule that reports the end of its jobs', () => {
@@ -420,9 +443,13 @@ describe('integrations', () => {
   });
 
   test('optimized SageMaker refuses fields that Step Functions does not know', async () => {
-    const { error, cause } = await run(task('sagemaker:updateEndpoint', { EndpointName: 'e', DeploymentConfig: {} }));
+    const unknown = { EndpointName: 'e', DeploymentConfig: {} };
+    const message = 'The field "DeploymentConfig" is not supported by Step Functions';
+    expect(() => load(task('sagemaker:updateEndpoint', unknown))).toThrow(message);
+    const Arguments = `{% ${JSON.stringify(unknown)} %}`;
+    const { error, cause } = await run(task('sagemaker:updateEndpoint', {}, { Arguments }));
     expect(error).toBe('States.Runtime');
-    expect(cause).toContain('The field "DeploymentConfig" is not supported by Step Functions');
+    expect(cause).toContain(message);
   });
 
   test('events:putEvents fails where an entry failed', async () => {
@@ -543,7 +570,10 @@ describe('a Distributed Map', () => {
   const map = (more: Shape) =>
     one({
       Type: 'Map',
-      ItemProcessor: { ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' }, ...one({ Type: 'Pass' }) },
+      ItemProcessor: {
+        ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
+        ...one({ Type: 'Pass' }, 'Item'),
+      },
       ...more,
     });
   const reader = (given: Shape, config: Shape, action = 'getObject') => ({
@@ -587,7 +617,7 @@ describe('a Distributed Map', () => {
     map({
       Items: [1, 2, 3, 4],
       ItemProcessor: {
-        ProcessorConfig: { Mode: 'DISTRIBUTED' },
+        ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
         StartAt: 'Odd?',
         States: {
           'Odd?': { Type: 'Choice', Choices: [{ Condition: '{% $states.input = 3 %}', Next: 'No' }], Default: 'Yes' },

@@ -11,6 +11,8 @@ export interface State {
   readonly End?: boolean;
   readonly Assign?: Template;
   readonly Output?: Template;
+  /** Of a Pass of JSONPath, whose output it is. */
+  readonly Result?: unknown;
   readonly Arguments?: Template;
   readonly Retry?: readonly Retrier[];
   readonly Catch?: readonly Catcher[];

@@ -23,7 +23,7 @@ const OPTIMIZED: Readonly<Record<string, readonly string[]>> = {
  * The fields that the optimized integrations are known to take; SageMaker has more, which these refuse.
  * `aws-sdk:sagemaker:…` takes them all.
  */
-const KNOWN_FIELDS: Readonly<Record<string, readonly string[]>> = {
+export const KNOWN_FIELDS: Readonly<Record<string, readonly string[]>> = {
   createEndpoint: ['EndpointName', 'EndpointConfigName', 'Tags'],
   createEndpointConfig: ['EndpointConfigName', 'ProductionVariants', 'KmsKeyId', 'Tags'],
   updateEndpoint: ['EndpointName', 'EndpointConfigName'],

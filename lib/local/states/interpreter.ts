@@ -272,7 +272,7 @@ export class Interpreter {
     const next = state.End === true ? undefined : state.Next;
     switch (state.Type) {
       case 'Pass':
-        return { ...(await this.finish(frame, state, input)), next };
+        return { ...(await this.finish(frame, state, 'Result' in state ? state.Result : input)), next };
       case 'Succeed':
         return await this.finish(frame, state, input);
       case 'Fail': {
