@@ -18,7 +18,8 @@ import {
   TrainingImage,
   TrainingPipeline,
 } from '../lib';
-import { filesBelow, unpack } from '../lib/local/sagemaker/tar';
+import { filesBelow } from '../lib/local/sagemaker/tar';
+import { unpack } from '../lib/local/sagemaker/untar';
 import { definitionsOf, type State, statesOf } from './support/definition';
 import { CONTRACT, emptyStack } from './support/stacks';
 

@@ -51,8 +51,10 @@ def command(root):
         if not program.endswith(".py"):
             sys.exit(f"torch_distributed needs a Python script, got {program}")
         return [*torchrun(resources, env), program, *arguments], env
-    starter = ["/bin/sh", "-c", '"./$0" "$@"', program] if program.endswith(".sh") else [sys.executable, program]
-    return [*starter, *arguments], env
+    if program.endswith(".sh"):
+        (root / "code" / program).chmod(0o755)  # as the toolkit does: archives may say otherwise
+        return ["/bin/sh", "-c", '"./$0" "$@"', program, *arguments], env
+    return [sys.executable, program, *arguments], env
 
 
 def torchrun(resources, env):

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { listed } from '../core/listed';
@@ -418,13 +418,14 @@ const BEGINNING = /^\.|^lock\.|^journal\.jsonl\.next$/;
 
 function openState(stateDir: string): State {
   const folder = resolve(stateDir);
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const others = StateStore.isIn(folder) ? [] : readdirSync(folder).filter((name) => !BEGINNING.test(name));
   if (others.length > 0) {
     throw new Error(
       `the folder of the engine's state must be empty or an engine's own, got ${folder} with ${listed(others)}: name another folder, or delete what is there`,
     );
   }
+  chmodSync(folder, 0o700); // it has the user's data
   const unlock = lockState(folder);
   try {
     const store = new StateStore(folder);

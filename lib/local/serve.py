@@ -29,6 +29,8 @@ class Model:
         if code.startswith("/opt/ml/") and not Path("/opt/ml").is_dir():
             code = f"{root}/{code[len('/opt/ml/'):]}"
         program = os.environ.get("SAGEMAKER_PROGRAM") or "inference.py"
+        if not Path(code, program).resolve().is_relative_to(Path(root).resolve()):
+            raise ValueError(f"SAGEMAKER_PROGRAM and SAGEMAKER_SUBMIT_DIRECTORY must lie below {root}, got {code}/{program}")
         if not Path(code, program).is_file():
             raise FileNotFoundError(f"no {program} in {code}, got {sorted(p.name for p in Path(root, 'model').rglob('*'))}")
         sys.path.insert(0, code)

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ensurePython, imageRequirements, packageFile } from '../../lib/local/python';
-import { unpack } from '../../lib/local/sagemaker/tar';
+import { unpack } from '../../lib/local/sagemaker/untar';
 
 /** Trains: PyTorch's image. */
 let python: string;

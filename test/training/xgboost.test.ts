@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ensurePython, imageRequirements } from '../../lib/local/python';
-import { unpack } from '../../lib/local/sagemaker/tar';
+import { unpack } from '../../lib/local/sagemaker/untar';
 
 let python: string;
 let code: string;

@@ -7,7 +7,7 @@ import type { Caller } from '../service';
 import type { Container, Containers } from './container';
 import { type Host, s3Uri } from './host';
 import type { ServingContainer } from './models';
-import { unpack } from './tar';
+import { unpack } from './untar';
 
 /** What a container answered. */
 export interface Answer {

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { copyFile, link, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { below, NameError } from '../paths';
 import type { Caller } from '../service';
 import { type Host, s3Uri } from './host';
 import { filesBelow } from './tar';
@@ -22,10 +23,15 @@ export async function download(
   const objects = (await host.objects.list(bucket, prefix, role)).filter(({ key }) => !key.endsWith('/'));
   const start = prefix.lastIndexOf('/') + 1;
   for (const { key } of objects) {
-    const target = join(folder, key.slice(start));
+    const target = below(folder, key.slice(start));
     const source = await host.objects.file(bucket, key, role);
-    await mkdir(dirname(target), { recursive: true });
-    await place(source, target, linked);
+    try {
+      await mkdir(dirname(target), { recursive: true });
+      await place(source, target, linked);
+    } catch (error) {
+      const isTaken = ['EEXIST', 'ENOTDIR', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+      throw isTaken ? new NameError(`the object ${key} cannot be a file here: its place is taken by another`) : error;
+    }
   }
   return objects.length;
 }
@@ -35,10 +41,11 @@ async function place(source: string, target: string, linked: boolean): Promise<v
     try {
       return await link(source, target);
     } catch (error) {
-      if (!['EXDEV', 'EPERM', 'EMLINK', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      if (!['EXDEV', 'EPERM', 'EMLINK'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
-  await copyFile(source, target, constants.COPYFILE_FICLONE);
+  // never over what is there: that may be linked to another object
+  await copyFile(source, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
 }
 
 /**

@@ -1,24 +1,32 @@
-import { execFile } from 'node:child_process';
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { mkdir, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createReadStream, createWriteStream, type Dirent, existsSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
 import { createGzip } from 'node:zlib';
 
 const BLOCK = 512;
 
-/** The regular files below a folder, as paths with slashes, in the order of their names. */
-export async function filesBelow(folder: string): Promise<string[]> {
+/** The regular files below a folder, as paths with slashes, in the order of their names; links are not followed. */
+export function filesBelow(folder: string): Promise<string[]> {
+  return entriesBelow(folder, (entry) => entry.isFile());
+}
+
+/** What is neither a file nor a folder: symbolic links, pipes, sockets, devices. */
+export function othersBelow(folder: string): Promise<string[]> {
+  return entriesBelow(folder, (entry) => !entry.isFile() && !entry.isDirectory());
+}
+
+async function entriesBelow(folder: string, isWanted: (entry: Dirent) => boolean): Promise<string[]> {
   if (!existsSync(folder)) return [];
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries
-    .filter((entry) => entry.isFile())
+    .filter(isWanted)
     .map((entry) =>
       join(entry.parentPath, entry.name)
         .slice(folder.length + 1)
-        .replaceAll('\\', '/'),
+        .split(sep)
+        .join('/'),
     )
     .sort();
 }
@@ -66,10 +74,4 @@ function header(path: string, size: number, type: string): Buffer {
 
 function padded(data: Buffer): Buffer {
   return Buffer.concat([data, Buffer.alloc((BLOCK - (data.length % BLOCK)) % BLOCK)]);
-}
-
-/** Unpacks a tar.gz into a folder. */
-export async function unpack(archive: string, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  await promisify(execFile)('tar', ['-xzf', archive, '-C', folder, '--no-same-owner']);
 }

@@ -1,4 +1,5 @@
 import { join, posix } from 'node:path';
+import { ownPart } from '../paths';
 import type { Caller, Shape } from '../service';
 import { type Host, invalid, s3Uri } from './host';
 import { download, timesBelow, uploadFolder, withSlash } from './staging';
@@ -17,6 +18,8 @@ export function checkpointFolder({ LocalPath = '/opt/ml/checkpoints' }: Shape): 
 /** Keeps the checkpoints of one host in S3 as they are on its disk, deletions included. */
 export class CheckpointSync {
   readonly folder: string;
+  /** Below the root. */
+  private readonly part: string;
   private readonly uri: string;
   /** What S3 has from here, with the files' times. */
   private known = new Map<string, number>();
@@ -27,9 +30,10 @@ export class CheckpointSync {
   constructor(
     private readonly host: Host,
     config: Shape,
-    root: string,
+    private readonly root: string,
   ) {
-    this.folder = join(root, checkpointFolder(config));
+    this.part = checkpointFolder(config);
+    this.folder = join(root, this.part);
     this.uri = withSlash(config.S3Uri);
   }
 
@@ -53,8 +57,8 @@ export class CheckpointSync {
   }
 
   private async saveNow(role: Caller): Promise<void> {
-    await clientSide('Checkpoint upload failed', () =>
-      uploadFolder(this.host, role, this.folder, this.uri, this.known),
+    await clientSide('Checkpoint upload failed', async () =>
+      uploadFolder(this.host, role, await ownPart(this.root, this.part), this.uri, this.known),
     );
     const here = new Set(await filesBelow(this.folder));
     const { bucket, key: prefix } = s3Uri(this.uri);

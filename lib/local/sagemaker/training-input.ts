@@ -1,12 +1,14 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { below } from '../paths';
 import type { Caller, Shape } from '../service';
 import { type Host, s3Uri } from './host';
 import { download } from './staging';
-import { filesBelow, unpack } from './tar';
+import { filesBelow } from './tar';
 import { CheckpointSync } from './training-checkpoints';
 import { type Node, resourceConfig } from './training-cluster';
 import { clientSide, type Job, JobFailure } from './training-job';
+import { unpack } from './untar';
 
 /**
  * Lays out /opt/ml on a host of a job: channels, checkpoints, code and configuration.
@@ -85,6 +87,19 @@ async function unpackCode(host: Host, job: Job, role: Caller, folder: string): P
     await unpack(archive, folder);
   } catch (error) {
     throw new JobFailure(`AlgorithmError: ${decoded(source)} must be a tar.gz of code: ${(error as Error).message}`);
+  }
+  refuseProgram(folder, decoded(program));
+}
+
+/** Refuses a program that is not a file of the code, or that Python would take for an option. */
+function refuseProgram(folder: string, program: string): void {
+  try {
+    below(folder, program.replace(/^\.\//, ''));
+  } catch (error) {
+    throw new JobFailure(`AlgorithmError: the hyperparameter sagemaker_program: ${(error as Error).message}`);
+  }
+  if (program.startsWith('-')) {
+    throw new JobFailure(`AlgorithmError: the hyperparameter sagemaker_program must not begin with -, got ${program}`);
   }
 }
 

@@ -1,8 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { runInNewContext } from 'node:vm';
+import { ownPart } from '../paths';
 import type { Shape } from '../service';
 import type { TrainingFault } from './faults';
 import type { Node } from './training-cluster';
+
+/** How long an expression may search a log. */
+const LONGEST_SEARCH_MS = 1000;
 
 /** What a transition into a status says. */
 export const STATUS_MESSAGES: Readonly<Record<string, string>> = {
@@ -121,8 +125,9 @@ export function describeJob(job: Job): Shape {
 
 /** What a host's script says about itself: its failure file, else what it last wrote, as the toolkit would. */
 export async function failureText({ folder, stream }: Node): Promise<string> {
-  const file = join(folder, 'output', 'failure');
-  const told = await readFile(file, 'utf8').catch(() => '');
+  const told = await ownPart(folder, 'output/failure')
+    .then((file) => readFile(file, 'utf8'))
+    .catch(() => '');
   if (told !== '') return told.slice(0, 1024);
   const last = stream.lines.slice(-6).map(({ text }) => text);
   return `ExecuteUserScriptError: ${last.join('\n')}`.slice(0, 1024);
@@ -132,13 +137,22 @@ export async function failureText({ folder, stream }: Node): Promise<string> {
 export function finalMetrics(job: Job): Shape[] {
   const found: Shape[] = [];
   for (const { Name, Regex } of job.input.AlgorithmSpecification.MetricDefinitions ?? []) {
-    const pattern = new RegExp(Regex, 'g');
-    const value = job.lines.flatMap((line) => [...line.matchAll(pattern)]).at(-1)?.[1];
+    const value = lastMatch(Regex, job.lines);
     if (value !== undefined && Number.isFinite(Number(value))) {
       found.push({ MetricName: Name, Value: Number(value), Timestamp: job.ended });
     }
   }
   return found;
+}
+
+/** The first group of the last match; none for an expression that would take the engine's time on these lines. */
+function lastMatch(expression: string, lines: readonly string[]): string | undefined {
+  const search = 'lines.flatMap((line) => [...line.matchAll(new RegExp(expression, "g"))]).at(-1)?.[1]';
+  try {
+    return runInNewContext(search, { lines, expression }, { timeout: LONGEST_SEARCH_MS });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Failures of S3 on behalf of a job end it as SageMaker's do. */

@@ -35,11 +35,20 @@ function refuseContradictions(input: Shape): void {
     );
   }
   if (checkpoints !== undefined) checkpointFolder(checkpoints);
+  for (const { Name, Regex } of algorithm.MetricDefinitions ?? []) {
+    try {
+      new RegExp(Regex);
+    } catch (error) {
+      throw invalid(`MetricDefinitions, ${Name}: ${(error as Error).message}`);
+    }
+  }
   if ((algorithm.TrainingImage === undefined) === (algorithm.AlgorithmName === undefined)) {
     throw invalid('AlgorithmSpecification must have either TrainingImage or AlgorithmName.');
   }
   const names = (input.InputDataConfig ?? []).map((channel: Shape) => channel.ChannelName);
   if (new Set(names).size < names.length) throw invalid(`Channel names must be unique, got ${names.join(', ')}`);
+  const nameless = names.find((name: string) => /^\.{1,2}$/.test(name)); // a channel is a folder of that name
+  if (nameless !== undefined) throw invalid(`A channel cannot be called ${nameless}`);
   const groups: string[] = groupsOf(input.ResourceConfig).map(({ InstanceGroupName }) => InstanceGroupName);
   for (const { ChannelName, DataSource } of input.InputDataConfig ?? []) {
     if (DataSource.S3DataSource === undefined) {

@@ -1,12 +1,13 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as realSleep } from 'node:timers/promises';
+import { ownPart } from '../paths';
 import type { Caller, Shape } from '../service';
 import { type Container, type Containers, HOSTS } from './container';
 import { type Faults, type StrikingFault, takeAgain } from './faults';
 import { asEventDetail, type Host, now, s3Uri } from './host';
 import { uploadFolder, withSlash } from './staging';
-import { filesBelow, pack } from './tar';
+import { filesBelow, othersBelow, pack } from './tar';
 import { freePort, groupsOf, type Node, nodesOf, processesOf } from './training-cluster';
 import { prepare } from './training-input';
 import {
@@ -248,16 +249,22 @@ export class TrainingRuns {
       return this.host.objects.put(bucket, key, { file: local }, role);
     };
     await clientSide('Failed to upload model artifacts', async () => {
+      const [model, output] = await Promise.all([ownPart(first, 'model'), ownPart(first, 'output/data')]);
+      for (const left of [model, output]) {
+        for (const other of await othersBelow(left)) {
+          this.log(job, `${relative(first, join(left, other))} is neither a file nor a folder, and is left out`);
+        }
+      }
       if (CompressionType === 'NONE') {
-        await uploadFolder(this.host, role, join(first, 'model'), `${target}model/`);
+        await uploadFolder(this.host, role, model, `${target}model/`);
         job.model = `${target}model/`;
       } else {
-        await pack(join(first, 'model'), `${folder}.model.tar.gz`);
+        await pack(model, `${folder}.model.tar.gz`);
         await put(`${folder}.model.tar.gz`, 'model.tar.gz');
         job.model = `${target}model.tar.gz`;
       }
-      if ((await filesBelow(join(first, 'output', 'data'))).length > 0) {
-        await pack(join(first, 'output', 'data'), `${folder}.output.tar.gz`);
+      if ((await filesBelow(output)).length > 0) {
+        await pack(output, `${folder}.output.tar.gz`);
         await put(`${folder}.output.tar.gz`, 'output.tar.gz');
       }
     });

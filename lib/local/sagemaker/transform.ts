@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { ApiError, type Caller, type Operation, type Shape } from '../service';
 import type { Containers } from './container';
 import { actAs, arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, s3Uri, sorted } from './host';
@@ -128,7 +128,7 @@ export class TransformJobs {
     await mkdir(folder, { recursive: true });
     for (const { key } of objects) {
       const relative = key.slice(prefix.lastIndexOf('/') + 1);
-      const out = join(folder, `${basename(key)}.out`);
+      const out = join(folder, 'out');
       await this.transform(job, server, await this.host.objects.file(bucket, key, role), relative, out);
       if (job.status !== 'InProgress') return;
       await this.host.objects.put(target.bucket, `${target.key}${relative}.out`, { file: out }, role);
