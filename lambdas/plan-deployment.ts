@@ -1,3 +1,4 @@
+import { S3Client } from '@aws-sdk/client-s3';
 import {
   DescribeEndpointCommand,
   DescribeEndpointConfigCommand,
@@ -7,33 +8,42 @@ import {
   DescribeModelPackageCommand,
   SageMakerClient,
 } from '@aws-sdk/client-sagemaker';
-import { type DeploymentNames, type Found, nameDeployment, planDeployment } from '../lib/core/deployment';
+import { type DeploymentNames, deployableOf, type Found, planDeployment } from '../lib/core/deployment';
 import type { DeploymentPlan, PlanDeploymentRequest } from '../lib/core/documents';
 import { versionInName } from '../lib/core/names';
+import { refuseChanged, sealOf } from '../lib/core/sealed';
+import { readSealAt } from './shared/archives';
 import { tagsOf, unlessMissing } from './shared/sagemaker';
 
-let client: SageMakerClient | undefined;
+export interface PlanPorts {
+  readonly sagemaker: SageMakerClient;
+  readonly s3: S3Client;
+}
+
+let onAws: PlanPorts | undefined;
 
 /** Decides what is to be made, by what the registry, the endpoint and the names that it needs are like now. */
 export async function handler(request: PlanDeploymentRequest): Promise<DeploymentPlan> {
-  client ??= new SageMakerClient();
-  return plan(client, request);
+  onAws ??= { sagemaker: new SageMakerClient(), s3: new S3Client() };
+  return plan(onAws, request);
 }
 
 /** As {@link handler}. */
-export async function plan(sagemaker: SageMakerClient, request: PlanDeploymentRequest): Promise<DeploymentPlan> {
+export async function plan({ sagemaker, s3 }: PlanPorts, request: PlanDeploymentRequest): Promise<DeploymentPlan> {
   const ModelPackageName = request.modelPackageArn;
   const found = await unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName })));
   const metadata = found?.CustomerMetadataProperties;
-  const names = nameDeployment(
+  const { names, archive } = deployableOf(
     request,
     found && {
       approval: found.ModelApprovalStatus,
       pipeline: metadata?.pipeline,
       runId: metadata?.runId,
-      containers: found.InferenceSpecification?.Containers,
+      container: found.InferenceSpecification?.Containers?.[0],
+      seal: metadata && sealOf(metadata),
     },
   );
+  refuseChanged(ModelPackageName, archive, await readSealAt(s3, archive.uri));
   const [endpoint, model, config] = await Promise.all([
     findEndpoint(sagemaker, request),
     findModel(sagemaker, names, request),

@@ -219,7 +219,7 @@ export class ModelDeployment extends Construct {
       description: `Models that serve on ${this.endpointName}`,
       assumedBy: sageMakerPrincipal(stack),
     });
-    grantObjects(this.servingRole, data, ['s3:GetObject'], [`${Prefix.RUNS}*/models/`]);
+    grantObjects(this.servingRole, data, ['s3:GetObject'], [`${Prefix.RUNS}*/sealed/`]);
     grantObjects(this.servingRole, data, ['s3:PutObject'], [Prefix.CAPTURE]);
     allowContainer(this.servingRole, [props.imageRepositoryArn ?? xgboostRepository(this)]);
 
@@ -266,6 +266,7 @@ export class ModelDeployment extends Construct {
     });
     this.plan = plan.function;
     grantSageMaker(plan.role, stack, ['sagemaker:DescribeModelPackage'], [packages]);
+    grantObjects(plan.role, data, ['s3:GetObject'], [`${Prefix.RUNS}*/sealed/`]);
     grantSageMaker(plan.role, stack, ['sagemaker:DescribeEndpoint'], [`endpoint/${this.endpointName}`]);
     grantSageMaker(plan.role, stack, ['sagemaker:DescribeEndpointConfig'], [`endpoint-config/${own}`]);
     grantSageMaker(plan.role, stack, ['sagemaker:DescribeModel'], [`model/${own}`]);

@@ -31,6 +31,7 @@ import type { RunLedger } from './run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
 import { register } from './steps/register';
 import { score } from './steps/score';
+import { seal } from './steps/seal';
 import { train } from './steps/train';
 import type { Trainer, TrainerConfig } from './trainer';
 import type { Tuning } from './tuning';
@@ -271,6 +272,9 @@ export class TrainingPipeline extends Construct {
   /** The function that records how a training job ended, and decides on the next. */
   public readonly attempt: lambda.Function;
 
+  /** The function that puts a trained model where no job may write. */
+  public readonly seal: lambda.Function;
+
   /** The function that finds the model to beat. */
   public readonly champion: lambda.Function;
 
@@ -394,10 +398,10 @@ export class TrainingPipeline extends Construct {
       this.scoringRole,
       data,
       ['s3:GetObject'],
-      [`${Prefix.RUNS}*/models/`, `${Prefix.RUNS}*/prepared/holdout/`],
+      [`${Prefix.RUNS}*/sealed/`, `${Prefix.RUNS}*/prepared/holdout/`],
     );
     grantObjects(this.scoringRole, data, ['s3:PutObject', 's3:AbortMultipartUpload'], [`${Prefix.RUNS}*/scores/`]);
-    grantList(this.scoringRole, data, [`${Prefix.RUNS}*/models/`, `${Prefix.RUNS}*/prepared/holdout/`]);
+    grantList(this.scoringRole, data, [`${Prefix.RUNS}*/sealed/`, `${Prefix.RUNS}*/prepared/holdout/`]);
     grantOutputKey(this.scoringRole, data);
     for (const one of diskKeyStatements(diskKey(scoringInstanceType, encryptionKey))) this.scoringRole.addToPolicy(one);
 
@@ -438,6 +442,23 @@ export class TrainingPipeline extends Construct {
       grantSageMaker(attempt.role, stack, ['sagemaker:DescribeTrainingJob'], [`training-job/${searches}`]);
     }
 
+    const sealer = new Handler(this, 'Seal', {
+      bundle: 'seal-model',
+      description: 'Puts a trained model where no job may write (lambdas/seal-model.ts)',
+      timeout: Duration.minutes(15),
+      memorySize: 256,
+      encryptionKey,
+      environment: {},
+    });
+    this.seal = sealer.function;
+    grantObjects(sealer.role, data, ['s3:GetObject', 's3:GetObjectVersion'], [`${Prefix.RUNS}*/models/`]);
+    grantObjects(
+      sealer.role,
+      data,
+      ['s3:PutObject', 's3:AbortMultipartUpload', 's3:GetObjectVersion'],
+      [`${Prefix.RUNS}*/sealed/`],
+    );
+
     const champion = new Handler(this, 'Champion', {
       bundle: 'champion',
       description: 'Finds the model that a candidate must beat (lambdas/champion.ts)',
@@ -467,6 +488,7 @@ export class TrainingPipeline extends Construct {
       [`model/${scoringModelName(this.pipelineName, registry, '*')}`],
     );
     champion.role.addToPolicy(passRoleToSageMaker(this.scoringRole));
+    grantObjects(champion.role, data, ['s3:GetObject'], [`${Prefix.RUNS}*/sealed/`]);
 
     const judge = new Handler(this, 'Judge', {
       bundle: 'judge',
@@ -597,7 +619,7 @@ export class TrainingPipeline extends Construct {
       search: props.tuning?._request(),
       encryptionKey,
       objectsKey: props.data.encryptionKey,
-      trained: judged,
+      trained: seal(states, { seal: this.seal, sealed: judged, failed }),
       failed,
     });
     return orFail(snapshot, failed).next(orFail(prepare, failed)).next(trained);

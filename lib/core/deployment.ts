@@ -1,9 +1,10 @@
 import { held } from './controller';
-import type { DeploymentInput, DeploymentPlan, PlanDeploymentRequest } from './documents';
+import type { DeploymentInput, DeploymentPlan, ModelContainer, PlanDeploymentRequest } from './documents';
 import { ErrorName, PerennialError } from './errors';
 import type { DeploymentLease } from './ledger';
 import { deploymentId, Events, endpointConfigName, modelName, packageVersion, versionInName } from './names';
 import { refuseForeign, type Tags } from './ownership';
+import type { Seal, SealedModel } from './sealed';
 
 /** Hours after which a deployment that has not reported its end no longer holds up the next; longer than its machine may run. */
 export const DEPLOYMENT_LEASE_HOURS = 25;
@@ -19,7 +20,9 @@ export interface DescribedPackage {
   readonly pipeline?: string;
   readonly runId?: string;
   /** What a model of it is made from. */
-  readonly containers?: readonly unknown[];
+  readonly container?: ModelContainer;
+  /** What its archive was when it was judged, from its metadata. */
+  readonly seal?: Seal;
 }
 
 /** An endpoint as SageMaker describes it. */
@@ -48,30 +51,36 @@ export interface Found {
 }
 
 /** What a deployment makes, by name. */
-export type DeploymentNames = Pick<DeploymentPlan, 'version' | 'runId' | 'modelName' | 'endpointConfigName'>;
+export interface DeploymentNames
+  extends Pick<DeploymentPlan, 'version' | 'runId' | 'modelName' | 'endpointConfigName'> {}
+
+/** A version that may be deployed. */
+export interface Deployable {
+  readonly names: DeploymentNames;
+  /** The archive that was judged. */
+  readonly archive: SealedModel;
+}
 
 /**
- * Names what a version is deployed as.
+ * What a version is deployed as, and what of.
  *
  * @param modelPackage undefined if it does not exist
  * @throws PerennialError NOT_DEPLOYABLE
  */
-export function nameDeployment(
-  request: PlanDeploymentRequest,
-  modelPackage: DescribedPackage | undefined,
-): DeploymentNames {
+export function deployableOf(request: PlanDeploymentRequest, modelPackage: DescribedPackage | undefined): Deployable {
   const { modelPackageArn, endpointName, owner, versionsOf, configuration, servingRole } = request;
   const refuse = (message: string) => new PerennialError(ErrorName.NOT_DEPLOYABLE, message);
   if (modelPackage === undefined) {
     throw refuse(`the model package must exist, got ${modelPackageArn}: it has been deleted; approve another version`);
   }
-  const { approval, runId, pipeline, containers } = modelPackage;
+  const { approval, runId, pipeline, container, seal } = modelPackage;
   if (approval !== 'Approved') {
     throw refuse(`${modelPackageArn} must be Approved, got ${approval}; approve it to deploy it`);
   }
-  if (runId === undefined || pipeline === undefined) {
+  if (runId === undefined || pipeline === undefined || seal === undefined || container?.ModelDataUrl === undefined) {
+    const named = [pipeline, runId, seal?.versionId, container?.ModelDataUrl].map((value) => value ?? 'none');
     throw refuse(
-      `${modelPackageArn} must name its pipeline and run in its metadata as pipeline and runId, got ${pipeline} and ${runId}; only what a run registered can be deployed`,
+      `${modelPackageArn} must name its pipeline, run and archive in its metadata (pipeline, runId, modelVersionId, modelSha256), got ${named.join(', ')}; only what a run registered can be deployed`,
     );
   }
   if (pipeline !== versionsOf) {
@@ -80,14 +89,15 @@ export function nameDeployment(
     );
   }
   const version = packageVersion(modelPackageArn);
-  const content = { modelPackageArn, containers, servingRole };
+  const content = { modelPackageArn, container, seal, servingRole };
   const model = modelName(endpointName, owner.registry, version, content);
-  return {
+  const names = {
     version,
     runId,
     modelName: model,
     endpointConfigName: endpointConfigName(endpointName, owner.registry, version, { model, configuration }),
   };
+  return { names, archive: { uri: container.ModelDataUrl, ...seal } };
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Judgement, Verdict } from './judge';
 import type { Reason } from './names';
 import type { Owner } from './ownership';
 import type { Histogram, Profile } from './profile';
+import type { SealedModel } from './sealed';
 import type { Hyperparameters, Trial } from './tuning';
 
 /** One object of the training data, exactly as it was. */
@@ -172,6 +173,14 @@ export interface ModelVersion {
   /** The SageMaker model that batch transform and the endpoint use. */
   readonly modelName: string;
 }
+
+/** `lambdas/seal-model.ts`: puts a trained model where no job may write. */
+export interface SealRequest {
+  readonly runId: string;
+  /** Where the training job wrote it, `s3://bucket/key`. */
+  readonly model: string;
+}
+export type SealReport = SealedModel;
 
 /** What a model is made from, as SageMaker has it. */
 export interface ModelContainer {

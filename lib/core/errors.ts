@@ -21,6 +21,8 @@ export const ErrorName = {
   NOT_DEPLOYABLE: 'Perennial.NotDeployable',
   /** Something in SageMaker has the name that ours would have, and is somebody else's. */
   NAME_TAKEN: 'Perennial.NameTaken',
+  /** A model's archive is not the one that was judged (any more). */
+  MODEL_CHANGED: 'Perennial.ModelChanged',
   /** The endpoint did not come to serve the requested model. */
   DEPLOYMENT_FAILED: 'Perennial.DeploymentFailed',
   /** The endpoint answered the smoke test wrongly. */

@@ -37,6 +37,8 @@ export function runKeys(runId: string) {
     profile: `${root}profile.json`,
     /** Below it SageMaker writes `<job>/output/model.tar.gz`. */
     models: `${root}models/`,
+    /** Below it the model's archive is copied to `<job>/model.tar.gz` before it is judged; no job may write here. */
+    sealed: `${root}sealed/`,
     /** Below it, a folder for each set of hyperparameters, shared by all attempts of the run. */
     checkpoints: `${root}checkpoints/`,
     /** {@link import('./documents').TuningDocument}: the hyperparameters that were tried, and those that were chosen. */

@@ -22,7 +22,7 @@ export interface RegisterProps {
 /**
  * Registers the candidate with its lineage, and approves it if that is the rule: the same event as a person's approval.
  *
- * Reads `$model`, `$judgement`, `$reason`, `$dataVersion` and `$trainingJobArn`; sets `$modelPackageArn` and `$outcome`.
+ * Reads `$model`, `$seal`, `$judgement`, `$reason`, `$dataVersion` and `$trainingJobArn`; sets `$modelPackageArn` and `$outcome`.
  */
 export function register(scope: Construct, props: RegisterProps): sfn.IChainable {
   const { trainer, owner } = props;
@@ -64,6 +64,9 @@ export function register(scope: Construct, props: RegisterProps): sfn.IChainable
         dataVersion: jsonata('$dataVersion'),
         codeVersion: trainer.codeVersion,
         verdict: jsonata('$judgement.verdict'),
+        // compared again before the version is deployed
+        modelVersionId: jsonata('$seal.versionId'),
+        modelSha256: jsonata('$seal.sha256'),
       },
     },
     assign: {

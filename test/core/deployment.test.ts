@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import {
   type DescribedEndpoint,
   type DescribedPackage,
+  deployableOf,
   type Found,
-  nameDeployment,
   outOfUse,
   parseDeploymentMessage,
   planDeployment,
@@ -28,9 +28,10 @@ const request: PlanDeploymentRequest = {
   configuration,
   servingRole: 'role',
 };
-const containers = [{ Image: 'image', ModelDataUrl: 's3://bucket/model.tar.gz' }];
-const approved = { approval: 'Approved', pipeline: 'flights', runId: 'data-1', containers };
-const names = nameDeployment(request, approved);
+const container = { Image: 'image', ModelDataUrl: 's3://bucket/model.tar.gz' };
+const seal = { versionId: 'v1', sha256: 'sum' };
+const approved = { approval: 'Approved', pipeline: 'flights', runId: 'data-1', container, seal };
+const { names } = deployableOf(request, approved);
 const wanted = names.endpointConfigName;
 const BEFORE = endpointConfigName('flights', 'models', 2, 'settings');
 
@@ -42,7 +43,7 @@ function endpoint(status: string, configName = BEFORE, more = {}): DescribedEndp
   return { status, configName, pending: false, configExists: true, tags: OURS, ...more };
 }
 
-describe('nameDeployment', () => {
+describe('deployableOf', () => {
   test('names model and configuration after the version and what they are made of', () => {
     expect(names).toEqual({
       version: 3,
@@ -50,15 +51,16 @@ describe('nameDeployment', () => {
       modelName: expect.stringMatching(/^flights-[0-9a-f]{6}-v3-[0-9a-f]{8}$/),
       endpointConfigName: expect.stringMatching(/^flights-[0-9a-f]{6}-v3-[0-9a-f]{8}$/),
     });
-    expect(nameDeployment(request, approved)).toEqual(names);
+    expect(deployableOf(request, approved)).toEqual({ names, archive: { uri: container.ModelDataUrl, ...seal } });
   });
 
   test.each<[string, Partial<PlanDeploymentRequest>, Partial<DescribedPackage>]>([
-    ['another archive', {}, { containers: [{ ...containers[0], ModelDataUrl: 's3://other/model.tar.gz' }] }],
+    ['another archive', {}, { container: { ...container, ModelDataUrl: 's3://other/model.tar.gz' } }],
+    ['another version of the archive', {}, { seal: { ...seal, versionId: 'v2' } }],
     ['another role', { servingRole: 'of a stack made anew' }, {}],
     ['another registry', { owner: { ...owner, registry: 'other' } }, {}],
   ])('%s is another model, and so another configuration', (_, asked, registered) => {
-    const others = nameDeployment({ ...request, ...asked }, { ...approved, ...registered });
+    const { names: others } = deployableOf({ ...request, ...asked }, { ...approved, ...registered });
 
     expect(others.modelName).not.toBe(names.modelName);
     expect(others.endpointConfigName).not.toBe(names.endpointConfigName);
@@ -72,7 +74,7 @@ describe('nameDeployment', () => {
       { ...configuration, DataCaptureConfig: { DestinationS3Uri: 's3://other/' } },
     ],
   ])('%s are another configuration of the same model', (_, changed) => {
-    const others = nameDeployment({ ...request, configuration: changed }, approved);
+    const { names: others } = deployableOf({ ...request, configuration: changed }, approved);
 
     expect(others.modelName).toBe(names.modelName);
     expect(others.endpointConfigName).not.toBe(names.endpointConfigName);
@@ -81,11 +83,13 @@ describe('nameDeployment', () => {
   test.each([
     ['is gone', undefined, 'must exist'],
     ['was rejected', { ...approved, approval: 'Rejected' }, 'must be Approved, got Rejected'],
-    ['names no run', { ...approved, runId: undefined }, 'must name its pipeline and run'],
-    ['names no pipeline', { ...approved, pipeline: undefined }, 'must name its pipeline and run'],
+    ['names no run', { ...approved, runId: undefined }, 'must name its pipeline, run and archive'],
+    ['names no archive', { ...approved, seal: undefined }, 'got flights, data-1, none, s3://bucket/model.tar.gz'],
+    ['has no container', { ...approved, container: undefined }, 'got flights, data-1, v1, none'],
+    ['names no pipeline', { ...approved, pipeline: undefined }, 'must name its pipeline, run and archive'],
     ['is of another pipeline', { ...approved, pipeline: 'trains' }, 'must be of the pipeline flights, got trains'],
   ])('refuses a version that %s', (_, modelPackage, message) => {
-    expect(() => nameDeployment(request, modelPackage)).toThrow(
+    expect(() => deployableOf(request, modelPackage)).toThrow(
       expect.objectContaining({ name: ErrorName.NOT_DEPLOYABLE, message: expect.stringContaining(message) }),
     );
   });
@@ -93,8 +97,8 @@ describe('nameDeployment', () => {
   test('takes the versions of the pipeline that it is told', () => {
     const told = { ...request, versionsOf: 'trains' };
 
-    expect(nameDeployment(told, { ...approved, pipeline: 'trains' }).version).toBe(3);
-    expect(() => nameDeployment(told, approved)).toThrow('must be of the pipeline trains, got flights');
+    expect(deployableOf(told, { ...approved, pipeline: 'trains' }).names.version).toBe(3);
+    expect(() => deployableOf(told, approved)).toThrow('must be of the pipeline trains, got flights');
   });
 });
 

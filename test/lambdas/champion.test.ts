@@ -17,6 +17,9 @@ interface Made {
   readonly container: ModelContainer;
 }
 
+const SEAL = { versionId: 'v1', sha256: 'sum' };
+const containerOf = (arn: string) => ({ Image: arn, ModelDataUrl: `s3://${arn}`, Environment: { A: 'a', B: 'b' } });
+
 /** A ledger with deployments in this order, a registry that has lost some things, and models. */
 function world(
   deployments: ReadonlyArray<[version: number, outcome: DeploymentOutcome]>,
@@ -44,8 +47,8 @@ function world(
     ledger,
     owner,
     role,
-    containerOf: async (arn: string) =>
-      lost.includes(arn) ? undefined : { Image: arn, Environment: { A: 'a', B: 'b' } },
+    find: async (arn: string) => (lost.includes(arn) ? undefined : { container: containerOf(arn), seal: SEAL }),
+    sealAt: async () => SEAL,
     models: {
       find: async (name) => made.get(name),
       create: async (name, container) => {
@@ -90,10 +93,8 @@ describe('the champion', () => {
     const before = await findChampion(world([[1, 'DEPLOYED']]), request);
     const anew = world([[1, 'DEPLOYED']], [], 'a role of the new stack');
     anew.made.clear();
-    const elsewhere = {
-      ...world([[1, 'DEPLOYED']]),
-      containerOf: async () => ({ Image: 'arn/1', ModelDataUrl: 's3://new' }),
-    };
+    const container = { ...containerOf('arn/1'), ModelDataUrl: 's3://new' };
+    const elsewhere = { ...world([[1, 'DEPLOYED']]), find: async () => ({ container, seal: SEAL }) };
 
     expect((await findChampion(anew, request)).champion?.modelName).not.toBe(before.champion?.modelName);
     expect((await findChampion(elsewhere, request)).champion?.modelName).not.toBe(before.champion?.modelName);
@@ -127,6 +128,21 @@ describe('the champion', () => {
       name: ErrorName.NAME_TAKEN,
       message: expect.stringContaining(message),
     });
+  });
+
+  test.each<[string, object, string]>([
+    ['was overwritten', { sealAt: async () => ({ ...SEAL, versionId: 'v2' }) }, 'got version v2 with SHA-256 sum'],
+    ['has another content', { sealAt: async () => ({ ...SEAL, sha256: 'x' }) }, 'got version v1 with SHA-256 x'],
+    ['is gone', { sealAt: async () => undefined }, 'got nothing that may be read'],
+    ['is not told any more', { find: async () => ({ container: containerOf('arn/1') }) }, 'must name its archive'],
+  ])('is not scored where its archive %s: it would not be the model that was judged', async (_, changed, message) => {
+    const ports = { ...world([[1, 'DEPLOYED']]), ...changed };
+
+    await expect(findChampion(ports, request)).rejects.toMatchObject({
+      name: ErrorName.MODEL_CHANGED,
+      message: expect.stringContaining(message),
+    });
+    expect(ports.created).toEqual([]);
   });
 
   test('is not scored with a model that somebody else has made meanwhile', async () => {

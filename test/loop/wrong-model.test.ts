@@ -2,6 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import {
   CreateModelPackageCommand,
   DeleteEndpointCommand,
@@ -104,14 +105,21 @@ describe('a champion', () => {
     const { InferenceSpecification, ModelPackageGroupName, CustomerMetadataProperties } = await sagemaker.send(
       new DescribeModelPackageCommand({ ModelPackageName: serving?.modelPackageArn as string }),
     );
-    const key = 'runs/by-hand/models/broken/output/model.tar.gz';
+    const key = 'runs/by-hand/sealed/broken/model.tar.gz';
     const code = 'raise RuntimeError("no such library")';
-    await loop.put(key, gzipSync(createTar([{ name: 'code/inference.py', data: code }])));
+    const Body = gzipSync(createTar([{ name: 'code/inference.py', data: code }]));
+    const { VersionId, ChecksumSHA256 } = await loop.s3.send(
+      new PutObjectCommand({ Bucket: loop.bucket, Key: key, Body, ChecksumAlgorithm: 'SHA256' }),
+    );
     const [container] = InferenceSpecification?.Containers ?? [];
     const { ModelPackageArn } = await sagemaker.send(
       new CreateModelPackageCommand({
         ModelPackageGroupName,
-        CustomerMetadataProperties,
+        CustomerMetadataProperties: {
+          ...CustomerMetadataProperties,
+          modelVersionId: VersionId as string,
+          modelSha256: ChecksumSHA256 as string,
+        },
         InferenceSpecification: {
           ...InferenceSpecification,
           Containers: [

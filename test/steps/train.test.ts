@@ -70,7 +70,7 @@ describe('walking the offers', () => {
       NEEDED,
     ).run();
 
-    expect(run.ending?.state).toBe('Create candidate model');
+    expect(run.ending?.state).toBe('Seal model');
     expect(attemptsOf(run)).toMatchObject([
       { offer: 'ml.g5.2xlarge, spot', spot: true, kind: 'CAPACITY', status: 'Failed', costUsd: 0 },
       { offer: 'ml.g5.xlarge, spot', kind: 'SPOT_TIMEOUT', interruptions: 1, trainingSeconds: 1500 },
@@ -207,7 +207,7 @@ describe('the budget', () => {
     const machine = machineWith({ budget: { maxCostPerMonth: 10 } });
     const simulated = new SimulatedTraining(machine, [], NEEDED);
     simulated.ledger.put('RUN#2026-02-28T23:00:00.000Z#other#ATTEMPT#j1', { job: 'j1', costUsd: 10, runId: 'other' });
-    expect((await simulated.run()).ending?.state).toBe('Create candidate model');
+    expect((await simulated.run()).ending?.state).toBe('Seal model');
   });
 
   test('estimates by the newest jobs on the same machine', async () => {
@@ -279,7 +279,7 @@ describe('the search for hyperparameters', () => {
       { kind: 'client', after: 60 },
     ];
     const run = await new SimulatedTraining(searching, fails, 600, [], byEta).run();
-    expect(run.ending?.state).toBe('Create candidate model');
+    expect(run.ending?.state).toBe('Seal model');
     expect(attemptsOf(run).map(({ kind }) => kind)).toEqual([undefined, 'ALGORITHM', undefined, 'CLIENT']);
 
     const poor = machineWith({
@@ -287,7 +287,7 @@ describe('the search for hyperparameters', () => {
       tuning: Tuning.oneByOne({ ranges: [HyperparameterRange.integer('max_depth', 3, 10)], maxTrials: 50 }),
     });
     const cut = await new SimulatedTraining(poor, [], 600, [], () => 0.7).run();
-    expect(cut.ending?.state).toBe('Create candidate model');
+    expect(cut.ending?.state).toBe('Seal model');
     expect(cut.costUsd).toBeLessThanOrEqual(1);
     expect(attemptsOf(cut).length).toBeLessThan(50);
   });
@@ -346,7 +346,7 @@ test('no schedule of faults ends in two live jobs, a success without a model, a 
         if (which === 'searching') expect(run.costUsd).toBeLessThanOrEqual(3 * CEILING);
         const recorded = attempts.reduce((sum, { costUsd }) => sum + costUsd, 0);
         expect(recorded).toBeCloseTo(run.costUsd, 6);
-        if (state === 'Create candidate model') {
+        if (state === 'Seal model') {
           const model = variables.get('model');
           expect(
             attempts
@@ -358,7 +358,7 @@ test('no schedule of faults ends in two live jobs, a success without a model, a 
           expect(Object.values(ErrorName)).toContain(failureOf(run).name);
           expect(failureOf(run).cause).toMatch(/./);
         }
-        const outcome = state === 'Create candidate model' ? 'trained' : failureOf(run).name;
+        const outcome = state === 'Seal model' ? 'trained' : failureOf(run).name;
         seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
       },
     ),

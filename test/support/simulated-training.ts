@@ -84,7 +84,7 @@ export class SimulatedTraining {
       StartAt: 'Next attempt',
       States: {
         ...States,
-        'Create candidate model': { Type: 'Pass', End: true },
+        'Seal model': { Type: 'Pass', End: true },
         'Record failure': { Type: 'Pass', End: true },
       },
     };
