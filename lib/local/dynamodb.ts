@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { getItem, keyConditionOf, placeholdersOf, query, scan } from './dynamodb/read';
+import { getItem, keyConditionOf, query, scan } from './dynamodb/read';
 import { idOf, Table } from './dynamodb/table';
-import { checkedItem, type Item, invalid, typeOf } from './dynamodb/values';
+import { checkedItem, type Item, invalid, sizeOfItem, TableFault, typeOf } from './dynamodb/values';
 import { prepare, returned, type Write, type WriteKind } from './dynamodb/write';
 import { ApiError, type Context, type Need, type Operation, type Resource, type Service, type Shape } from './service';
 import type { Kept } from './state-store';
@@ -14,6 +14,11 @@ interface Done {
 
 /** How long a token is remembered. */
 const TOKEN_MS = 10 * 60_000;
+
+const LONGEST_TABLE_NAME = 255;
+/** The most bytes that one answer of BatchGetItem holds; the rest is left for a further call. */
+const LARGEST_ANSWER = 16 * 1024 ** 2;
+const LARGEST_TRANSACTION = 4 * 1024 ** 2;
 
 const UPDATE_RETURNS = ['NONE', 'ALL_OLD', 'ALL_NEW', 'UPDATED_OLD', 'UPDATED_NEW'];
 
@@ -81,9 +86,7 @@ export class DynamoDb implements Service {
       TransactGetItems: {
         needs: ({ TransactItems = [] }) =>
           TransactItems.map(({ Get }: Shape) => this.need('GetItem', Get.TableName, this.leading(Get, 'GetItem'))),
-        run: ({ TransactItems = [] }) => ({
-          Responses: TransactItems.map(({ Get }: Shape) => getItem(this.table(Get.TableName), Get)),
-        }),
+        run: (input) => this.transactGet(input),
       },
       TransactWriteItems: {
         needs: ({ TransactItems = [] }) =>
@@ -141,6 +144,7 @@ export class DynamoDb implements Service {
 
   private table(nameOrArn: string | undefined): Table {
     const name = nameOrArn?.split('/').at(-1) ?? '';
+    checkTableName(name);
     const table = this.tables.get(name);
     if (table) return table;
     const have = [...this.tables.keys()].join(', ') || 'none';
@@ -165,7 +169,7 @@ export class DynamoDb implements Service {
     try {
       const hash =
         action === 'Query'
-          ? keyConditionOf(table, table.index(input.IndexName), input, placeholdersOf(input)).hash
+          ? keyConditionOf(table, table.index(input.IndexName), input).hash
           : (input.Key ?? input.Item)[table.keys.hash];
       return [String(hash[typeOf(hash)])];
     } catch {
@@ -190,37 +194,63 @@ export class DynamoDb implements Service {
 
   private batchGet({ RequestItems = {} }: Shape): Shape {
     const Responses: Shape = {};
-    let count = 0;
-    for (const [name, { Keys = [], ...rest }] of Object.entries<Shape>(RequestItems)) {
+    const UnprocessedKeys: Shape = {};
+    const requests = Object.entries<Shape>(RequestItems).map(([name, { Keys = [], ...rest }]) => {
       const table = this.table(name);
-      count += Keys.length;
-      if (count > 100) throw invalid('Too many items requested for the BatchGetItem call');
+      const keys: Item[] = Keys.map((Key: Item) => table.checkedKey(Key));
       refuseRepeats(
-        Keys.map((Key: Item) => [table, table.checkedKey(Key)]),
+        keys.map((key) => [table, key]),
         'Provided list of item keys contains duplicates',
       );
-      Responses[name] = Keys.map((Key: Item) => getItem(table, { ...rest, Key }).Item).filter(Boolean);
+      return { name, table, keys, rest };
+    });
+    if (requests.reduce((sum, { keys }) => sum + keys.length, 0) > 100) {
+      throw invalid('Too many items requested for the BatchGetItem call');
     }
-    return { Responses, UnprocessedKeys: {} };
+    let bytes = 0;
+    for (const { name, table, keys, rest } of requests) {
+      Responses[name] = [];
+      for (const [index, Key] of keys.entries()) {
+        const stored = table.get(Key);
+        bytes += stored === undefined ? 0 : sizeOfItem(stored);
+        if (bytes > LARGEST_ANSWER) {
+          UnprocessedKeys[name] = { ...rest, Keys: keys.slice(index) };
+          break;
+        }
+        const { Item: found } = getItem(table, { ...rest, Key });
+        if (found !== undefined) Responses[name].push(found);
+      }
+    }
+    return { Responses, UnprocessedKeys };
   }
 
   private batchWrite({ RequestItems = {} }: Shape): Shape {
-    const writes: Write[] = [];
-    for (const [name, requests] of Object.entries<Shape[]>(RequestItems)) {
+    const requests = Object.entries<Shape[]>(RequestItems);
+    if (requests.reduce((sum, [, list]) => sum + list.length, 0) > 25) {
+      throw invalid('Too many items requested for the BatchWriteItem call');
+    }
+    const writes = requests.flatMap(([name, list]) => {
       const table = this.table(name);
-      for (const { PutRequest, DeleteRequest } of requests) {
-        writes.push(PutRequest ? prepare('Put', table, PutRequest) : prepare('Delete', table, DeleteRequest ?? {}));
-      }
-    }
-    if (writes.length < 1 || writes.length > 25) {
-      throw invalid(`a BatchWriteItem must have 1 to 25 requests, got ${writes.length}`);
-    }
+      return list.map(({ PutRequest, DeleteRequest }) => {
+        if (PutRequest === undefined) return prepare('Delete', table, DeleteRequest ?? {});
+        table.checkKeyTypes(PutRequest.Item);
+        return prepare('Put', table, PutRequest);
+      });
+    });
     refuseRepeats(
       writes.map(({ table, key }) => [table, key]),
       'Provided list of item keys contains duplicates',
     );
     this.commit(writes);
     return { UnprocessedItems: {} };
+  }
+
+  private transactGet({ TransactItems = [] }: Shape): Shape {
+    const gets: Shape[] = TransactItems.map(({ Get }: Shape) => Get);
+    const read = inTransaction(gets, (get) => getItem(this.table(get.TableName), get));
+    const bytes = read.reduce((sum, { Item: found }) => sum + (found === undefined ? 0 : sizeOfItem(found)), 0);
+    checkTransactionSize(bytes);
+    return { Responses: read };
   }
 
   private transact({ TransactItems = [], ClientRequestToken }: Shape): Shape {
@@ -234,37 +264,19 @@ export class DynamoDb implements Service {
         'Request uses the same client token as a previous, but non-identical request',
       );
     }
-    if (TransactItems.length < 1 || TransactItems.length > 100) {
-      throw invalid(`a transaction must have 1 to 100 items, got ${TransactItems.length}`);
-    }
-    const writes: Write[] = [];
-    const reasons: Shape[] = [];
-    const keys: [Table, Item][] = [];
-    for (const item of TransactItems) {
-      const [kind, input] = transactionItem(item);
+    const items: [WriteKind, Shape][] = TransactItems.map(transactionItem);
+    const keys = items.flatMap(([kind, input]): [Table, Item][] => {
       const table = this.table(input.TableName);
-      const key = kind === 'Put' ? table.keyOf(checkedItem(input.Item ?? {})) : table.checkedKey(input.Key);
-      keys.push([table, key]);
-    }
-    refuseRepeats(keys, 'Transaction request cannot include multiple operations on one item');
-    for (const item of TransactItems) {
-      const [kind, input] = transactionItem(item);
       try {
-        writes.push(prepare(kind, this.table(input.TableName), input));
-        reasons.push({ Code: 'None' });
+        return [[table, kind === 'Put' ? table.keyOf(checkedItem(input.Item ?? {})) : table.checkedKey(input.Key)]];
       } catch (error) {
-        if (!(error instanceof ApiError) || error.code !== 'ConditionalCheckFailedException') throw error;
-        reasons.push({ Code: 'ConditionalCheckFailed', Message: error.message, ...error.details });
+        if (error instanceof TableFault) return []; // its item says so
+        throw error;
       }
-    }
-    if (reasons.some(({ Code }) => Code !== 'None')) {
-      throw new ApiError(
-        'TransactionCanceledException',
-        `Transaction cancelled, please refer cancellation reasons for specific reasons [${reasons.map(({ Code }) => Code).join(', ')}]`,
-        400,
-        { CancellationReasons: reasons },
-      );
-    }
+    });
+    refuseRepeats(keys, 'Transaction request cannot include multiple operations on one item');
+    const writes = inTransaction(items, ([kind, input]) => prepare(kind, this.table(input.TableName), input));
+    checkTransactionSize(writes.reduce((sum, { after }) => sum + (after === undefined ? 0 : sizeOfItem(after)), 0));
     this.context.store.together(() => {
       this.commit(writes);
       if (ClientRequestToken !== undefined) this.rememberToken(ClientRequestToken, digest);
@@ -343,12 +355,52 @@ export class DynamoDb implements Service {
 
 function transactionItem(item: Shape): [WriteKind, Shape] {
   const kinds = (['Put', 'Update', 'Delete', 'ConditionCheck'] as const).filter((kind) => item[kind] !== undefined);
-  if (kinds.length !== 1) {
-    throw invalid(
-      `a transaction's item must have one of Put, Update, Delete, ConditionCheck, got ${Object.keys(item).join(', ')}`,
-    );
+  const [kind] = kinds;
+  if (kind === undefined) {
+    throw invalid('The action or operation requested is invalid. Verify that the action is typed correctly.');
   }
-  return [kinds[0], item[kinds[0]]];
+  if (kinds.length > 1) {
+    throw invalid('TransactItems can only contain one of Check, Put, Update or Delete');
+  }
+  return [kind, item[kind]];
+}
+
+/** Does something for each item of a transaction; what fails for one of them cancels it, with a reason for each. */
+function inTransaction<T, R>(items: readonly T[], run: (item: T) => R): R[] {
+  const done: R[] = [];
+  const reasons: Shape[] = [];
+  for (const item of items) {
+    try {
+      done.push(run(item));
+      reasons.push({ Code: 'None' });
+    } catch (error) {
+      if (error instanceof TableFault) reasons.push({ Code: 'ValidationError', Message: error.message });
+      else if (error instanceof ApiError && error.code === 'ConditionalCheckFailedException') {
+        reasons.push({ Code: 'ConditionalCheckFailed', Message: error.message, ...error.details });
+      } else throw error;
+    }
+  }
+  if (done.length === items.length) return done;
+  throw new ApiError(
+    'TransactionCanceledException',
+    `Transaction cancelled, please refer cancellation reasons for specific reasons [${reasons.map(({ Code }) => Code).join(', ')}]`,
+    400,
+    { CancellationReasons: reasons },
+  );
+}
+
+function checkTransactionSize(bytes: number): void {
+  if (bytes <= LARGEST_TRANSACTION) return;
+  throw invalid(`The aggregate size of the items in a transaction must be at most 4 MB, got ${bytes} bytes`);
+}
+
+function checkTableName(name: string): void {
+  const wrong = (constraint: string) =>
+    invalid(
+      `1 validation error detected: Value '${name}' at 'tableName' failed to satisfy constraint: Member must ${constraint}`,
+    );
+  if (name.length > LONGEST_TABLE_NAME) throw wrong(`have length less than or equal to ${LONGEST_TABLE_NAME}`);
+  if (!/^[a-zA-Z0-9_.-]*$/.test(name)) throw wrong('satisfy regular expression pattern: [a-zA-Z0-9_.-]+');
 }
 
 function itemKey(table: Table, key: Item): string {

@@ -260,7 +260,7 @@ describe('conditions', () => {
     ['contains(tags, :a)', true],
     ['size(t) = :5', true],
     ['size(l) < :5', true],
-    ['NOT n = :10 OR t = t', true],
+    ['NOT n = :10 OR t <> n', true],
     ['n = :9 AND n = :10 OR n = :10', true],
     ['n = :9 AND (n = :10 OR n = :10)', false],
     ['not (n = :9) and n = :10', true],

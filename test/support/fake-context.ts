@@ -1,6 +1,7 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkInput } from '../../lib/local/api/input-check';
 import { type Clock, ScaledClock } from '../../lib/local/clock';
 import {
   ApiError,
@@ -52,6 +53,7 @@ export class FakeContext implements Context {
     this.calls.push({ service, operation, input, caller });
     const own = this.services[service]?.operations[operation];
     if (own !== undefined) {
+      checkInput(service, operation, input);
       for (const need of own.needs(input, caller)) this.authorize(caller, need);
       return await own.run(input, caller);
     }

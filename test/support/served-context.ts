@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkInput } from '../../lib/local/api/input-check';
 import { type Clock, ScaledClock } from '../../lib/local/clock';
 import {
   ApiError,
@@ -46,6 +47,7 @@ export class ServedContext implements Context {
     this.calls.push({ service, operation, input, caller });
     const found = this.services.get(service)?.operations[operation];
     if (!found) return {};
+    checkInput(service, operation, input);
     for (const need of found.needs(input, caller)) this.authorize(caller, need);
     return await found.run(input, caller);
   }

@@ -97,15 +97,19 @@ class Check {
     const [keys, values] = [shapeOf(this.model, key), shapeOf(this.model, of)];
     const found = lengths(Object.keys(value).length, limits).map((constraint) => failed(value, path, constraint));
     for (const [name, item] of Object.entries<Shape>(value)) {
-      const wrongKey = this.simple(keys, name);
-      if (wrongKey.length > 0)
-        found.push(failed(value, path, `Map keys must satisfy constraint: [${wrongKey.join(', ')}]`));
-      if (['structure', 'list', 'map'].includes(values.type)) {
-        found.push(...this.value(values, item, `${path}.${name}.member`));
-        continue;
+      if (this.simple(keys, name).length > 0) {
+        found.push(failed(value, path, `Map keys must satisfy constraint: [${constraints(keys).join(', ')}]`));
       }
-      const wrong = this.simple(values, item);
-      if (wrong.length > 0) found.push(failed(value, path, `Map value must satisfy constraint: [${wrong.join(', ')}]`));
+      const wrong = Array.isArray(item)
+        ? lengths(item.length, values)
+        : nested(values)
+          ? []
+          : this.simple(values, item);
+      if (wrong.length > 0) {
+        found.push(failed(value, path, `Map value must satisfy constraint: [${constraints(values).join(', ')}]`));
+      } else if (nested(values)) {
+        found.push(...this.value(values, item, `${path}.${name}.member`));
+      }
     }
     return found;
   }
@@ -152,6 +156,21 @@ function texts(value: string, shape: ApiShape): string[] {
       ? [`Member must satisfy regular expression pattern: ${pattern}`]
       : []),
   ];
+}
+
+/** All that a shape asks of a value, as it is said of the keys and values of maps. */
+function constraints({ type, min, max, pattern, enum: values }: ApiShape): string[] {
+  const of = ['string', 'blob', 'list', 'map'].includes(type) ? 'length' : 'value';
+  return [
+    ...(max === undefined ? [] : [`Member must have ${of} less than or equal to ${max}`]),
+    ...(min === undefined ? [] : [`Member must have ${of} greater than or equal to ${min}`]),
+    ...(values === undefined ? [] : [`Member must satisfy enum value set: [${values.join(', ')}]`]),
+    ...(pattern === undefined ? [] : [`Member must satisfy regular expression pattern: ${pattern}`]),
+  ];
+}
+
+function nested({ type }: ApiShape): boolean {
+  return type === 'structure' || type === 'list' || type === 'map';
 }
 
 function lengths(length: number, { min, max }: Pick<ApiShape, 'min' | 'max'>): string[] {

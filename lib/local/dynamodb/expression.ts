@@ -1,5 +1,5 @@
 import { RESERVED_WORDS } from './reserved-words';
-import { type Item, invalid, type Value } from './values';
+import { compare, type Item, invalid, typeOf, type Value } from './values';
 
 /** `a.b[0]`: names and indexes. */
 export type Path = readonly (string | number)[];
@@ -116,29 +116,69 @@ function refuseOverlaps(paths: readonly Path[], what: string): void {
   }
 }
 
+/** In the order in which DynamoDB names them. */
+const TYPE_NAMES = ['B', 'NULL', 'SS', 'BOOL', 'L', 'BS', 'N', 'NS', 'S', 'M'];
+
+/** A value as messages show it: `{S:text}`. */
+function shown(value: Value): string {
+  const type = typeOf(value);
+  return `{${type}:${typeof value[type] === 'object' ? JSON.stringify(value[type]) : value[type]}}`;
+}
+
 const TOKEN = /\s*(?:([A-Za-z_][\w-]*|#[\w-]+|:[\w-]+|\d+)|(<>|<=|>=|[=<>()[\],.+-]))/y;
+
+/** In bytes. */
+const LONGEST_EXPRESSION = 4096;
+const MOST_OPERATORS = 300;
+const MOST_IN_LIST = 100;
 
 class Parser {
   private readonly tokens: string[] = [];
+  /** Where each token begins and ends in the text. */
+  private readonly places: [start: number, end: number][] = [];
   private at = 0;
+  private operators = 0;
 
   constructor(
-    text: string,
+    private readonly text: string,
     private readonly what: string,
     private readonly placeholders: Placeholders,
   ) {
-    if (text.trim() === '') throw invalid(`Invalid ${what}: The expression can not be empty;`);
+    const size = Buffer.byteLength(text);
+    if (text.trim() === '') throw this.wrong('The expression can not be empty;');
+    if (size > LONGEST_EXPRESSION) {
+      throw this.wrong(`Expression size has exceeded the maximum allowed size; expression size: ${size}`);
+    }
     TOKEN.lastIndex = 0;
     while (TOKEN.lastIndex < text.trimEnd().length) {
       const from = TOKEN.lastIndex;
       const found = TOKEN.exec(text);
-      if (!found) throw this.syntaxError(text.slice(from).trim()[0], text.slice(from, from + 20));
-      this.tokens.push(found[1] ?? found[2]);
+      if (!found) {
+        const rest = text.slice(from).trim();
+        throw this.wrong(`Syntax error; token: "${rest[0]}", near: "${rest.slice(0, 2).trim()}"`);
+      }
+      const token = found[1] ?? found[2];
+      this.tokens.push(token);
+      this.places.push([TOKEN.lastIndex - token.length, TOKEN.lastIndex]);
     }
   }
 
-  private syntaxError(token = '<EOF>', near = this.tokens.slice(Math.max(this.at - 2, 0), this.at + 2).join(' ')) {
-    return invalid(`Invalid ${this.what}: Syntax error; token: "${token}", near: "${near}"`);
+  private wrong(fault: string) {
+    return invalid(`Invalid ${this.what}: ${fault}`);
+  }
+
+  /** Says what is wrong with a token: the next one, or the one just taken. */
+  private syntaxError(index = this.at) {
+    const [start] = this.places[Math.max(index - 1, 0)] ?? [0];
+    const [, end] = this.places[Math.min(index + 1, this.places.length - 1)] ?? [0, 0];
+    const near = this.text.slice(start, end);
+    return this.wrong(`Syntax error; token: "${this.tokens[index] ?? '<EOF>'}", near: "${near}"`);
+  }
+
+  private operator(): void {
+    this.operators += 1;
+    if (this.operators <= MOST_OPERATORS) return;
+    throw this.wrong(`The expression contains too many operators; operators: more than ${MOST_OPERATORS}`);
   }
 
   private peek(): string | undefined {
@@ -156,7 +196,7 @@ class Parser {
   }
 
   private expect(word: string): void {
-    if (!this.take(word)) throw this.syntaxError(this.peek());
+    if (!this.take(word)) throw this.syntaxError();
   }
 
   private next(): string {
@@ -167,7 +207,7 @@ class Parser {
   }
 
   end(): void {
-    if (this.peek() !== undefined) throw this.syntaxError(this.peek());
+    if (this.peek() !== undefined) throw this.syntaxError();
   }
 
   list<T>(one: () => T): T[] {
@@ -178,40 +218,109 @@ class Parser {
 
   condition(): Condition {
     let left = this.conjunction();
-    while (this.take('OR')) left = { kind: 'or', left, right: this.conjunction() };
+    while (this.take('OR')) {
+      this.operator();
+      left = { kind: 'or', left, right: this.conjunction() };
+    }
     return left;
   }
 
   private conjunction(): Condition {
     let left = this.negation();
-    while (this.take('AND')) left = { kind: 'and', left, right: this.negation() };
+    while (this.take('AND')) {
+      this.operator();
+      left = { kind: 'and', left, right: this.negation() };
+    }
     return left;
   }
 
   private negation(): Condition {
-    if (this.take('NOT')) return { kind: 'not', of: this.negation() };
+    if (this.take('NOT')) {
+      this.operator();
+      return { kind: 'not', of: this.negation() };
+    }
     if (this.take('(')) {
+      const again = this.peek() === '(';
+      const from = this.at;
       const inner = this.condition();
+      // Brackets around nothing but brackets; a query's key condition may have them.
+      const redundant = again && this.closing(from) === this.at - 1 && this.what !== 'KeyConditionExpression';
+      if (redundant) throw this.wrong('The expression has redundant parentheses;');
       this.expect(')');
       return inner;
     }
     const name = this.peek() ?? '';
+    this.operator();
     if (this.tokens[this.at + 1] === '(' && name !== 'size') return this.predicate();
     const left = this.operand();
     if (this.take('BETWEEN')) {
       const low = this.operand();
       this.expect('AND');
-      return { kind: 'between', of: left, low, high: this.operand() };
+      return this.between(left, low, this.operand());
     }
     if (this.take('IN')) {
       this.expect('(');
       const list = this.list(() => this.operand());
       this.expect(')');
-      return { kind: 'in', of: left, list };
+      if (list.length > MOST_IN_LIST) {
+        throw this.wrong(`The IN operator is provided with too many operands; number of operands: ${list.length}`);
+      }
+      return { kind: 'in', of: this.distinct('IN', left, list), list };
     }
     const comparator = this.next();
-    if (!['=', '<>', '<', '<=', '>', '>='].includes(comparator)) throw this.syntaxError(comparator);
-    return { kind: 'compare', comparator: comparator as Comparator, left, right: this.operand() };
+    if (!['=', '<>', '<', '<=', '>', '>='].includes(comparator)) throw this.syntaxError(this.at - 1);
+    const right = this.operand();
+    if (comparator !== '=' && comparator !== '<>') this.ordered(comparator, left, right);
+    return {
+      kind: 'compare',
+      comparator: comparator as Comparator,
+      left: this.distinct(comparator, left, [right]),
+      right,
+    };
+  }
+
+  /** The bracket that closes the one at an index. */
+  private closing(open: number): number {
+    let depth = 0;
+    for (let index = open; index < this.tokens.length; index++) {
+      if (this.tokens[index] === '(') depth += 1;
+      if (this.tokens[index] === ')') depth -= 1;
+      if (depth === 0) return index;
+    }
+    return -1;
+  }
+
+  private between(of: Operand, low: Operand, high: Operand): Condition {
+    this.ordered('BETWEEN', of, low, high);
+    if (low.kind === 'value' && high.kind === 'value' && (compare(low.value, high.value) ?? 0) > 0) {
+      const [lower, upper] = [low, high].map(({ value }) => `AttributeValue: ${shown(value)}`);
+      throw this.wrong(
+        `The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: ${lower}, upper bound operand: ${upper}`,
+      );
+    }
+    return { kind: 'between', of: this.distinct('BETWEEN', of, [low, high]), low, high };
+  }
+
+  /** Refuses a comparison of an attribute with itself. */
+  private distinct(operator: string, first: Operand, others: readonly Operand[]): Operand {
+    const same = others.some(
+      (other) => first.kind === 'path' && other.kind === 'path' && String(first.path) === String(other.path),
+    );
+    if (!same || first.kind !== 'path') return first;
+    throw this.wrong(
+      `The first operand must be distinct from the remaining operands for this operator or function; operator: ${operator}, first operand: [${first.path.join(', ')}]`,
+    );
+  }
+
+  /** Refuses values that have no order. */
+  private ordered(operator: string, ...operands: readonly Operand[]): void {
+    for (const operand of operands) this.typed(`operator: ${operator}`, operand, ['S', 'N', 'B']);
+  }
+
+  private typed(operator: string, operand: Operand, types: readonly string[]): void {
+    if (operand.kind !== 'value' || types.includes(typeOf(operand.value))) return;
+    const type = typeOf(operand.value);
+    throw this.wrong(`Incorrect operand type for operator or function; ${operator}, operand type: ${type}`);
   }
 
   private predicate(): Condition {
@@ -223,12 +332,24 @@ class Parser {
     } else if (name === 'attribute_type' || name === 'begins_with' || name === 'contains') {
       const of = this.operand();
       this.expect(',');
-      condition = { kind: name, of, argument: this.operand() };
+      const argument = this.operand();
+      if (name === 'attribute_type') this.checkTypeName(argument);
+      if (name === 'begins_with') {
+        for (const one of [of, argument]) this.typed('operator or function: begins_with', one, ['S', 'B']);
+      }
+      condition = { kind: name, of: this.distinct(name, of, [argument]), argument };
     } else {
-      throw invalid(`Invalid ${this.what}: Invalid function name; function: ${name}`);
+      throw this.wrong(`Invalid function name; function: ${name}`);
     }
     this.expect(')');
     return condition;
+  }
+
+  private checkTypeName(argument: Operand): void {
+    this.typed('operator or function: attribute_type', argument, ['S']);
+    if (argument.kind !== 'value' || TYPE_NAMES.includes(argument.value.S)) return;
+    const valid = `valid types: {${TYPE_NAMES.join(',')}}`;
+    throw this.wrong(`Invalid attribute type name found; type: ${argument.value.S}, ${valid}`);
   }
 
   private operand(): Operand {
@@ -245,7 +366,7 @@ class Parser {
 
   private value(): Value {
     const token = this.next();
-    if (!token.startsWith(':')) throw this.syntaxError(token);
+    if (!token.startsWith(':')) throw this.syntaxError(this.at - 1);
     return this.placeholders.value(token, this.what);
   }
 
@@ -256,7 +377,7 @@ class Parser {
         path.push(this.name());
       } else if (this.take('[')) {
         const index = this.next();
-        if (!/^\d+$/.test(index)) throw this.syntaxError(index);
+        if (!/^\d+$/.test(index)) throw this.syntaxError(this.at - 1);
         path.push(Number(index));
         this.expect(']');
       } else {
@@ -268,7 +389,7 @@ class Parser {
   private name(): string {
     const token = this.next();
     if (token.startsWith('#')) return this.placeholders.name(token, this.what);
-    if (!/^[A-Za-z]\w*$/.test(token)) throw this.syntaxError(token);
+    if (!/^[A-Za-z]\w*$/.test(token)) throw this.syntaxError(this.at - 1);
     if (RESERVED_WORDS.has(token.toUpperCase())) {
       throw invalid(`Invalid ${this.what}: Attribute name is a reserved keyword; reserved keyword: ${token}`);
     }
@@ -281,7 +402,7 @@ class Parser {
       const clause = this.next();
       const name = clause.toUpperCase();
       const key = name.toLowerCase() as keyof typeof found;
-      if (!['SET', 'REMOVE', 'ADD', 'DELETE'].includes(name)) throw this.syntaxError(clause);
+      if (!['SET', 'REMOVE', 'ADD', 'DELETE'].includes(name)) throw this.syntaxError(this.at - 1);
       if (found[key]) {
         throw invalid(`Invalid UpdateExpression: The "${name}" section can only be used once in an update expression;`);
       }

@@ -12,7 +12,8 @@ function parse(text: string): Decimal {
   const found = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(text);
   const [, sign = '', whole = '', fraction = '', power = '0'] = found ?? [];
   if (!found || whole + fraction === '') {
-    throw new ApiError('ValidationException', `The parameter cannot be converted to a numeric value: ${text}`);
+    const what = text === '' ? '' : `: ${text}`;
+    throw new ApiError('ValidationException', `The parameter cannot be converted to a numeric value${what}`);
   }
   return trimmed({
     coefficient: BigInt(sign === '-' ? `-${whole}${fraction}` : whole + fraction),
@@ -60,6 +61,17 @@ function format({ coefficient, exponent }: Decimal): string {
 /** The one way in which a number is stored; throws if DynamoDB would not store it. */
 export function normalized(text: string): string {
   return format(checked(parse(text)));
+}
+
+/**
+ * The bytes that a number counts against the limit of an item: one, and one for each two significant digits before and
+ * after the point, and one for a sign. The exponent does not count.
+ */
+export function sizeOfNumber(normal: string): number {
+  const [sign, whole = '', fraction = ''] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(normal)?.slice(1) ?? [];
+  const before = (fraction === '' ? whole.replace(/0+$/, '') : whole).replace(/^0+/, '').length;
+  const after = (before === 0 ? fraction.replace(/^0+/, '') : fraction).length;
+  return 1 + Math.ceil(before / 2) + Math.ceil(after / 2) + (sign === '-' ? 1 : 0);
 }
 
 export function compareNumbers(a: string, b: string): number {

@@ -1,5 +1,16 @@
+import { shortened } from '../../core/listed';
 import { ApiError, type Shape } from '../service';
-import { checkedItem, compare, type Item, invalid, sizeOfItem, typeOf, type Value } from './values';
+import {
+  checkedItem,
+  compare,
+  type Item,
+  invalid,
+  sizeOfItem,
+  sizeOfValue,
+  TableFault,
+  typeOf,
+  type Value,
+} from './values';
 
 export interface KeySchema {
   readonly hash: string;
@@ -15,6 +26,10 @@ export interface Index {
 }
 
 const LARGEST_ITEM = 400 * 1024;
+const WRONG = 'One or more parameter values were invalid:';
+/** In bytes. */
+const LONGEST_HASH_KEY = 2048;
+const LONGEST_RANGE_KEY = 1024;
 
 /** A table's items in memory: by partition, each in the order of its sort keys. */
 export class Table {
@@ -76,11 +91,14 @@ export class Table {
   keyOf(item: Item): Item {
     const key: Item = {};
     for (const name of namesOf(this.keys)) {
-      if (item[name] === undefined) {
-        throw invalid(`One or more parameter values were invalid: Missing the key ${name} in the item`);
+      const value = item[name];
+      if (value === undefined) throw new TableFault(`${WRONG} Missing the key ${name} in the item`);
+      const type = typeOf(value);
+      if (type !== this.types[name]) {
+        throw new TableFault(`${WRONG} Type mismatch for key ${name} expected: ${this.types[name]} actual: ${type}`);
       }
-      this.checkKey(name, item[name]);
-      key[name] = item[name];
+      this.checkKey(name, value, this.keys);
+      key[name] = value;
     }
     return key;
   }
@@ -89,39 +107,99 @@ export class Table {
   checkedKey(key: Item | undefined): Item {
     const names = namesOf(this.keys);
     const given = checkedItem(key ?? {});
-    const fits = Object.keys(given).length === names.length && names.every((name) => given[name]);
-    if (!fits || names.some((name) => typeOf(given[name]) !== this.types[name])) {
-      throw invalid(
-        `The provided key element does not match the schema: expected ${names.map((name) => `${name} (${this.types[name]})`).join(' and ')}, got ${JSON.stringify(key)}`,
-      );
-    }
-    for (const name of names) this.checkKey(name, given[name]);
+    if (Object.keys(given).length !== names.length || !names.every((name) => given[name])) throw this.otherKey(given);
+    this.checkKeyTypes(given);
+    for (const name of names) this.checkKey(name, given[name], this.keys);
     return given;
   }
 
-  private checkKey(name: string, value: Value): void {
-    const type = typeOf(value);
-    if (type !== this.types[name]) {
+  /** Refuses an item of a batch, or a key, whose key is of another type, as if it were no key. */
+  checkKeyTypes(item: Item): void {
+    const other = namesOf(this.keys).some((name) => item[name] && item[name][this.types[name] ?? ''] === undefined);
+    if (other) throw this.otherKey(item);
+  }
+
+  private otherKey(given: Item): TableFault {
+    const expected = namesOf(this.keys).map((name) => `${name} (${this.types[name]})`);
+    return new TableFault(
+      `The provided key element does not match the schema: expected ${expected.join(' and ')}, got ${shortened(JSON.stringify(given), 300)}`,
+    );
+  }
+
+  /** A value that a query compares with a key. */
+  checkedCondition(name: string, value: Value, keys: KeySchema): void {
+    if (typeOf(value) !== this.types[name]) {
+      throw invalid(`${WRONG} Condition parameter type does not match schema type`);
+    }
+    this.checkKey(name, value, keys);
+  }
+
+  private checkKey(name: string, value: Value, keys: KeySchema): void {
+    const kind = emptyKind(value);
+    if (kind !== undefined) {
       throw invalid(
-        `One or more parameter values were invalid: Type mismatch for key ${name} expected: ${this.types[name]} actual: ${type}`,
+        `One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty ${kind} value. Key: ${name}`,
       );
     }
-    if (value[type] === '') {
-      throw invalid(
-        `One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: ${name}`,
-      );
-    }
+    checkKeySize(name, value, keys);
   }
 
   /** An item as it is stored; throws if the table cannot hold it. */
-  checked(item: Item, what = 'Item size'): Item {
+  checked(item: Item): Item {
     const stored = checkedItem(item);
-    this.keyOf(stored);
-    for (const { keys } of this.indexes.values()) {
-      for (const name of namesOf(keys)) if (stored[name] !== undefined) this.checkKey(name, stored[name]);
-    }
-    if (sizeOfItem(stored) > LARGEST_ITEM) throw invalid(`${what} has exceeded the maximum allowed size`);
+    this.checkStored(stored);
+    if (sizeOfItem(stored) > LARGEST_ITEM) throw invalid('Item size has exceeded the maximum allowed size');
     return stored;
+  }
+
+  /** What an update made of an item; throws if the table cannot hold it. */
+  checkedUpdate(item: Item, touched: readonly string[]): Item {
+    const stored = checkedItem(item);
+    for (const index of this.sortedIndexes()) {
+      const [kind] = namesOf(index.keys)
+        .filter((name) => touched.includes(name))
+        .flatMap((name) => emptyKind(stored[name]) ?? []);
+      if (kind === undefined) continue;
+      throw invalid(
+        `One or more parameter values are not valid. The update expression attempted to update a secondary index key to a value that is not supported. The AttributeValue for a key attribute cannot contain an empty ${kind} value.`,
+      );
+    }
+    this.checkStored(stored);
+    if (sizeOfItem(stored) > LARGEST_ITEM) {
+      throw new TableFault('Item size to update has exceeded the maximum allowed size');
+    }
+    return stored;
+  }
+
+  private checkStored(stored: Item): void {
+    this.keyOf(stored);
+    for (const index of this.sortedIndexes()) {
+      for (const name of namesOf(index.keys)) {
+        const value = stored[name];
+        if (value === undefined || namesOf(this.keys).includes(name)) continue;
+        this.checkIndexKey(name, value, index);
+      }
+    }
+  }
+
+  private checkIndexKey(name: string, value: Value, { name: index, keys }: Index): void {
+    const type = typeOf(value);
+    if (type !== this.types[name]) {
+      const types = `Expected: ${this.types[name]} Actual: ${type}`;
+      throw new TableFault(`${WRONG} Type mismatch for Index Key ${name} ${types} IndexName: ${index}`);
+    }
+    const kind = emptyKind(value);
+    if (kind !== undefined) {
+      throw invalid(
+        `One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty ${kind} value. IndexName: ${index}, IndexKey: ${name}`,
+      );
+    }
+    checkKeySize(name, value, keys);
+  }
+
+  /** In the order in which DynamoDB complains of them. */
+  private sortedIndexes(): Index[] {
+    return [...this.indexes.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
   }
 
   get(key: Item): Item | undefined {
@@ -191,6 +269,25 @@ export class Table {
 
 export function namesOf(keys: KeySchema): string[] {
   return keys.range === undefined ? [keys.hash] : [keys.hash, keys.range];
+}
+
+/** What kind of empty value this is, which no key may be. */
+function emptyKind(value: Value | undefined): 'string' | 'binary' | undefined {
+  if (value?.S === '') return 'string';
+  return value?.B === '' ? 'binary' : undefined;
+}
+
+function checkKeySize(name: string, value: Value, keys: KeySchema): void {
+  if (value.N !== undefined) return;
+  const size = sizeOfValue(value);
+  if (name === keys.hash && size > LONGEST_HASH_KEY) {
+    // The missing space is DynamoDB's.
+    throw invalid(`${WRONG} Size of hashkey has exceeded the maximum size limit of${LONGEST_HASH_KEY} bytes`);
+  }
+  if (name === keys.range && size > LONGEST_RANGE_KEY) {
+    const limit = `${LONGEST_RANGE_KEY} bytes`;
+    throw invalid(`${WRONG} Aggregated size of all range keys has exceeded the size limit of ${limit}`);
+  }
 }
 
 /** The text that tells partitions apart. */

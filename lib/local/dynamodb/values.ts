@@ -1,5 +1,5 @@
 import { ApiError, type Shape } from '../service';
-import { compareNumbers, normalized } from './number';
+import { compareNumbers, normalized, sizeOfNumber } from './number';
 
 /** A value as DynamoDB's API writes it: one member, named by its type. */
 export type Value = Shape;
@@ -13,38 +13,42 @@ export function invalid(message: string): ApiError {
   return new ApiError('ValidationException', message);
 }
 
-const DEEPEST = 32;
-const TYPES = 'S, N, B, SS, NS, BS, M, L, BOOL, NULL';
+/** A fault that only the table, or the item as it is stored, brings to light: in a transaction it cancels. */
+export class TableFault extends ApiError {
+  constructor(message: string) {
+    super('ValidationException', message);
+  }
+}
 
-/** A copy with numbers in their one form; throws if it is no value that DynamoDB stores. */
+const DEEPEST = 32;
+/** The longest name of an attribute, in bytes. */
+const LONGEST_NAME = 65_535;
+const ONE_TYPE = 'must contain exactly one of the supported datatypes';
+const WRONG = 'One or more parameter values were invalid:';
+
+/** A copy with numbers in their one form; throws, in DynamoDB's words, if it is no value that DynamoDB stores. */
 export function checkedValue(value: Value, depth = 0): Value {
-  if (depth > DEEPEST) throw invalid('Nesting Levels have exceeded supported limits');
-  const members = value !== null && typeof value === 'object' ? Object.keys(value) : [];
-  if (members.length !== 1) {
+  if (depth > DEEPEST) {
     throw invalid(
-      `Supplied AttributeValue must contain exactly one of the supported datatypes (${TYPES}), got ${JSON.stringify(value)}`,
+      'Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit',
     );
   }
-  const [type] = members;
-  const content = value[type];
+  const types = TYPES.filter((type) => value?.[type] !== undefined && value[type] !== null);
+  const [type] = types;
+  if (type === undefined) throw invalid(`Supplied AttributeValue is empty, ${ONE_TYPE}`);
+  const checked = checkedContent(type, value[type], depth);
+  if (types.length > 1) throw invalid(`Supplied AttributeValue has more than one datatypes set, ${ONE_TYPE}`);
+  return checked;
+}
+
+const TYPES = ['S', 'N', 'B', 'SS', 'NS', 'BS', 'M', 'L', 'NULL', 'BOOL'];
+
+function checkedContent(type: string, content: Shape, depth: number): Value {
   switch (type) {
-    case 'S':
-    case 'B':
-      if (typeof content !== 'string')
-        throw invalid(`a value of type ${type} must be a string, got ${JSON.stringify(content)}`);
-      return value;
     case 'N':
-      if (typeof content !== 'string')
-        throw invalid(`a value of type N must be a string, got ${JSON.stringify(content)}`);
       return { N: normalized(content) };
-    case 'BOOL':
-      return { BOOL: content === true };
     case 'NULL':
-      if (content !== true)
-        throw invalid(
-          'One or more parameter values were invalid: Null attribute value types must have the value of true',
-        );
-      return value;
+      return { NULL: true }; // false is taken as well, and stored as true
     case 'SS':
     case 'NS':
     case 'BS':
@@ -54,24 +58,48 @@ export function checkedValue(value: Value, depth = 0): Value {
     case 'M':
       return { M: checkedItem(content, depth + 1) };
     default:
-      throw invalid(`Supplied AttributeValue has the unknown datatype '${type}'; allowed: ${TYPES}`);
+      return { [type]: content };
   }
 }
 
+/** What is said of sets that hold nothing, hold an empty member, or hold a member twice. */
+const SETS: Readonly<Record<string, { none: string; empty: string; twice: (members: readonly string[]) => string }>> = {
+  SS: {
+    none: `${WRONG} An string set  may not be empty`,
+    empty: `${WRONG} An string set may not have a empty string as a member`,
+    twice: (members) => `${WRONG} Input collection [${members.join(', ')}] contains duplicates.`,
+  },
+  NS: {
+    none: `${WRONG} An number set  may not be empty`,
+    empty: 'The parameter cannot be converted to a numeric value',
+    twice: () => 'Input collection contains duplicates',
+  },
+  BS: {
+    none: `${WRONG} Binary sets should not be empty`,
+    empty: `${WRONG} Binary sets may not contain null or empty values`,
+    twice: (members) => `${WRONG} Input collection [${members.join(', ')}]of type BS contains duplicates.`,
+  },
+};
+
 function checkedSet(type: string, content: readonly string[]): string[] {
-  if (content.length === 0)
-    throw invalid(`One or more parameter values were invalid: a set (${type}) may not be empty`);
+  const said = SETS[type] as (typeof SETS)[string];
+  if (content.length === 0) throw invalid(said.none);
+  if (content.includes('')) throw invalid(said.empty);
   const members = type === 'NS' ? content.map(normalized) : [...content];
-  if (new Set(members).size < members.length) {
-    throw invalid(
-      `One or more parameter values were invalid: Input collection [${content.join(', ')}] contains duplicates.`,
-    );
-  }
+  if (new Set(members).size < members.length) throw invalid(said.twice(content));
   return members;
 }
 
 export function checkedItem(item: Item, depth = 0): Item {
-  return Object.fromEntries(Object.entries(item).map(([name, value]) => [name, checkedValue(value, depth)]));
+  return Object.fromEntries(
+    Object.entries(item).map(([name, value]) => {
+      if (name === '') throw invalid(`${WRONG} Attribute name cannot be empty`);
+      if (Buffer.byteLength(name) > LONGEST_NAME) {
+        throw invalid(`${WRONG} Attribute name is too large, must be less than ${LONGEST_NAME + 1} bytes`);
+      }
+      return [name, checkedValue(value, depth)];
+    }),
+  );
 }
 
 /** The bytes that count against the limit of an item. */
@@ -79,7 +107,7 @@ export function sizeOfItem(item: Item): number {
   return Object.entries(item).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + sizeOfValue(value), 0);
 }
 
-function sizeOfValue(value: Value): number {
+export function sizeOfValue(value: Value): number {
   const type = typeOf(value);
   const content = value[type];
   switch (type) {
@@ -88,7 +116,7 @@ function sizeOfValue(value: Value): number {
     case 'B':
       return Buffer.byteLength(content, 'base64');
     case 'N':
-      return Math.ceil(content.replace(/[-.]/g, '').length / 2) + 1;
+      return sizeOfNumber(content);
     case 'SS':
       return content.reduce((sum: number, one: string) => sum + Buffer.byteLength(one), 0);
     case 'NS':

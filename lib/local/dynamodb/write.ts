@@ -20,7 +20,8 @@ export type WriteKind = 'Put' | 'Update' | 'Delete' | 'ConditionCheck';
 
 /** Checks a write against the table as it is; throws `ConditionalCheckFailedException` if its condition does not hold. */
 export function prepare(kind: WriteKind, table: Table, input: Shape): Write {
-  const placeholders = placeholdersOf(input);
+  const expressions = kind === 'Update' ? ['UpdateExpression', 'ConditionExpression'] : ['ConditionExpression'];
+  const placeholders = placeholdersOf(input, expressions);
   const item = kind === 'Put' ? table.checked(input.Item ?? {}) : undefined;
   const key = item ? table.keyOf(item) : table.checkedKey(input.Key);
   const before = table.get(key);
@@ -47,12 +48,12 @@ export function prepare(kind: WriteKind, table: Table, input: Shape): Write {
       );
     }
   }
-  return { table, key, before, after: table.checked(updated(update, base), 'Item size to update'), touched };
+  return { table, key, before, after: table.checkedUpdate(updated(update, base), touched), touched };
 }
 
 /** The attributes that a reply shows. */
 export function returned(write: Write, wanted = 'NONE', allowed = ['NONE', 'ALL_OLD']): Shape {
-  if (!allowed.includes(wanted)) throw invalid(`ReturnValues must be one of ${allowed.join(', ')}, got '${wanted}'`);
+  if (!allowed.includes(wanted)) throw invalid('ReturnValues can only be ALL_OLD or NONE');
   const { before, after, touched = [] } = write;
   const only = (item: Item | undefined) =>
     item && Object.fromEntries(Object.entries(item).filter(([name]) => touched.includes(name)));
