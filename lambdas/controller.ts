@@ -1,29 +1,54 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import { SFNClient } from '@aws-sdk/client-sfn';
+import { type Spent, spentOn } from '../lib/core/budget';
 import {
   CONTROLLER_DEFAULTS,
   type ControllerRules,
   decide,
-  extended,
-  FREE,
   type Frozen,
-  held,
+  type NextRun,
+  nameOf,
   nextRun,
-  parseMessage,
-  type RunEnd,
-  release,
-  requeue,
 } from '../lib/core/controller';
-import type { Evidence, Outcome } from '../lib/core/documents';
-import { type Lease, LedgerKey, type RefusedFile, type RunEnded, type RunStarted } from '../lib/core/ledger';
-import { EnvName } from '../lib/core/names';
+import {
+  type BudgetReachedDetail,
+  type DataNeededDetail,
+  type Evidence,
+  OUTCOMES,
+  type Outcome,
+} from '../lib/core/documents';
+import { ErrorName, PerennialError } from '../lib/core/errors';
+import { release, requeue } from '../lib/core/lease';
+import {
+  type Decision,
+  type Lease,
+  LedgerKey,
+  NEEDS,
+  type RefusedFile,
+  type RunEnded,
+  type RunStarted,
+} from '../lib/core/ledger';
+import { parseMessage, type RunEnd } from '../lib/core/messages';
+import { EnvName, Events } from '../lib/core/names';
 import { parseSnapshot } from '../lib/core/snapshot';
-import { type Data, freezeNow, noData, s3Data } from './shared/data';
+import { includes } from '../lib/core/waiting';
+import { defaultBus, type Send } from './shared/bus';
+import { type Data, freezeNow, noData, s3Data, unseenUploads } from './shared/data';
 import { env, settings } from './shared/env';
-import { type Current, change, current, dynamoLedger, type Ledger, same, stableJson } from './shared/ledger-port';
+import { awsExecutions, type Executions, hasEnded } from './shared/executions';
+import {
+  changeLease,
+  dynamoLedger,
+  type Ledger,
+  type Pause,
+  type ReadLease,
+  readLease,
+  same,
+  stableJson,
+  TRAINING_LEASE,
+  untilDone,
+} from './shared/ledger-port';
 import { S3Store } from './shared/s3-store';
 import { type Batch, type BatchReply, eachRecord } from './shared/sqs';
-import { startExecution } from './shared/start-execution';
 
 /** What the controller reaches; tests have it in memory. */
 export interface ControllerPorts {
@@ -31,91 +56,153 @@ export interface ControllerPorts {
   readonly rules: ControllerRules;
   readonly ledger: Ledger;
   readonly data: Data;
+  /** Of the training machine. */
+  readonly executions: Executions;
+  readonly send: Send;
   now(): Date;
-  /** Starts the training machine; false if an execution of this name has ended already. */
-  start(name: string, input: string): Promise<boolean>;
+  /** Waits before another try; a real wait, if absent. */
+  readonly pause?: Pause;
 }
-
-const LEASE = LedgerKey.lease('training');
 
 let onAws: ControllerPorts | undefined;
 
 /** Runs {@link control} on the ledger and the data bucket. */
 export async function handler(batch: Batch): Promise<BatchReply> {
-  onAws ??= portsOnAws();
-  return control(onAws, batch);
-}
-
-function portsOnAws(): ControllerPorts {
-  const sfn = new SFNClient();
-  const machine = env(EnvName.TRAINING_MACHINE);
-  return {
+  onAws ??= {
     pipeline: env(EnvName.PIPELINE),
     rules: settings(CONTROLLER_DEFAULTS),
     ledger: dynamoLedger(),
     data: s3Data(new S3Store(new S3Client(), env(EnvName.DATA_BUCKET))),
+    executions: awsExecutions(env(EnvName.TRAINING_MACHINE)),
+    send: defaultBus(),
     now: () => new Date(),
-    start: (name, input) => startExecution(sfn, machine, name, input),
+  };
+  return control(onAws, batch);
+}
+
+/**
+ * Decides about a batch of triggers and ends of runs, in whatever order and however often they come; and about what has
+ * changed without a message. A message that is no good fails alone.
+ */
+export async function control(ports: ControllerPorts, batch: Batch): Promise<BatchReply> {
+  const triggers = new Map<string, Evidence>();
+  let look = false;
+  const read = await eachRecord(batch, async (body, messageId) => {
+    const message = parseMessage(body, ports.pipeline);
+    if (message.kind === 'trigger') triggers.set(messageId, message.evidence);
+    else if (message.kind === 'reconcile') look = true;
+    else if (message.kind === 'other') console.log(JSON.stringify({ ignored: message.because }));
+    else if (message.end.status !== undefined) await settleEnd(ports, message.end);
+  });
+  const crowded = await settle(ports, [...triggers.values()], look);
+  if (crowded.length === 0) return read;
+  const full = new PerennialError(
+    ErrorName.TOO_MANY_WAIT,
+    `at most a hundred requests for snapshots of their own can wait, got ${crowded.length} more: they come again, and in the end lie in the dead-letter queue`,
+  );
+  console.error(JSON.stringify({ error: String(full) }));
+  const again = [...triggers].filter(([, trigger]) => includes(crowded, trigger));
+  return {
+    batchItemFailures: [...read.batchItemFailures, ...again.map(([itemIdentifier]) => ({ itemIdentifier }))],
   };
 }
 
-/** Decides about a batch of triggers and ends of runs; in whatever order and however often they come. */
-export async function control(ports: ControllerPorts, batch: Batch): Promise<BatchReply> {
-  const triggers: Evidence[] = [];
-  const reply = await eachRecord(batch, async (body) => {
-    const message = parseMessage(body, ports.pipeline);
-    if (message.kind === 'trigger') triggers.push(message.evidence);
-    else if (message.kind === 'ended') await settleEnd(ports, message.end);
-    else console.log(JSON.stringify({ ignored: message.because }));
-  });
-  await settle(ports, triggers);
-  return reply;
-}
-
-/** Decides until nothing is left to decide. A crash after any line is made good by the next message, whichever it is. */
-async function settle(ports: ControllerPorts, triggers: readonly Evidence[]): Promise<void> {
+/**
+ * Decides until nothing is left to decide. A crash after any line is made good by the next message, whichever it is.
+ *
+ * @param look whether uploads are looked for of which no event has told
+ * @returns the triggers for which there was no room
+ */
+function settle(ports: ControllerPorts, triggers: readonly Evidence[], look: boolean): Promise<readonly Evidence[]> {
   const { ledger, rules } = ports;
-  for (;;) {
-    const { value: lease, revision } = await flush(ports);
-    const undecided = await withoutDecision(ledger, triggers);
-    const now = ports.now();
-    if (await outlivesItsLease(ports, lease, now)) {
-      await ledger.swap(LEASE, revision, extended(lease, now, rules));
-      continue;
-    }
-    const next = nextRun(lease, undecided, now, rules);
-    const frozen = next && (await frozenData(ports, next.snapshotKey));
-    const decided = decide(lease, undecided, now, rules, frozen);
+  const { sk } = TRAINING_LEASE;
+  let missed = look;
+  return untilDone(
+    sk,
+    async () => {
+      const { value, revision, torn } = await flush(ports);
+      missed ||= torn; // what waited in it may be lost
+      const now = ports.now();
+      // nor does a row that is new, or torn, say what the day has seen
+      const lease = torn || revision === 0 ? { ...value, ...(await spentBy(ledger, value, now)) } : value;
+      const end = await endOf(ports, lease, now);
+      if (end !== undefined) {
+        await settleEnd(ports, end);
+        return true;
+      }
+      const good = await goodFilesWait(ledger, lease);
+      if (good !== lease) return ledger.swap(sk, revision, good);
+      const undecided = await withoutDecision(ledger, triggers);
+      const found = missed && rules.uploads ? await unseenUploads(ports, rules.newestFiles, lease, undecided) : [];
+      const news = [...undecided, ...found];
+      const next = nextRun(lease, news, { now, rules });
+      const [underWay] = next === undefined ? [] : await ports.executions.running();
+      const frozen = next && underWay === undefined ? await frozenData(ports, next) : undefined;
+      const decided = decide(lease, news, { now, rules, underWay, frozen });
 
-    if (same(decided.lease, lease)) {
-      for (const decision of decided.decisions) await ledger.append(decision);
-      return;
-    }
-    await ledger.swap(LEASE, revision, { ...decided.lease, outbox: decided.decisions } satisfies Lease);
-  }
+      if (same(decided.lease, lease) && !torn) {
+        await record(ports, decided.decisions);
+        return { done: decided.crowded };
+      }
+      return ledger.swap(sk, revision, { ...decided.lease, outbox: decided.decisions } satisfies Lease);
+    },
+    ports.pause,
+  );
 }
 
 /** Does what has been decided: starts the execution, writes the decisions. */
-async function flush(ports: ControllerPorts): Promise<Current<Lease>> {
-  const { ledger } = ports;
-  for (;;) {
-    const { value, revision } = await current(ledger, LEASE, FREE);
-    const { unstarted, outbox = [], ...lease } = value;
-    if (!unstarted && outbox.length === 0) return { value, revision };
+function flush(ports: ControllerPorts): Promise<ReadLease<Lease>> {
+  const { ledger, executions } = ports;
+  return untilDone(
+    TRAINING_LEASE.sk,
+    async () => {
+      const read = await readLease(ledger, TRAINING_LEASE, ports.now());
+      const { unstarted, outbox = [], ...lease } = read.value;
+      if (!unstarted && outbox.length === 0) return { done: { ...read, value: lease } };
 
-    const run = unstarted ? lease.lastRun : undefined;
-    const ended = run !== undefined && !(await ports.start(run.runId, stableJson(run.input)));
-    for (const decision of outbox) await ledger.append(decision);
-    const { holder, expiresAt, ...free } = lease;
-    await ledger.swap(LEASE, revision, ended && holder === run.runId ? free : lease);
-  }
+      // one that has ended already is found to be so when it is looked at
+      if (unstarted && lease.lastRun) await executions.start(lease.lastRun.runId, stableJson(lease.lastRun.input));
+      await record(ports, outbox);
+      return ledger.swap(TRAINING_LEASE.sk, read.revision, lease);
+    },
+    ports.pause,
+  );
 }
 
-/** Whether the run that holds a lease is still under way after it; a name that runs can be started again without effect. */
-async function outlivesItsLease({ start }: ControllerPorts, lease: Lease, now: Date): Promise<boolean> {
-  const { holder, lastRun } = lease;
-  if (holder === undefined || holder !== lastRun?.runId || held(lease, now)) return false;
-  return start(holder, stableJson(lastRun.input));
+/** Appends decisions, and tells people of those that they must see to: twice rather than never. */
+async function record({ ledger, send, pipeline }: ControllerPorts, decisions: readonly Decision[]): Promise<void> {
+  for (const needs of NEEDS) {
+    const first = decisions.find((decision) => decision.needs === needs);
+    if (first === undefined) continue;
+    const { because: summary, at } = first;
+    if (needs !== 'BUDGET') await send(Events.DATA_NEEDED, { pipeline, needs, summary } satisfies DataNeededDetail);
+    else {
+      const day = at.slice(0, 10);
+      await send(Events.BUDGET_REACHED, { pipeline, day, summary } satisfies BudgetReachedDetail);
+    }
+  }
+  for (const decision of decisions) await ledger.append(decision);
+}
+
+/** How the run ended that holds the lease; undefined if none does, or if it is under way. */
+async function endOf({ executions }: ControllerPorts, lease: Lease, now: Date): Promise<RunEnd | undefined> {
+  const { holder: runId, lastRun } = lease;
+  if (runId === undefined) return undefined;
+  const execution = await executions.find(runId);
+  if (execution !== undefined) {
+    const { status, startedAt, endedAt } = execution;
+    return hasEnded(execution) ? { runId, status, startedAt, at: endedAt ?? now.toISOString() } : undefined;
+  }
+  // what was begun a moment ago may not be seen yet; to start it once more has no effect
+  if (lastRun?.runId === runId && (await executions.start(runId, stableJson(lastRun.input)))) return undefined;
+  return { runId, status: 'GONE', at: now.toISOString() };
+}
+
+/** The lease with the good files of the last run, if bad ones made it fail. */
+async function goodFilesWait(ledger: Ledger, lease: Lease): Promise<Lease> {
+  const { lastRun } = lease;
+  if (lastRun?.outcome !== 'FAILED' || lastRun.requeued) return lease;
+  return requeue(lease, lastRun.runId, await ledger.query<RefusedFile>('REFUSED#'));
 }
 
 async function withoutDecision(ledger: Ledger, triggers: readonly Evidence[]): Promise<Evidence[]> {
@@ -123,47 +210,67 @@ async function withoutDecision(ledger: Ledger, triggers: readonly Evidence[]): P
   return triggers.filter((_, i) => decided[i] === undefined);
 }
 
-async function frozenData({ data, ledger, rules }: ControllerPorts, snapshotKey?: string): Promise<Frozen> {
+async function frozenData({ data, ledger, rules, executions }: ControllerPorts, next: NextRun): Promise<Frozen> {
+  const ranBefore = async (dataVersion: string) => (await executions.find(nameOf(next, dataVersion))) !== undefined;
+  const { snapshotKey } = next;
   if (snapshotKey === undefined) {
     const { snapshot, key } = await freezeNow(data, ledger, rules.newestFiles);
     const { dataVersion, files, leftOut = [] } = snapshot;
     if (files.length === 0) return { missing: noData(snapshot) };
-    return { dataVersion, snapshotKey: key, files: files.length, leftOut: leftOut.length };
+    return {
+      dataVersion,
+      snapshotKey: key,
+      files: files.length,
+      leftOut: leftOut.length,
+      ranBefore: await ranBefore(dataVersion),
+    };
   }
   const document = await data.read(snapshotKey);
   if (document === undefined)
     return { missing: `snapshotKey must name a snapshot, got ${snapshotKey}: no such object` };
   try {
     const { dataVersion, files } = parseSnapshot(document, snapshotKey);
-    return { dataVersion, snapshotKey, files: files.length, leftOut: 0 };
+    return { dataVersion, snapshotKey, files: files.length, leftOut: 0, ranBefore: await ranBefore(dataVersion) };
   } catch (error) {
-    return { missing: (error as Error).message };
+    if (error instanceof PerennialError) return { missing: error.message };
+    throw error;
   }
 }
 
-/** Frees the lease of a run that has ended, and lets its good files wait again if bad ones made it fail. */
-async function settleEnd(ports: ControllerPorts, end: RunEnd): Promise<void> {
-  const { ledger } = ports;
-  const { runId, at } = end;
-  const outcome = end.outcome ?? (await recordedOutcome(ports, end));
-  const refused = outcome === 'FAILED' ? await ledger.query<RefusedFile>('REFUSED#') : [];
-  await change(ledger, LEASE, FREE, (lease) => requeue(release(lease, { runId, outcome, at }), runId, refused));
+/** Frees the lease of a run of which Step Functions says that it has ended. */
+async function settleEnd({ ledger, now }: ControllerPorts, end: RunEnd): Promise<void> {
+  const outcome = await recordedOutcome(ledger, end);
+  await changeLease(ledger, TRAINING_LEASE, now(), (lease) => release(lease, { ...end, outcome }));
+}
+
+/** What is spent of the day's budget, by the lease or by the runs that have begun, whichever is more. */
+async function spentBy(ledger: Ledger, lease: Lease, now: Date): Promise<Spent> {
+  const spent = spentOn(now, lease);
+  const today = await ledger.query<RunStarted>(`RUN#${spent.day}`);
+  const started = today.filter(({ sk, reason }) => sk.endsWith('#START') && reason !== 'manual').length;
+  return { ...spent, startedToday: Math.max(spent.startedToday, started) };
 }
 
 /** How a run ended that Step Functions reports; written here if the run could not do so itself. */
-async function recordedOutcome({ ledger }: ControllerPorts, end: RunEnd): Promise<Outcome> {
-  const facts = (await ledger.query<RunStarted | RunEnded>('RUN#', { newestFirst: true, limit: 200 })).filter(
-    ({ runId }) => runId === end.runId,
-  );
-  const ended = facts.find((fact): fact is RunEnded => fact.sk.endsWith('#END'));
-  if (ended !== undefined) return ended.outcome;
-  const startedAt = facts[0]?.sk.split('#')[1] ?? end.startedAt ?? end.at;
+async function recordedOutcome(ledger: Ledger, end: RunEnd): Promise<Outcome> {
+  const { runId, status, at } = end;
+  // the rows of the second in which it began are its own: however many attempts it made, its end is among them
+  const begun = end.startedAt === undefined ? { limit: 200 } : undefined;
+  const facts = await ledger.query<RunStarted | RunEnded>(`RUN#${end.startedAt?.slice(0, 19) ?? ''}`, {
+    newestFirst: true,
+    ...begun,
+  });
+  const own = facts.filter((fact) => fact.runId === runId);
+  const ended = own.find((fact): fact is RunEnded => fact.sk.endsWith('#END'));
+  if (ended !== undefined) return OUTCOMES.find((outcome) => outcome === ended.outcome) ?? 'FAILED';
+  const startedAt = own[0]?.sk.split('#')[1] ?? end.startedAt;
+  if (startedAt === undefined) return 'FAILED'; // there never was such a run
   await ledger.append<RunEnded>({
-    sk: LedgerKey.run(startedAt, end.runId, 'END'),
-    at: end.at,
-    runId: end.runId,
+    sk: LedgerKey.run(startedAt, runId, 'END'),
+    at,
+    runId,
     outcome: 'FAILED',
-    error: { name: `Execution.${end.status}`, cause: `the execution ended as ${end.status} before it could say how` },
+    error: { name: `Execution.${status}`, cause: `the execution ended as ${status} before it could say how` },
   });
   return 'FAILED';
 }

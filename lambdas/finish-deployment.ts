@@ -10,13 +10,13 @@ import {
 import { outOfUse, releaseDeployment } from '../lib/core/deployment';
 import type { DeploymentEndedDetail, FinishDeploymentRequest } from '../lib/core/documents';
 import { ErrorName } from '../lib/core/errors';
-import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../lib/core/ledger';
+import { type DeploymentEnded, LedgerKey } from '../lib/core/ledger';
 import { EnvName, Events, ownPrefix, packageVersion } from '../lib/core/names';
 import { noticeOfDeployment } from '../lib/core/notices';
 import { isOwn, type Owner, type Tags, whose } from '../lib/core/ownership';
 import { defaultBus, type Send } from './shared/bus';
 import { env } from './shared/env';
-import { change, dynamoLedger, type Ledger } from './shared/ledger-port';
+import { changeLease, DEPLOYMENT_LEASE, dynamoLedger, type Ledger } from './shared/ledger-port';
 import { tagsOf, unlessMissing } from './shared/sagemaker';
 
 export interface FinishDeploymentPorts {
@@ -129,9 +129,7 @@ export async function finishDeployment(
     const because = `Deployment ${deploymentId} ended as ${outcome}: ${cause}`;
     await ports.reject(modelPackageArn, `${because.slice(0, 960)} - approve again to try again`);
   }
-  await change<DeploymentLease>(ledger, LedgerKey.lease('deployment'), {}, (lease) =>
-    releaseDeployment(lease, deploymentId),
-  );
+  await changeLease(ledger, DEPLOYMENT_LEASE, ports.now(), (lease) => releaseDeployment(lease, deploymentId));
   const summary = noticeOfDeployment(request);
   const detail: DeploymentEndedDetail = {
     pipeline: owner.pipeline,

@@ -1,11 +1,11 @@
-import { FREE, release } from '../lib/core/controller';
 import type { FinishRequest, RunEndedDetail } from '../lib/core/documents';
+import { release } from '../lib/core/lease';
 import { LedgerKey, type RunEnded } from '../lib/core/ledger';
 import { EnvName, Events } from '../lib/core/names';
 import { noticeOfRun } from '../lib/core/notices';
 import { defaultBus, type Send } from './shared/bus';
 import { env } from './shared/env';
-import { change, dynamoLedger, type Ledger } from './shared/ledger-port';
+import { changeLease, dynamoLedger, type Ledger, TRAINING_LEASE } from './shared/ledger-port';
 
 export interface FinishPorts {
   readonly pipeline: string;
@@ -36,7 +36,7 @@ export async function finish(ports: FinishPorts, request: FinishRequest): Promis
   const isNew = await ledger.append<RunEnded>(fact);
   const end = isNew ? fact : ((await ledger.find<RunEnded>(sk)) ?? fact);
 
-  await change(ledger, LedgerKey.lease('training'), FREE, (lease) =>
+  await changeLease(ledger, TRAINING_LEASE, ports.now(), (lease) =>
     release(lease, { runId, outcome: end.outcome, at: end.at }),
   );
   const detail: RunEndedDetail = { pipeline, runId, outcome: end.outcome, summary: noticeOfRun(end) };

@@ -4,31 +4,42 @@ import {
   paginateListModelPackages,
   SageMakerClient,
 } from '@aws-sdk/client-sagemaker';
-import { SFNClient } from '@aws-sdk/client-sfn';
-import { idOf, parseDeploymentMessage, releaseDeployment, takeUp } from '../lib/core/deployment';
+import { idOf, releaseDeployment, takeUp } from '../lib/core/deployment';
 import type { DeploymentInput } from '../lib/core/documents';
 import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../lib/core/ledger';
+import { type DeploymentMessage, inputOf, parseDeploymentMessage } from '../lib/core/messages';
 import { EnvName, packageVersion } from '../lib/core/names';
 import { env } from './shared/env';
-import { type Current, change, current, dynamoLedger, type Ledger, same, stableJson } from './shared/ledger-port';
+import { awsExecutions, type Executions, hasEnded } from './shared/executions';
+import {
+  changeLease,
+  DEPLOYMENT_LEASE,
+  dynamoLedger,
+  type Ledger,
+  type Pause,
+  type ReadLease,
+  readLease,
+  same,
+  stableJson,
+  untilDone,
+} from './shared/ledger-port';
 import { unlessMissing } from './shared/sagemaker';
 import { type Batch, type BatchReply, eachRecord } from './shared/sqs';
-import { startExecution } from './shared/start-execution';
 
 export interface StartDeploymentPorts {
+  readonly pipeline: string;
   readonly modelPackageGroup: string;
   readonly ledger: Ledger;
-  /** Starts the deployment machine; false if an execution of this name has ended already. */
-  start(name: string, input: string): Promise<boolean>;
-  /** Whether a version exists, is approved now, and is of the pipeline that is deployed. */
-  isApproved(modelPackageArn: string): Promise<boolean>;
+  /** Of the deployment machine. */
+  readonly executions: Executions;
+  /** Whether a version is approved now, and is of the pipeline that is deployed; undefined if it does not exist. */
+  isApproved(modelPackageArn: string): Promise<boolean | undefined>;
   /** The newest version of that pipeline that is approved. */
   newestApproved(): Promise<DeploymentInput | undefined>;
   now(): Date;
+  /** Waits before another try; a real wait, if absent. */
+  readonly pause?: Pause;
 }
-
-const LEASE = LedgerKey.lease('deployment');
-const NOTHING: DeploymentLease = {};
 
 let onAws: StartDeploymentPorts | undefined;
 
@@ -40,20 +51,19 @@ export async function handler(batch: Batch): Promise<BatchReply> {
 
 function portsOnAws(): StartDeploymentPorts {
   const sagemaker = new SageMakerClient();
-  const sfn = new SFNClient();
-  const machine = env(EnvName.DEPLOYMENT_MACHINE);
   const modelPackageGroup = env(EnvName.MODEL_PACKAGE_GROUP);
   const versionsOf = env(EnvName.VERSIONS_OF);
   const isOurs = (found?: DescribeModelPackageOutput) => found?.CustomerMetadataProperties?.pipeline === versionsOf;
   const describe = (ModelPackageName: string) =>
     unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName })));
   return {
+    pipeline: env(EnvName.PIPELINE),
     modelPackageGroup,
     ledger: dynamoLedger(),
-    start: (name, input) => startExecution(sfn, machine, name, input),
+    executions: awsExecutions(env(EnvName.DEPLOYMENT_MACHINE)),
     async isApproved(modelPackageArn) {
       const found = await describe(modelPackageArn);
-      return found?.ModelApprovalStatus === 'Approved' && isOurs(found);
+      return found && found.ModelApprovalStatus === 'Approved' && isOurs(found);
     },
     async newestApproved() {
       const approved = paginateListModelPackages(
@@ -81,56 +91,120 @@ function portsOnAws(): StartDeploymentPorts {
   };
 }
 
-/** Starts one deployment an approval, one at a time, in whatever order and however often the messages come. */
+/**
+ * Starts one deployment an approval, one at a time, in whatever order and however often the messages come; and looks
+ * with each of them whether the deployment under way has ended. A message that is no good fails alone.
+ */
 export async function startDeployments(ports: StartDeploymentPorts, batch: Batch): Promise<BatchReply> {
   const approvals: DeploymentInput[] = [];
+  let look = false;
   const reply = await eachRecord(batch, async (body) => {
-    const message = parseDeploymentMessage(body, ports.modelPackageGroup);
+    const message = parseDeploymentMessage(body, ports.modelPackageGroup, ports.pipeline);
     if (message.kind === 'approved') approvals.push(message.input);
-    else if (message.kind === 'reconcile') approvals.push(...(await lostApproval(ports)));
+    else if (message.kind === 'reconcile') look = true;
     else if (message.kind === 'other') console.log(JSON.stringify({ ignored: message.because }));
-    else {
-      if (message.execution !== undefined) await recordEnd(ports.ledger, { ...message, ...message.execution });
-      await change(ports.ledger, LEASE, NOTHING, (lease) => releaseDeployment(lease, message.deploymentId));
-    }
+    else if (message.execution !== undefined) await settleEnd(ports, message);
   });
-  await settle(ports, approvals);
+  await settle(ports, approvals, look);
   return reply;
 }
 
-async function settle(ports: StartDeploymentPorts, approvals: readonly DeploymentInput[]): Promise<void> {
-  for (;;) {
-    const { value: lease, revision } = await flush(ports);
-    const candidates = [...approvals, ...(lease.wanted === undefined ? [] : [lease.wanted])];
-    const approved = await Promise.all(candidates.map(({ modelPackageArn }) => ports.isApproved(modelPackageArn)));
-    const next = takeUp(
-      lease,
-      candidates.filter((_, i) => approved[i]),
-      ports.now(),
-    );
-    if (same(next, lease)) return;
-    await ports.ledger.swap(LEASE, revision, next);
-  }
+async function settle(
+  ports: StartDeploymentPorts,
+  approvals: readonly DeploymentInput[],
+  look: boolean,
+): Promise<void> {
+  const { ledger, executions } = ports;
+  const { sk } = DEPLOYMENT_LEASE;
+  let missed = look;
+  await untilDone(
+    sk,
+    async () => {
+      const { value: lease, revision, torn } = await flush(ports);
+      missed ||= torn; // what waited in it may be lost
+      const now = ports.now();
+      const end = await endOf(ports, lease, now);
+      if (end !== undefined) {
+        await settleEnd(ports, end);
+        return true;
+      }
+      const found = missed ? await lostApproval(ports, lease) : [];
+      const candidates = await deployable(ports, [...approvals, ...found, ...(lease.wanted ? [lease.wanted] : [])]);
+      const [underWay] = lease.holder === undefined && candidates.length > 0 ? await executions.running() : [];
+      const next = takeUp(lease, candidates, now, underWay);
+      return same(next, lease) && !torn ? { done: undefined } : ledger.swap(sk, revision, next);
+    },
+    ports.pause,
+  );
 }
 
 /** Starts what has been decided on. */
-async function flush({ ledger, start }: StartDeploymentPorts): Promise<Current<DeploymentLease>> {
-  for (;;) {
-    const { value, revision } = await current(ledger, LEASE, NOTHING);
-    const { unstarted, ...lease } = value;
-    if (!unstarted || lease.last === undefined) return { value, revision };
-    const name = idOf(lease.last);
-    const runs = await start(name, stableJson(lease.last));
-    await ledger.swap(LEASE, revision, runs ? lease : releaseDeployment(lease, name));
-  }
+function flush({ ledger, executions, now, pause }: StartDeploymentPorts): Promise<ReadLease<DeploymentLease>> {
+  return untilDone(
+    DEPLOYMENT_LEASE.sk,
+    async () => {
+      const read = await readLease(ledger, DEPLOYMENT_LEASE, now());
+      const { unstarted, ...lease } = read.value;
+      if (!unstarted) return { done: { ...read, value: lease } };
+      // one that has ended already is found to be so when it is looked at
+      if (lease.last) await executions.start(idOf(lease.last), stableJson(lease.last));
+      return ledger.swap(DEPLOYMENT_LEASE.sk, read.revision, lease);
+    },
+    pause,
+  );
 }
 
-/** An approval whose event was lost: of a version above the last that was taken up. */
-async function lostApproval({ ledger, newestApproved }: StartDeploymentPorts): Promise<DeploymentInput[]> {
-  const { value: lease } = await current(ledger, LEASE, NOTHING);
+/** Those whose versions are still approved, and of which no deployment has begun. */
+async function deployable(
+  { isApproved, executions }: StartDeploymentPorts,
+  candidates: readonly DeploymentInput[],
+): Promise<DeploymentInput[]> {
+  const open = await Promise.all(
+    candidates.map(
+      async (input) => (await isApproved(input.modelPackageArn)) && (await executions.find(idOf(input))) === undefined,
+    ),
+  );
+  return candidates.filter((_, i) => open[i]);
+}
+
+type Ended = DeploymentMessage & { readonly kind: 'ended' };
+
+/** How the deployment ended that holds the lease; undefined if none does, or if it is under way. */
+async function endOf(
+  { executions }: StartDeploymentPorts,
+  lease: DeploymentLease,
+  now: Date,
+): Promise<Ended | undefined> {
+  const { holder: deploymentId, last } = lease;
+  if (deploymentId === undefined) return undefined;
+  const found = await executions.find(deploymentId);
+  if (found !== undefined) {
+    const { status, startedAt, endedAt, input } = found;
+    const execution = { status, startedAt, input: inputOf(input) };
+    return hasEnded(found) ? { kind: 'ended', deploymentId, at: endedAt ?? now.toISOString(), execution } : undefined;
+  }
+  // what was begun a moment ago may not be seen yet; to start it once more has no effect
+  if (last && idOf(last) === deploymentId && (await executions.start(deploymentId, stableJson(last)))) return undefined;
+  return { kind: 'ended', deploymentId, at: now.toISOString() };
+}
+
+/** An approval whose event was lost: of a version above all that were taken up. */
+async function lostApproval(
+  { newestApproved, isApproved }: StartDeploymentPorts,
+  { last, highest = 0 }: DeploymentLease,
+): Promise<DeploymentInput[]> {
   const newest = await newestApproved();
-  const known = [lease.last, lease.wanted].map((input) => (input ? packageVersion(input.modelPackageArn) : 0));
-  return newest && packageVersion(newest.modelPackageArn) > Math.max(...known) ? [newest] : [];
+  if (newest === undefined || last === undefined) return newest ? [newest] : [];
+  const taken = Math.max(highest, packageVersion(last.modelPackageArn));
+  if (packageVersion(newest.modelPackageArn) > taken) return [newest];
+  // a registry that was made anew counts from one again
+  return (await isApproved(last.modelPackageArn)) === undefined ? [newest] : [];
+}
+
+/** Frees the lease of a deployment of which Step Functions says that it has ended. */
+async function settleEnd({ ledger, now }: StartDeploymentPorts, end: Ended): Promise<void> {
+  if (end.execution !== undefined) await recordEnd(ledger, { ...end, ...end.execution });
+  await changeLease(ledger, DEPLOYMENT_LEASE, now(), (lease) => releaseDeployment(lease, end.deploymentId));
 }
 
 /** Writes the end of a deployment that could not do so itself. */

@@ -11,7 +11,7 @@ import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { DeploymentOutcome, ServingSettings } from './core/documents';
-import { EnvName, ownPrefix, Prefix, VARIANT_NAME } from './core/names';
+import { EnvName, Events, ownPrefix, Prefix, VARIANT_NAME } from './core/names';
 import type { Owner } from './core/ownership';
 import type { ModelRegistry } from './model-registry';
 import { deadLetterAlarm, failedExecutionAlarm } from './private/alarms';
@@ -114,7 +114,8 @@ export interface ModelDeploymentProps {
   readonly bakeTime?: Duration;
 
   /**
-   * How often an approval is looked for that no event has told of; events are best effort.
+   * How often it is looked for what no event has told of, events being best effort: an approval, and a deployment that
+   * has ended. 1 minute to 1 day.
    *
    * @default Duration.hours(1)
    */
@@ -164,7 +165,7 @@ export class ModelDeployment extends Construct {
   /** The function that records the end. */
   public readonly finish: lambda.Function;
 
-  /** Looks for approvals that no event has told of. */
+  /** Looks for what no event has told of. */
   public readonly reconcile: scheduler.Schedule;
 
   /** The rule on approvals. */
@@ -202,6 +203,7 @@ export class ModelDeployment extends Construct {
     const encryptionKey = keyOf(this, props.encryptionKey);
     const maxLatency = props.maxLatency ?? Duration.seconds(1);
     const bakeTime = props.bakeTime ?? Duration.minutes(5);
+    const reconcileEvery = props.reconcileEvery ?? Duration.hours(1);
     this.endpointName = props.endpointName ?? props.pipelineName;
     refuse(this, [
       claim(this, 'endpointName of a ModelDeployment', this.endpointName),
@@ -213,6 +215,8 @@ export class ModelDeployment extends Construct {
       outside(this.serving.instanceCount, 1, 1000) && `instanceCount must be 1 to 1000, got ${props.instanceCount}`,
       outside(this.serving.capturePercent, 0, 100) && `capturePercent must be 0 to 100, got ${props.capturePercent}`,
       outside(bakeTime.toSeconds(), 0, 3600) && `bakeTime must be 0 to 60 minutes, got ${bakeTime.toHumanString()}`,
+      outside(reconcileEvery.toMinutes({ integral: false }), 1, 24 * 60) &&
+        `reconcileEvery must be 1 minute to 1 day, got ${reconcileEvery.toHumanString()}`,
     ]);
 
     this.servingRole = new iam.Role(this, 'ServingRole', {
@@ -346,6 +350,8 @@ export class ModelDeployment extends Construct {
     grantSageMaker(starter.role, stack, ['sagemaker:DescribeModelPackage'], [packages]);
     starter.role.addToPolicy(listOf('sagemaker:ListModelPackages'));
     this.machine.grantStartExecution(starter.role);
+    this.machine.grantExecution(starter.role, 'states:DescribeExecution');
+    this.machine.grant(starter.role, 'states:ListExecutions');
 
     const { queue, deadLetterQueue } = new TriggerQueue(this, 'Approvals', {
       handler: this.starter,
@@ -397,9 +403,13 @@ export class ModelDeployment extends Construct {
       targets: [target],
     });
     this.reconcile = new scheduler.Schedule(this, 'Reconcile', {
-      description: 'Looks for approvals that no event has told of',
-      schedule: scheduler.ScheduleExpression.rate(props.reconcileEvery ?? Duration.hours(1)),
-      target: new schedulerTargets.SqsSendMessage(queue, { deadLetterQueue, input: scheduleInput(props.pipelineName) }),
+      scheduleName: `${this.endpointName}-deployment`,
+      description: 'Looks for what no event has told of',
+      schedule: scheduler.ScheduleExpression.rate(reconcileEvery),
+      target: new schedulerTargets.SqsSendMessage(queue, {
+        deadLetterQueue,
+        input: scheduleInput(props.pipelineName, Events.RECONCILE),
+      }),
     });
 
     this.cleanUp = this.emptyOnDelete(encryptionKey);

@@ -53,8 +53,8 @@ export interface NotificationsProps {
  * Tells people what they should know of a pipeline, and nothing else.
  *
  * Defines one topic, unless one is given, and the rules that publish there: runs and deployments that failed, ran out
- * of time or were stopped, deployments that were rolled back, approvals that wait, drift, and a day's budget of runs
- * that is used up. All alarms of the parts publish there as well.
+ * of time or were stopped, deployments that were rolled back, approvals that wait, drift, drift that no new data
+ * has come to cure, and a day's budget of runs that is used up. All alarms of the parts publish there as well.
  */
 export class Notifications extends Construct {
   /** Where everything is published: subscribe to it. */
@@ -62,7 +62,7 @@ export class Notifications extends Construct {
 
   /**
    * What is told, by the rule's id: `RunFailed`, `ApprovalWaits`, `DeploymentFailed`, `DeploymentRolledBack`, `Drift`,
-   * `BudgetReached`, and `Stopped` where the parts have a state machine.
+   * `DataNeeded`, `BudgetReached`, and `Stopped` where the parts have a state machine.
    */
   public readonly rules: Record<string, events.Rule>;
 
@@ -148,6 +148,7 @@ function saidBy(pipeline: string): Told[] {
     own('DeploymentFailed', 'A deployment has failed', Events.DEPLOYMENT_ENDED, 'FAILED'),
     own('DeploymentRolledBack', 'A deployment was rolled back', Events.DEPLOYMENT_ENDED, 'ROLLED_BACK'),
     own('Drift', 'The monitor has found drift', Events.DRIFT_DETECTED),
+    own('DataNeeded', 'Drift stays, for want of newer or better data', Events.DATA_NEEDED),
     own('BudgetReached', 'No more runs start by themselves today', Events.BUDGET_REACHED),
   ];
 }

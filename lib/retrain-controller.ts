@@ -4,15 +4,18 @@ import * as events from 'aws-cdk-lib/aws-events';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
+import * as scheduler from 'aws-cdk-lib/aws-scheduler';
+import * as schedulerTargets from 'aws-cdk-lib/aws-scheduler-targets';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { CONTROLLER_DEFAULTS, type ControllerRules } from './core/controller';
 import { EnvName, Events, Prefix } from './core/names';
 import { deadLetterAlarm, failedExecutionAlarm } from './private/alarms';
-import { grantList, grantObjects } from './private/grants';
+import { allowEvents, grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
 import { keyOf } from './private/keys';
+import { scheduleInput } from './private/schedule-input';
 import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
 import { claim } from './private/two-of-a-kind';
@@ -79,11 +82,12 @@ export interface RetrainControllerProps {
   readonly breakAfter?: number;
 
   /**
-   * How long a run holds the lease before it is looked whether it is still under way. If it is, it keeps the lease.
+   * How often it is looked for what no event has told of, events being best effort: a run that has ended, an upload,
+   * and what waits since the day's runs were spent. 1 minute to 1 day.
    *
-   * @default Duration.days(2)
+   * @default Duration.hours(1)
    */
-  readonly leaseTime?: Duration;
+  readonly reconcileEvery?: Duration;
 
   /**
    * The key of yours that encrypts queues, logs and the function's environment.
@@ -112,6 +116,9 @@ export class RetrainController extends Construct {
   /** The rule that tells of every end of a run, so that the next one may begin. */
   public readonly ended: events.Rule;
 
+  /** Looks for what no event has told of. */
+  public readonly reconcile: scheduler.Schedule;
+
   /** Fires when a trigger could not be handled. */
   public readonly lostTriggerAlarm: cloudwatch.Alarm;
 
@@ -123,11 +130,13 @@ export class RetrainController extends Construct {
     const { data, ledger, machine, pipelineName } = props;
     const encryptionKey = keyOf(this, props.encryptionKey);
     const batchingWindow = props.batchingWindow ?? Duration.minutes(1);
+    const reconcileEvery = props.reconcileEvery ?? Duration.hours(1);
+    const triggers = props.triggers ?? [new NewDataTrigger(), new DriftTrigger(), new RequestTrigger()];
     const rules: ControllerRules = {
       cooldownMinutes: props.cooldown?.toMinutes({ integral: false }) ?? CONTROLLER_DEFAULTS.cooldownMinutes,
       maxRunsPerDay: props.maxRunsPerDay ?? CONTROLLER_DEFAULTS.maxRunsPerDay,
       breakAfter: props.breakAfter ?? CONTROLLER_DEFAULTS.breakAfter,
-      leaseHours: props.leaseTime?.toHours({ integral: false }) ?? CONTROLLER_DEFAULTS.leaseHours,
+      uploads: triggers.some((trigger) => trigger instanceof NewDataTrigger),
       ...(props.newestFiles !== undefined && { newestFiles: props.newestFiles }),
     };
     refuse(this, [
@@ -137,8 +146,8 @@ export class RetrainController extends Construct {
         `batchingWindow must be 0 to 300 seconds, got ${batchingWindow.toHumanString()}`,
       outside(rules.maxRunsPerDay, 1, 1000) && `maxRunsPerDay must be 1 to 1000, got ${rules.maxRunsPerDay}`,
       outside(rules.breakAfter, 1, 1000) && `breakAfter must be 1 to 1000, got ${rules.breakAfter}`,
-      outside(rules.leaseHours, 0.1, 24 * 365) &&
-        `leaseTime must be 6 minutes to 1 year, got ${rules.leaseHours} hours`,
+      outside(reconcileEvery.toMinutes({ integral: false }), 1, 24 * 60) &&
+        `reconcileEvery must be 1 minute to 1 day, got ${reconcileEvery.toHumanString()}`,
     ]);
 
     const handler = new Handler(this, 'Handler', {
@@ -162,6 +171,9 @@ export class RetrainController extends Construct {
     ledger.grantQuery(handler.role);
     ledger.grantLease(handler.role);
     machine.grantStartExecution(handler.role);
+    machine.grantExecution(handler.role, 'states:DescribeExecution');
+    machine.grant(handler.role, 'states:ListExecutions');
+    allowEvents(handler.role);
 
     const { queue, deadLetterQueue } = new TriggerQueue(this, 'Triggers', {
       handler: this.handler,
@@ -170,7 +182,7 @@ export class RetrainController extends Construct {
     });
     this.queue = queue;
     this.deadLetterQueue = deadLetterQueue;
-    for (const trigger of props.triggers ?? [new NewDataTrigger(), new DriftTrigger(), new RequestTrigger()]) {
+    for (const trigger of triggers) {
       trigger.bind(this, { pipelineName, queue, deadLetterQueue, data });
     }
     this.ended = new events.Rule(this, 'Ended', {
@@ -189,6 +201,16 @@ export class RetrainController extends Construct {
         ],
       } as events.EventPattern,
       targets: [new QueueTarget(queue, deadLetterQueue)],
+    });
+
+    this.reconcile = new scheduler.Schedule(this, 'Reconcile', {
+      scheduleName: `${pipelineName}-controller`,
+      description: 'Looks for what no event has told of',
+      schedule: scheduler.ScheduleExpression.rate(reconcileEvery),
+      target: new schedulerTargets.SqsSendMessage(queue, {
+        deadLetterQueue,
+        input: scheduleInput(pipelineName, Events.RECONCILE),
+      }),
     });
 
     this.lostTriggerAlarm = deadLetterAlarm(

@@ -74,8 +74,11 @@ describe('ModelDeployment', () => {
     });
   });
 
-  test('looks for lost approvals every hour, or as told', () => {
-    deploy().template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: 'rate(1 hour)' });
+  test('looks for what no event has told of every hour, or as told', () => {
+    deploy().template.hasResourceProperties('AWS::Scheduler::Schedule', {
+      ScheduleExpression: 'rate(1 hour)',
+      Target: { Input: Match.stringLikeRegexp('"detail-type":"Perennial Reconcile".*"pipeline":"') },
+    });
     deploy({ reconcileEvery: Duration.minutes(15) }).template.hasResourceProperties('AWS::Scheduler::Schedule', {
       ScheduleExpression: 'rate(15 minutes)',
     });
@@ -158,6 +161,7 @@ describe('ModelDeployment', () => {
     [{ instanceCount: 0 }, 'instanceCount must be 1 to 1000, got 0'],
     [{ capturePercent: 101 }, 'capturePercent must be 0 to 100, got 101'],
     [{ bakeTime: Duration.hours(2) }, 'bakeTime must be 0 to 60 minutes, got 2 hours'],
+    [{ reconcileEvery: Duration.seconds(30) }, 'reconcileEvery must be 1 minute to 1 day, got 30 seconds'],
   ])('refuses %o', (props, message) => {
     expect(() => deploy(props)).toThrow(message);
   });

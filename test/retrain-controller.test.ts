@@ -3,7 +3,14 @@ import { Match, Template } from 'aws-cdk-lib/assertions';
 import { ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import { DefinitionBody, Pass, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { describe, expect, test } from 'vitest';
-import { DatasetBucket, RetrainController, type RetrainControllerProps, RunLedger, ScheduleTrigger } from '../lib';
+import {
+  DatasetBucket,
+  DriftTrigger,
+  RetrainController,
+  type RetrainControllerProps,
+  RunLedger,
+  ScheduleTrigger,
+} from '../lib';
 import { emptyStack } from './support/stacks';
 
 function control(props: Partial<RetrainControllerProps> = {}) {
@@ -29,7 +36,7 @@ function rulesOf(template: Template) {
 describe('RetrainController', () => {
   test('collects a minute, cools an hour, and gives up on drift after three runs that did not help', () => {
     const template = control();
-    expect(rulesOf(template)).toMatchObject({ cooldownMinutes: 60, maxRunsPerDay: 24, breakAfter: 3, leaseHours: 48 });
+    expect(rulesOf(template)).toMatchObject({ cooldownMinutes: 60, maxRunsPerDay: 24, breakAfter: 3, uploads: true });
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       MaximumBatchingWindowInSeconds: 60,
       FunctionResponseTypes: ['ReportBatchItemFailures'],
@@ -43,13 +50,11 @@ describe('RetrainController', () => {
       maxRunsPerDay: 2,
       breakAfter: 5,
       newestFiles: 2,
-      leaseTime: Duration.hours(12),
     });
     expect(rulesOf(template)).toMatchObject({
       cooldownMinutes: 90,
       maxRunsPerDay: 2,
       breakAfter: 5,
-      leaseHours: 12,
       newestFiles: 2,
     });
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { MaximumBatchingWindowInSeconds: 10 });
@@ -83,6 +88,27 @@ describe('RetrainController', () => {
     });
   });
 
+  test('looks for what no event has told of, once an hour or as often as it is told', () => {
+    for (const [reconcileEvery, rate] of [
+      [undefined, 'rate(1 hour)'],
+      [Duration.minutes(10), 'rate(10 minutes)'],
+    ] as const) {
+      control({ reconcileEvery }).hasResourceProperties('AWS::Scheduler::Schedule', {
+        Name: 'loop-controller',
+        ScheduleExpression: rate,
+        Target: {
+          Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp('ControllerTriggersQueue'), 'Arn'] },
+          DeadLetterConfig: { Arn: Match.anyValue() },
+          Input: Match.stringLikeRegexp('"detail-type":"Perennial Reconcile".*"pipeline":"loop"'),
+        },
+      });
+    }
+  });
+
+  test('does not look for uploads where they are no trigger', () => {
+    expect(rulesOf(control({ triggers: [new DriftTrigger()] })).uploads).toBe(false);
+  });
+
   test('keeps what could not be handled, and says so', () => {
     const template = control();
     template.hasResourceProperties('AWS::SQS::Queue', { RedrivePolicy: { maxReceiveCount: 5 } });
@@ -95,7 +121,8 @@ describe('RetrainController', () => {
     [{ batchingWindow: Duration.minutes(6) }, 'batchingWindow must be 0 to 300 seconds, got 6 minutes'],
     [{ maxRunsPerDay: 0 }, 'maxRunsPerDay must be 1 to 1000, got 0'],
     [{ breakAfter: 0 }, 'breakAfter must be 1 to 1000, got 0'],
-    [{ leaseTime: Duration.seconds(1) }, 'leaseTime must be 6 minutes to 1 year'],
+    [{ reconcileEvery: Duration.seconds(1) }, 'reconcileEvery must be 1 minute to 1 day, got 1 second'],
+    [{ reconcileEvery: Duration.days(2) }, 'reconcileEvery must be 1 minute to 1 day, got 2 days'],
   ])('refuses %o', (props, message) => {
     expect(() => control(props)).toThrow(message);
   });

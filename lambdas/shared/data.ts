@@ -1,7 +1,9 @@
 import { PutObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
-import type { Snapshot } from '../../lib/core/documents';
-import type { RefusedFile } from '../../lib/core/ledger';
-import { DATA_PREFIXES, freeze, type ListedFile, snapshotKey } from '../../lib/core/snapshot';
+import type { Evidence, Snapshot } from '../../lib/core/documents';
+import type { Lease, RefusedFile } from '../../lib/core/ledger';
+import { listed } from '../../lib/core/listed';
+import { Prefix, shortHash } from '../../lib/core/names';
+import { DATA_PREFIXES, freeze, type ListedFile, newFiles, snapshotKey } from '../../lib/core/snapshot';
 import type { Ledger } from './ledger-port';
 import type { S3Store } from './s3-store';
 
@@ -9,7 +11,7 @@ import type { S3Store } from './s3-store';
 export interface Data {
   /** The current versions of all that lies below the data prefixes. */
   list(): Promise<ListedFile[]>;
-  /** A document; undefined if there is none. */
+  /** A document; undefined if there is none, and a text if it is no JSON. */
   read(key: string): Promise<unknown>;
   /** Writes a document over one that an earlier try may have written. */
   write(key: string, document: unknown): Promise<void>;
@@ -20,7 +22,14 @@ export interface Data {
 export function s3Data(store: S3Store): Data {
   return {
     list: async () => (await Promise.all(DATA_PREFIXES.map((prefix) => store.listVersions(prefix)))).flat(),
-    read: (key) => store.findJson(key),
+    async read(key) {
+      try {
+        return await store.findJson(key);
+      } catch (error) {
+        if (error instanceof SyntaxError) return 'no JSON'; // it can never be read: another try would fail alike
+        throw error;
+      }
+    },
     write: (key, document) => store.putJson(key, document),
     async writeNew(key, document) {
       try {
@@ -54,9 +63,38 @@ export async function freezeNow(
   return { snapshot, key };
 }
 
+/**
+ * Uploads of which no event has told: what a run on the data as it is would be the first to train on, while no
+ * upload waits that such a run would serve.
+ */
+export async function unseenUploads(
+  { data, ledger }: { readonly data: Data; readonly ledger: Ledger },
+  newestFiles: number | undefined,
+  { pending, seen }: Lease,
+  triggers: readonly Evidence[],
+): Promise<Evidence[]> {
+  if ([...pending, ...triggers].some(({ reason }) => reason === 'data')) return [];
+  const [listing, refused] = await Promise.all([data.list(), ledger.query<RefusedFile>('REFUSED#')]);
+  const snapshot = freeze(listing, { refused, newestFiles });
+  if (seen?.snapshotKey === snapshotKey(snapshot.dataVersion)) return [];
+  const known = seen && (await data.read(seen.snapshotKey));
+  const times = new Map(listing.map(({ key, lastModified }) => [key, lastModified]));
+  return newFiles(snapshot, known)
+    .filter(({ key }) => key.startsWith(Prefix.INCOMING))
+    .slice(0, MOST_FOUND)
+    .map(({ key, versionId, size }) => ({
+      reason: 'data',
+      eventId: `found-${shortHash(`${key} ${versionId}`)}`,
+      at: (times.get(key) ?? new Date(0)).toISOString(),
+      detail: { key, versionId, size },
+    }));
+}
+
+/** One would do: a run trains on all that is there. So many are named. */
+const MOST_FOUND = 100;
+
 /** What to say where there is nothing to train on. */
 export function noData({ leftOut = [] }: Snapshot): string {
-  const refused =
-    leftOut.length === 0 ? '' : ` but ${leftOut.length} that could not be used (${leftOut.slice(0, 3).join(', ')})`;
+  const refused = leftOut.length === 0 ? '' : ` but ${leftOut.length} that could not be used (${listed(leftOut, 3)})`;
   return `there must be at least one file below ${DATA_PREFIXES.join(' or ')}, got none${refused}; upload labelled data to ${DATA_PREFIXES[0]}`;
 }

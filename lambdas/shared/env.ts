@@ -1,6 +1,6 @@
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { EnvName } from '../../lib/core/names';
-import { isObject, mapOf, number, readDocument } from '../../lib/core/shape';
+import { flag, isObject, mapOf, number, readDocument } from '../../lib/core/shape';
 
 /** The value of an environment variable that the function's construct sets. */
 export function env(name: string): string {
@@ -9,7 +9,7 @@ export function env(name: string): string {
   return value;
 }
 
-/** The handler's rules, from its construct: numbers, or groups of numbers. What is not said is as by default. */
+/** The handler's rules, from its construct: numbers and flags, or groups of numbers. What is not said is as by default. */
 export function settings<T extends object>(defaults: T): T {
   const must = `the environment variable ${EnvName.SETTINGS} must be the rules of the function as JSON`;
   const fix = 'its construct sets it: deploy the stack again';
@@ -23,6 +23,7 @@ export function settings<T extends object>(defaults: T): T {
 }
 
 const RULES = mapOf<unknown>({
-  is: 'a number, or an object of numbers',
-  read: (value, at, mistakes) => (isObject(value) ? mapOf(number()) : number()).read(value, at, mistakes),
+  is: 'a number, a flag, or an object of numbers',
+  read: (value, at, mistakes) =>
+    (isObject(value) ? mapOf(number()) : typeof value === 'boolean' ? flag : number()).read(value, at, mistakes),
 });

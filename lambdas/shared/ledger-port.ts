@@ -1,6 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
-import { ConditionalCheckFailedException, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
-import type { Fact } from '../../lib/core/ledger';
+import {
+  ConditionalCheckFailedException,
+  GetItemCommand,
+  PutItemCommand,
+  type PutItemCommandInput,
+} from '@aws-sdk/client-dynamodb';
+import { ErrorName, PerennialError } from '../../lib/core/errors';
+import { FREE, type Mended, mendedDeploymentLease, mendedLease, NOTHING } from '../../lib/core/lease';
+import { type DeploymentLease, type Fact, type Lease, LedgerKey, type TornRow } from '../../lib/core/ledger';
+import { shortened } from '../../lib/core/listed';
 import { fromItem, toItem } from './items';
 import { appendFact, type LedgerTable, ledgerTable, queryFacts } from './ledger';
 
@@ -18,10 +26,10 @@ export interface Ledger {
   /**
    * Writes an item that changes in place, unless somebody else has since it was read.
    *
-   * @param revision the one that was read; 0 if there was no item
+   * @param revision the one that was read, whatever it is; 0 if there was no item
    * @returns whether it was written
    */
-  swap(sk: string, revision: number, value: object): Promise<boolean>;
+  swap(sk: string, revision: unknown, value: object): Promise<boolean>;
 }
 
 /** The ledger that the function's construct names. */
@@ -41,14 +49,8 @@ export function dynamoLedger(table: LedgerTable = ledgerTable()): Ledger {
         await client.send(
           new PutItemCommand({
             TableName,
-            Item: toItem({ ...value, pk, sk, revision: revision + 1 }),
-            ...(revision === 0
-              ? { ConditionExpression: 'attribute_not_exists(pk)' }
-              : {
-                  ConditionExpression: '#revision = :seen',
-                  ExpressionAttributeNames: { '#revision': 'revision' },
-                  ExpressionAttributeValues: toItem({ ':seen': revision }),
-                }),
+            Item: toItem({ ...value, pk, sk, revision: nextRevision(revision) }),
+            ...unchanged(revision),
           }),
         );
         return true;
@@ -60,22 +62,138 @@ export function dynamoLedger(table: LedgerTable = ledgerTable()): Ledger {
   };
 }
 
+/** That an item is as it was when it was read. */
+function unchanged(revision: unknown): Partial<PutItemCommandInput> {
+  if (revision === 0) return { ConditionExpression: 'attribute_not_exists(pk)' };
+  const names = { ExpressionAttributeNames: { '#revision': 'revision' } };
+  if (revision === undefined) {
+    return { ConditionExpression: 'attribute_exists(pk) AND attribute_not_exists(#revision)', ...names };
+  }
+  return {
+    ConditionExpression: '#revision = :seen',
+    ...names,
+    ExpressionAttributeValues: toItem({ ':seen': revision }),
+  };
+}
+
+/** The revision after one that was read; the first again after one that nothing of ours has written. */
+export function nextRevision(revision: unknown): number {
+  return isRevision(revision) ? revision + 1 : 1;
+}
+
+function isRevision(revision: unknown): revision is number {
+  return Number.isSafeInteger(revision) && (revision as number) >= 0;
+}
+
 /** An item that changes in place, and the revision under which it was read. */
 export interface Current<T> {
   readonly value: T;
-  readonly revision: number;
+  /** 0 if there was no item; whatever it is, if somebody has changed the item by hand. */
+  readonly revision: unknown;
 }
 
 /** Reads an item that changes in place. */
 export async function current<T extends object>(ledger: Ledger, sk: string, nothing: T): Promise<Current<T>> {
-  const item = await ledger.find<T & { pk: string; sk: string; revision: number }>(sk);
+  const item = await ledger.find<T & { pk: string; sk: string; revision: unknown }>(sk);
   if (item === undefined) return { value: nothing, revision: 0 };
   const { pk: _pk, sk: _sk, revision, ...value } = item;
   return { value: value as unknown as T, revision };
 }
 
-/** So often a change is tried while others change the same item; each try waits a little longer. */
+/** A lease, of whose row perhaps not all could be read. */
+export interface ReadLease<T> extends Current<T> {
+  /** Whether somebody had changed the row by hand; it is kept beside, and must be written anew. */
+  readonly torn: boolean;
+}
+
+/** What a lease is, to whoever reads it. */
+export interface LeaseKind<T> {
+  readonly sk: string;
+  readonly nothing: T;
+  readonly mend: (row: unknown) => Mended<T>;
+}
+
+export const TRAINING_LEASE: LeaseKind<Lease> = { sk: LedgerKey.lease('training'), nothing: FREE, mend: mendedLease };
+
+export const DEPLOYMENT_LEASE: LeaseKind<DeploymentLease> = {
+  sk: LedgerKey.lease('deployment'),
+  nothing: NOTHING,
+  mend: mendedDeploymentLease,
+};
+
+/** Reads a lease; a row that is not as we write it is kept beside, and what can be read of it counts. */
+export async function readLease<T extends object>(
+  ledger: Ledger,
+  { sk, nothing, mend }: LeaseKind<T>,
+  now: Date,
+): Promise<ReadLease<T>> {
+  const { value: row, revision } = await current<object>(ledger, sk, nothing);
+  const { value, wrong } = mend(row);
+  const mistakes = [...wrong, ...(isRevision(revision) ? [] : ['revision must be a whole number'])];
+  if (mistakes.length === 0) return { value, revision, torn: false };
+  const was = stableJson({ ...row, revision });
+  const because = mistakes.join('; ');
+  console.error(JSON.stringify({ torn: sk, because }));
+  await ledger.append<TornRow>({
+    sk: LedgerKey.torn(sk, was),
+    at: now.toISOString(),
+    row: sk,
+    because,
+    was: shortened(was, MOST_KEPT),
+  });
+  return { value, revision, torn: true };
+}
+
+/** Changes a lease, however many do so at once; writes nothing if nothing changes. */
+export async function changeLease<T extends object>(
+  ledger: Ledger,
+  kind: LeaseKind<T>,
+  now: Date,
+  transform: (lease: T) => T,
+): Promise<T> {
+  return untilDone(kind.sk, async () => {
+    const { value, revision, torn } = await readLease(ledger, kind, now);
+    const changed = transform(value);
+    return ((same(changed, value) && !torn) || (await ledger.swap(kind.sk, revision, changed))) && { done: changed };
+  });
+}
+
+/** Characters of a torn row that are kept. */
+const MOST_KEPT = 90_000;
+
+/** So often in a row a change is tried while others change the same item. */
 const TRIES = 20;
+
+/** So many changes are made for one call; there is an end even if one of them should undo another. */
+const MOST_CHANGES = 1000;
+
+/** Waits, in milliseconds. */
+export type Pause = (milliseconds: number) => Promise<unknown>;
+
+/**
+ * Changes an item step by step, until nothing is left to do. After a step that others foiled, who had changed the same
+ * item, the next waits a little longer, and none as long as another.
+ *
+ * @param step gives what comes of it all, or whether it has changed the item
+ * @throws PerennialError LEDGER_BUSY
+ */
+export async function untilDone<T>(
+  sk: string,
+  step: () => Promise<{ readonly done: T } | boolean>,
+  pause: Pause = setTimeout,
+): Promise<T> {
+  let foiled = 0;
+  for (let steps = 0; steps < MOST_CHANGES && foiled < TRIES; steps++) {
+    const result = await step();
+    if (typeof result === 'object') return result.done;
+    foiled = result ? 0 : foiled + 1;
+    if (!result) await pause(Math.random() * 10 * foiled);
+  }
+  throw new PerennialError(
+    ErrorName.LEDGER_BUSY,
+    `${sk} must stay as it is for a moment to be changed, got ${TRIES} changes by others: another try may succeed`,
+  );
+}
 
 /** Changes an item in place, however many do so at once; writes nothing if nothing changes. */
 export async function change<T extends object>(
@@ -84,13 +202,11 @@ export async function change<T extends object>(
   nothing: T,
   transform: (value: T) => T,
 ): Promise<T> {
-  for (let tries = 0; tries < TRIES; tries++) {
+  return untilDone(sk, async () => {
     const { value, revision } = await current(ledger, sk, nothing);
     const changed = transform(value);
-    if (same(changed, value) || (await ledger.swap(sk, revision, changed))) return changed;
-    await setTimeout(Math.random() * 10 * tries);
-  }
-  throw new Error(`${sk} changed ${TRIES} times while it was to be written: another try may succeed`);
+    return (same(changed, value) || (await ledger.swap(sk, revision, changed))) && { done: changed };
+  });
 }
 
 /** Whether two JSON values are equal, whatever the order of their members. */

@@ -1,13 +1,9 @@
-import { held } from './controller';
 import type { DeploymentInput, DeploymentPlan, ModelContainer, PlanDeploymentRequest } from './documents';
 import { ErrorName, PerennialError } from './errors';
 import type { DeploymentLease } from './ledger';
-import { deploymentId, Events, endpointConfigName, modelName, packageVersion, versionInName } from './names';
+import { deploymentId, endpointConfigName, modelName, packageVersion, versionInName } from './names';
 import { refuseForeign, type Tags } from './ownership';
 import type { Seal, SealedModel } from './sealed';
-
-/** Hours after which a deployment that has not reported its end no longer holds up the next; longer than its machine may run. */
-export const DEPLOYMENT_LEASE_HOURS = 25;
 
 /** So many versions' models and configurations are kept, for going back. */
 export const KEPT_VERSIONS = 2;
@@ -155,87 +151,52 @@ function actionOn(endpoint: DescribedEndpoint | undefined, wanted: string): Depl
   }
 }
 
-/** What a message of the deployments' queue says. */
-export type DeploymentMessage =
-  | { readonly kind: 'approved'; readonly input: DeploymentInput }
-  | {
-      readonly kind: 'ended';
-      readonly deploymentId: string;
-      readonly at: string;
-      /** Only from Step Functions, which says it of every end. */
-      readonly execution?: { readonly status: string; readonly startedAt: string; readonly input?: DeploymentInput };
-    }
-  | { readonly kind: 'reconcile' }
-  | { readonly kind: 'other'; readonly because: string };
-
-/** Reads the body of a message: an EventBridge event, or what Scheduler sends. */
-export function parseDeploymentMessage(body: string, modelPackageGroup: string): DeploymentMessage {
-  const { source, 'detail-type': type, time, detail = {} } = JSON.parse(body);
-  if (source === 'aws.sagemaker') {
-    const { ModelPackageArn, ModelPackageGroupName, ModelApprovalStatus, UpdatedModelPackageFields } = detail;
-    if (ModelPackageGroupName !== modelPackageGroup)
-      return { kind: 'other', because: `of the group ${ModelPackageGroupName}` };
-    if (ModelApprovalStatus !== 'Approved') return { kind: 'other', because: `the version is ${ModelApprovalStatus}` };
-    // updates of anything else are sent again with the status Approved: acting on them would deploy for ever
-    if (UpdatedModelPackageFields !== undefined && !UpdatedModelPackageFields.includes('ModelApprovalStatus')) {
-      return { kind: 'other', because: `no approval, but an update of ${UpdatedModelPackageFields.join(', ')}` };
-    }
-    return {
-      kind: 'approved',
-      input: { modelPackageArn: ModelPackageArn, approvedAt: new Date(time).toISOString() },
-    };
-  }
-  if (source === 'aws.states') {
-    const { name, status, startDate, stopDate, input } = detail;
-    return {
-      kind: 'ended',
-      deploymentId: name,
-      at: new Date(stopDate ?? time).toISOString(),
-      execution: {
-        status,
-        startedAt: new Date(startDate ?? time).toISOString(),
-        ...(typeof input === 'string' && { input: JSON.parse(input) }),
-      },
-    };
-  }
-  if (source === Events.SOURCE && type === Events.DEPLOYMENT_ENDED) {
-    return { kind: 'ended', deploymentId: detail.deploymentId, at: new Date(time).toISOString() };
-  }
-  if (source === Events.SOURCE && type === Events.SCHEDULE) return { kind: 'reconcile' };
-  return { kind: 'other', because: `nothing to do with deployments: ${type} of ${source}` };
-}
-
 /**
  * Takes up approvals: the newest is deployed, now or after the deployment under way; older ones are superseded.
  *
- * @param approvals of versions that are still approved
+ * Their times say which is the newest, as long as the clock goes forward. If it has gone back since the last was taken
+ * up, an earlier time says nothing: then whatever comes is newer than what was there.
+ *
+ * @param approvals of versions that are still approved, none of which has been deployed
+ * @param underWay an execution that runs without the lease
  */
-export function takeUp(lease: DeploymentLease, approvals: readonly DeploymentInput[], now: Date): DeploymentLease {
-  const { wanted, ...rest } = lease;
-  const newest = approvals
-    .filter((approval) => lease.last === undefined || isNewer(approval, lease.last))
-    .reduce<DeploymentInput | undefined>((best, one) => (best && !isNewer(one, best) ? best : one), undefined);
-  if (newest === undefined) return rest;
-  if (held(lease, now)) return { ...rest, wanted: newest };
-  return {
-    ...rest,
-    holder: idOf(newest),
-    expiresAt: new Date(now.getTime() + DEPLOYMENT_LEASE_HOURS * 3_600_000).toISOString(),
-    last: newest,
-    unstarted: true,
-  };
+export function takeUp(
+  lease: DeploymentLease,
+  approvals: readonly DeploymentInput[],
+  now: Date,
+  underWay?: string,
+): DeploymentLease {
+  const { wanted, unordered, ...rest } = lease;
+  const lost = unordered === true || (lease.lookedAt !== undefined && now.getTime() < Date.parse(lease.lookedAt));
+  const { last } = lease;
+  const candidates = approvals.filter((one) => last === undefined || (lost ? !isSame(one, last) : isNewer(one, last)));
+  const news = candidates.filter((one) => wanted === undefined || !isSame(one, wanted));
+  const newest = (lost && news.length > 0 ? news : candidates).reduce<DeploymentInput | undefined>(
+    (best, one) => (best && !isNewer(one, best) ? best : one),
+    undefined,
+  );
+  if (newest === undefined) return { ...rest, ...(lost && { unordered: true }) };
+  if (wanted !== undefined && isSame(newest, wanted) && (lease.holder ?? underWay) !== undefined) return lease;
+  const highest = Math.max(rest.highest ?? 0, packageVersion(newest.modelPackageArn));
+  const looked = { ...rest, highest, lookedAt: now.toISOString() };
+  if ((lease.holder ?? underWay) !== undefined) return { ...looked, wanted: newest };
+  return { ...looked, holder: idOf(newest), last: newest, unstarted: true };
 }
 
 /** The lease after a deployment has ended: free, if the deployment held it. */
 export function releaseDeployment(lease: DeploymentLease, ended: string): DeploymentLease {
   if (lease.holder !== ended) return lease;
-  const { holder: _holder, expiresAt: _expiresAt, ...free } = lease;
+  const { holder: _holder, ...free } = lease;
   return free;
 }
 
 /** The name of the execution that deploys an approved version. */
 export function idOf({ modelPackageArn, approvedAt }: DeploymentInput): string {
   return deploymentId(packageVersion(modelPackageArn), approvedAt);
+}
+
+function isSame(a: DeploymentInput, b: DeploymentInput): boolean {
+  return a.modelPackageArn === b.modelPackageArn && a.approvedAt === b.approvedAt;
 }
 
 /** Later, or of two at the same time the higher version. */

@@ -3,6 +3,7 @@ import type { AttemptRules, Walk } from './attempts';
 import type { Contract } from './contract';
 import type { CaughtError } from './failures';
 import type { Judgement, Verdict } from './judge';
+import type { Need } from './ledger';
 import type { Reason } from './names';
 import type { Owner } from './ownership';
 import type { Histogram, Profile } from './profile';
@@ -45,6 +46,8 @@ export interface TrainingInput {
   readonly evidence: readonly Evidence[];
   /** The key of a {@link Snapshot} in the data bucket; without one, the run freezes the data itself. */
   readonly snapshotKey?: string;
+  /** Further triggers that the run serves; the ledger's decisions name it for each. */
+  readonly more?: number;
 }
 
 /** How the rows of a run are divided. */
@@ -368,6 +371,13 @@ export interface RunRequestedDetail {
   readonly note?: string;
   /** Train on this {@link Snapshot} instead of the data as it is. */
   readonly snapshotKey?: string;
+}
+/** Detail of {@link Events.DATA_NEEDED}. */
+export interface DataNeededDetail {
+  readonly pipeline: string;
+  readonly needs: Exclude<Need, 'BUDGET'>;
+  /** One sentence, which is told to people. */
+  readonly summary: string;
 }
 /** Detail of {@link Events.DRIFT_DETECTED}. */
 export interface DriftDetail {

@@ -1,3 +1,4 @@
+import type { Spent } from './budget';
 import type { Problem } from './contract';
 import type { DeploymentInput, DeploymentOutcome, Evidence, Outcome, PrepareReport, TrainingInput } from './documents';
 import type { FailureKind } from './failures';
@@ -25,6 +26,7 @@ import type { Hyperparameters } from './tuning';
  * | `DECISION#<event time>#<event id>` | {@link Decision} |
  * | `DECISION#<event time>#<event id>#LATER` | {@link Decision}: what became of a trigger that was remembered |
  * | `REFUSED#<key>#<version id>` | {@link RefusedFile} |
+ * | `TORN#<row>#<hash>` | {@link TornRow} |
  *
  * What would be longer than DynamoDB allows is cut, and ends in a hash of the whole: the row itself names what the
  * key no longer does.
@@ -45,6 +47,7 @@ export const LedgerKey = {
   /** What became of a trigger that was remembered, if no run served it. */
   decisionLater: (at: string, eventId: string) => sortKey(`DECISION#${at}#${eventId}#LATER`),
   refused: (key: string, versionId: string) => sortKey(`REFUSED#${key}#${versionId}`),
+  torn: (row: string, was: string) => sortKey(`TORN#${row}#${shortHash(was)}`),
   lease: (of: 'training' | 'deployment') => `LEASE#${of}`,
   watch: (version: number) => `WATCH#${version}`,
   /** How often the monitor has begun to read an upload of truth. */
@@ -181,7 +184,20 @@ export interface Decision extends Fact {
   readonly decided: 'STARTED' | 'REMEMBERED' | 'IGNORED';
   readonly runId?: string;
   readonly because: string;
+  /** What people have to see to, if this shall end otherwise. */
+  readonly needs?: Need;
 }
+
+/** What only people can give, who are told of it by {@link import('./names').Events}. */
+export const NEEDS = [
+  /** Drift was found, and no labelled data has come since the last run. */
+  'NEWER_DATA',
+  /** Run after run brought no better model: something else is wrong. */
+  'BETTER_DATA',
+  /** The day's runs are spent. */
+  'BUDGET',
+] as const;
+export type Need = (typeof NEEDS)[number];
 
 /** A version of an uploaded file that no run can use; snapshots leave it out. */
 export interface RefusedFile extends Fact {
@@ -194,19 +210,13 @@ export interface RefusedFile extends Fact {
 }
 
 /** Who may train now, and what waits. */
-export interface Lease {
-  /** The id of the run or deployment that holds it; absent if free. */
+export interface Lease extends Spent {
+  /** The id of the run that holds it; absent if free. Whether it is under way, Step Functions says. */
   readonly holder?: string;
-  /** ISO; a lease that is older is free. */
-  readonly expiresAt?: string;
-  /** Triggers that came meanwhile: one more run afterwards serves them all. */
+  /** Triggers that came meanwhile: one more run afterwards serves them all, or one for each snapshot that is asked for. */
   readonly pending: readonly Evidence[];
   /** ISO end of the last run, for the cooldown. */
   readonly lastEndedAt?: string;
-  /** Runs started on {@link day}, for the daily budget. */
-  readonly startedToday: number;
-  /** ISO date. */
-  readonly day?: string;
   /** Runs in a row that ended without a promotion, for the circuit breaker. */
   readonly unpromoted: number;
   /** The data version of the last run that began, so that nothing is trained twice. */
@@ -219,6 +229,13 @@ export interface Lease {
     /** Whether the good files of a run that failed because of bad ones wait again. */
     readonly requeued?: boolean;
   };
+  /** Snapshots of the data as it was: what is in neither has not been decided on. */
+  readonly seen?: {
+    /** Of the last run on the data as it was. */
+    readonly snapshotKey: string;
+    /** Of the one before, which counts again if bad files made the last one fail. */
+    readonly before?: string;
+  };
   /** Whether {@link lastRun} has been decided on but perhaps not started; whoever comes next starts it. */
   readonly unstarted?: boolean;
   /** Decisions that are taken but perhaps not written yet; whoever comes next writes them. */
@@ -227,14 +244,31 @@ export interface Lease {
 
 /** Who may deploy now, and what waits. */
 export interface DeploymentLease {
-  /** The id of the deployment that holds it; absent if free. */
+  /** The id of the deployment that holds it; absent if free. Whether it is under way, Step Functions says. */
   readonly holder?: string;
-  /** ISO; a lease that is older is free. */
-  readonly expiresAt?: string;
   /** The newest approval that came meanwhile; older ones are superseded. */
   readonly wanted?: DeploymentInput;
   /** The last approval that was acted on. */
   readonly last?: DeploymentInput;
+  /** The highest version that was taken up: of an approved one above it, no event has told. */
+  readonly highest?: number;
+  /**
+   * ISO time, by the clock of who looked, of the last look that took up an approval. A clock that shows less has gone
+   * back: times of approvals then say nothing about their order.
+   */
+  readonly lookedAt?: string;
+  /** Whether the clock has been seen to go back since: whatever approval comes is newer than {@link last}. */
+  readonly unordered?: boolean;
   /** Whether {@link last} has been decided on but perhaps not started; whoever comes next starts it. */
   readonly unstarted?: boolean;
+}
+
+/** A row that changes in place, as somebody had changed it who should not; what could be read of it went on. */
+export interface TornRow extends Fact {
+  /** The row's sort key. */
+  readonly row: string;
+  /** What could not be read. */
+  readonly because: string;
+  /** The row, as JSON; cut off if it is very long. */
+  readonly was: string;
 }

@@ -68,6 +68,10 @@ export const Events = {
   SCHEDULE: 'Perennial Schedule',
   /** No more runs start by themselves today; detail: {@link import('./documents').BudgetReachedDetail}. */
   BUDGET_REACHED: 'Perennial Budget Reached',
+  /** The time has come to look for what no event has told of; sent by EventBridge Scheduler to the queues of controller and deployments. */
+  RECONCILE: 'Perennial Reconcile',
+  /** Drift came to nothing, for want of data that people must see to; detail: {@link import('./documents').DataNeededDetail}. */
+  DATA_NEEDED: 'Perennial Data Needed',
   /** A run ended; detail: {@link import('./documents').RunEndedDetail}. */
   RUN_ENDED: 'Perennial Run Ended',
   /** A deployment ended; detail: {@link import('./documents').DeploymentEndedDetail}. */

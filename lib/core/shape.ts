@@ -51,6 +51,8 @@ export const count: Shape<number> = simple(
   (value) => Number.isSafeInteger(value) && (value as number) >= 0,
 );
 
+export const flag: Shape<boolean> = simple('true or false', (value) => typeof value === 'boolean');
+
 /** A moment as ISO 8601 writes it. */
 export const isoTime: Shape<string> = simple(
   'an ISO time',

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Snapshot, SnapshotFile } from './documents';
 import { ErrorName, PerennialError } from './errors';
 import { Prefix } from './names';
-import { count, listOf, object, optional, readDocument, type Shape, text } from './shape';
+import { count, isObject, items, listOf, object, optional, own, readDocument, type Shape, text } from './shape';
 
 /** An object of the data bucket, as a listing of its current versions names it. */
 export interface ListedFile extends SnapshotFile {
@@ -65,6 +65,13 @@ export const SNAPSHOT: Shape<Snapshot> = object({
   leftOut: optional(listOf(text)),
 });
 
+/** The files of a snapshot whose content an earlier one does not have under the same key; all, if that cannot be read. */
+export function newFiles(snapshot: Snapshot, earlier: unknown): readonly SnapshotFile[] {
+  const files = isObject(earlier) ? own(earlier, 'files') : undefined;
+  const known = new Set(Array.isArray(files) ? items(files).filter(isFile).map(contentOf) : []);
+  return snapshot.files.filter((file) => !known.has(contentOf(file)));
+}
+
 /** Refuses a document that is no snapshot, or that somebody has edited. */
 export function parseSnapshot(document: unknown, key: string): Snapshot {
   const must = `${key} must be a snapshot with dataVersion and files, as below ${Prefix.SNAPSHOTS}`;
@@ -94,6 +101,16 @@ export function snapshotBytes(snapshot: Snapshot): number {
 function dataVersion(files: readonly SnapshotFile[]): string {
   const lines = files.map(({ key, versionId, size, etag }) => JSON.stringify([key, versionId, size, etag]));
   return createHash('sha256').update(lines.join('\n')).digest('hex');
+}
+
+function isFile(value: unknown): value is SnapshotFile {
+  const mistakes: string[] = [];
+  FILE.read(value, '', mistakes);
+  return mistakes.length === 0;
+}
+
+function contentOf({ key, size, etag }: SnapshotFile): string {
+  return JSON.stringify([key, size, etag]);
 }
 
 function idOf({ key, versionId }: { readonly key: string; readonly versionId: string }): string {

@@ -1,17 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import {
-  CONTROLLER_DEFAULTS,
-  decide,
-  FREE,
-  type Frozen,
-  held,
-  parseMessage,
-  release,
-  requeue,
-} from '../../lib/core/controller';
+import { CONTROLLER_DEFAULTS, decide, type Frozen } from '../../lib/core/controller';
 import type { Evidence } from '../../lib/core/documents';
+import { FREE, release, requeue } from '../../lib/core/lease';
 import type { Lease } from '../../lib/core/ledger';
-import { Events, type Reason } from '../../lib/core/names';
+import type { Reason } from '../../lib/core/names';
 
 const NOW = new Date('2026-03-01T12:00:00Z');
 const DATA: Frozen = { dataVersion: 'a'.repeat(64), snapshotKey: 'snapshots/a.json', files: 2, leftOut: 0 };
@@ -23,8 +15,8 @@ function trigger(reason: Reason, eventId: string = reason, detail: Evidence['det
 }
 
 /** What is decided about triggers when the lease is like this. */
-function decided(lease: Partial<Lease>, triggers: readonly Evidence[], frozen: Frozen = DATA, rules = RULES) {
-  const result = decide({ ...FREE, ...lease }, triggers, NOW, rules, frozen);
+function decided(lease: Partial<Lease>, triggers: readonly Evidence[], frozen: Frozen = DATA, now = NOW) {
+  const result = decide({ ...FREE, ...lease }, triggers, { now, rules: RULES, frozen });
   return { ...result, words: result.decisions.map(({ reason, decided }) => `${reason} ${decided}`) };
 }
 
@@ -77,16 +69,26 @@ describe('decide', () => {
     }
   });
 
-  test('keeps to the number of runs a day: new data waits for the next, a person need not', () => {
+  test('keeps to the number of runs a day: what comes waits for the next, a person need not', () => {
     const lease = { day: '2026-03-01', startedToday: RULES.maxRunsPerDay };
 
-    const spent = decided(lease, [trigger('data'), trigger('drift')]);
-    expect(spent.words).toEqual(['data REMEMBERED', 'drift IGNORED']);
-    expect(spent.lease.pending.map(({ reason }) => reason)).toEqual(['data']);
-    expect(decided(lease, [trigger('manual')]).words).toEqual(['manual STARTED']);
+    const spent = decided(lease, [trigger('data'), trigger('drift'), trigger('schedule')]);
+    expect(spent.words).toEqual(['data REMEMBERED', 'drift REMEMBERED', 'schedule REMEMBERED']);
+    expect(spent.decisions.map(({ needs }) => needs)).toEqual(['BUDGET', 'BUDGET', 'BUDGET']);
 
     const tomorrow = decided({ ...lease, day: '2026-02-28', pending: spent.lease.pending }, []);
     expect(tomorrow.lease).toMatchObject({ day: '2026-03-01', startedToday: 1, pending: [] });
+    expect(tomorrow.lease.lastRun?.input.evidence).toHaveLength(3);
+  });
+
+  test('does not count a run that a person asks for', () => {
+    const lease = { day: '2026-03-01', startedToday: RULES.maxRunsPerDay - 1 };
+    const byHand = decided(lease, [trigger('manual')]);
+
+    expect(byHand.words).toEqual(['manual STARTED']);
+    expect(byHand.lease.startedToday).toBe(RULES.maxRunsPerDay - 1);
+    const { holder: _holder, ...free } = byHand.lease;
+    expect(decided(free, [trigger('data')], { ...DATA, dataVersion: 'b'.repeat(64) }).words).toEqual(['data STARTED']);
   });
 
   test('trains on the same data again only for a person, or after a failure', () => {
@@ -105,14 +107,51 @@ describe('decide', () => {
     expect(decided(lease('FAILED'), [trigger('data')]).words).toEqual(['data IGNORED']);
   });
 
-  test('lets a new run begin when the lease of the last has expired', () => {
-    const lost = { holder: 'lost', expiresAt: '2026-03-01T11:00:00Z' };
+  test('says that drift stays, and that people must see to it, when no data has come that could cure it', () => {
+    const lease: Partial<Lease> = {
+      lastDataVersion: 'a'.repeat(64),
+      lastRun: { runId: 'r', input: { reason: 'data', evidence: [] }, outcome: 'PROMOTED' },
+    };
+    const [decision] = decided(lease, [trigger('drift')]).decisions;
 
-    expect(held(lost, NOW)).toBe(false);
-    expect(decided(lost, [trigger('data')]).words).toEqual(['data STARTED']);
-    expect(decided({ ...lost, expiresAt: '2026-03-01T13:00:00Z' }, [trigger('data')]).words).toEqual([
-      'data REMEMBERED',
+    expect(decision).toMatchObject({ decided: 'IGNORED', needs: 'NEWER_DATA' });
+    expect(decision.because).toMatch(/drift was found, but no labelled data has come since the run r.*upload/);
+    expect(decided({ unpromoted: RULES.breakAfter }, [trigger('drift')]).decisions[0].needs).toBe('BETTER_DATA');
+  });
+
+  test('begins no run beside one that is under way, by whoever it was started', () => {
+    const news = [trigger('data'), trigger('manual')];
+    const situation = { now: NOW, rules: RULES, frozen: DATA };
+
+    for (const result of [
+      decide({ ...FREE, holder: 'r' }, news, situation),
+      decide(FREE, news, { ...situation, underWay: 'r' }),
+    ]) {
+      expect(result.decisions.map(({ decided, because }) => [decided, because.slice(0, 10)])).toEqual([
+        ['REMEMBERED', 'the run r '],
+        ['REMEMBERED', 'the run r '],
+      ]);
+      expect(result.lease.pending).toEqual(news);
+    }
+  });
+
+  test('says that a run was made before, and begins none, where an execution has its name', () => {
+    const { lease, decisions } = decided({}, [trigger('data')], { ...DATA, ranBefore: true });
+
+    expect(decisions).toEqual([
+      expect.objectContaining({
+        decided: 'IGNORED',
+        because: expect.stringMatching(/^already trained on: the run data-aaaaaaaaaaaa /),
+      }),
     ]);
+    expect(lease).toMatchObject({ startedToday: 0, seen: { snapshotKey: 'snapshots/a.json' } });
+    expect(lease.holder).toBeUndefined();
+  });
+
+  test('cools down by a clock that goes forward alone', () => {
+    const lease = { lastEndedAt: '2026-03-04T12:00:00Z' }; // three days from now
+
+    expect(decided(lease, [trigger('drift')]).words).toEqual(['drift STARTED']);
   });
 
   test('ignores the marker of a folder', () => {
@@ -126,12 +165,52 @@ describe('decide', () => {
     expect(decided({}, [trigger('data'), trigger('data')]).words).toEqual(['data STARTED']);
   });
 
-  test('keeps the lease small in a flood of events', () => {
+  test('keeps the lease small in a flood of uploads, and says what stands for those that it does not keep', () => {
     const flood = Array.from({ length: 500 }, (_, i) => trigger('data', `e${i}`));
-    const { lease, decisions } = decided({ holder: 'r', expiresAt: '2026-03-02T00:00:00Z' }, flood);
+    const { lease, decisions } = decided({ holder: 'r' }, flood);
 
     expect(lease.pending).toHaveLength(100);
     expect(decisions).toHaveLength(500);
+    expect(decisions[100].because).toContain('e0 waits for this too');
+  });
+
+  test('drops no trigger of another kind because many uploads wait', () => {
+    const flood = Array.from({ length: 500 }, (_, i) => trigger('data', `e${i}`));
+    const others = [
+      trigger('drift'),
+      trigger('schedule'),
+      trigger('manual', 'newest'),
+      trigger('manual', 'old', { snapshotKey: 'snapshots/old.json' }),
+    ];
+    const waiting = decided({ holder: 'r' }, [...flood, ...others]).lease;
+    expect(waiting.pending).toEqual([...flood.slice(0, 100), ...others]);
+
+    // one run serves all that want the data as it is, another the snapshot of old; each is named to all it serves
+    const { holder: _holder, ...free } = waiting;
+    const first = decided(free, []);
+    expect(first.lease.lastRun?.input).toMatchObject({ reason: 'manual', more: 3 });
+    expect(first.lease.pending).toEqual([others[3]]);
+    const named = [
+      ...(first.lease.lastRun?.input.evidence ?? []).map(({ eventId }) => eventId),
+      ...first.decisions.map(({ eventId }) => eventId),
+    ];
+    expect(named.sort()).toEqual([...flood.slice(0, 100), ...others.slice(0, 3)].map(({ eventId }) => eventId).sort());
+    for (const decision of first.decisions) {
+      expect(decision).toMatchObject({ decided: 'STARTED', runId: first.lease.holder });
+      expect(decision.sk).toMatch(/#LATER$/);
+    }
+  });
+
+  test('keeps requests for the same snapshot apart from the room for others, and lets those come again that find none', () => {
+    const requests = Array.from({ length: 120 }, (_, i) =>
+      trigger('manual', `e${i}`, { snapshotKey: `snapshots/${i % 110}.json` }),
+    );
+    const { lease, decisions, crowded } = decide({ ...FREE, holder: 'r' }, requests, { now: NOW, rules: RULES });
+
+    expect(lease.pending).toEqual(requests.slice(0, 100));
+    expect(crowded).toEqual(requests.slice(100, 110)); // no other asks for these
+    expect(decisions.map(({ eventId }) => eventId)).not.toContain('e105');
+    expect(decisions.find(({ eventId }) => eventId === 'e110')?.because).toContain('e0 waits for this too');
   });
 
   test('says in the decision that files were left out', () => {
@@ -142,13 +221,24 @@ describe('decide', () => {
 });
 
 describe('release', () => {
-  const lease: Lease = { ...FREE, holder: 'r', expiresAt: '2026-03-02T00:00:00Z', unpromoted: 1 };
+  const lastRun = { runId: 'r', input: { reason: 'data', evidence: [] } } as const;
+  const lease: Lease = { ...FREE, holder: 'r', unpromoted: 1, lastRun };
   const at = '2026-03-01T12:00:00Z';
 
   test('counts runs without a better model, and begins anew with a better one', () => {
     expect(release(lease, { runId: 'r', outcome: 'REJECTED', at })).toMatchObject({ unpromoted: 2, lastEndedAt: at });
     expect(release(lease, { runId: 'r', outcome: 'AWAITING_APPROVAL', at }).unpromoted).toBe(0);
     expect(release(lease, { runId: 'r', outcome: 'PROMOTED', at }).holder).toBeUndefined();
+  });
+
+  test('counts an end once, and frees of a run that is not the last without counting it', () => {
+    const ended = { ...lease, lastRun: { ...lastRun, outcome: 'REJECTED' } } as const;
+
+    for (const known of [ended, { ...lease, lastRun: undefined }]) {
+      const after = release(known, { runId: 'r', outcome: 'FAILED', at });
+      expect(after.holder).toBeUndefined();
+      expect(after.unpromoted).toBe(1);
+    }
   });
 
   test('leaves the lease of another run alone', () => {
@@ -172,55 +262,25 @@ describe('requeue', () => {
     expect(requeue({ ...after, pending: [] }, 'r', refused).pending).toEqual([]);
   });
 
-  test('does nothing if no file was the cause', () => {
-    expect(requeue(lease, 'r', [])).toBe(lease);
-    expect(requeue(lease, 'other', refused)).toBe(lease);
-  });
-});
+  test('forgets that the snapshot of the failed run was decided on', () => {
+    const key = 'snapshots/failed.json';
+    const of = (seen: Lease['seen']): Lease => ({
+      ...lease,
+      lastRun: { runId: 'r', input: { reason: 'data', evidence: [bad], snapshotKey: key }, outcome: 'FAILED' },
+      seen,
+    });
 
-describe('parseMessage', () => {
-  const parse = (event: object) =>
-    parseMessage(JSON.stringify({ id: 'e', time: '2026-03-01T12:00:00Z', detail: {}, ...event }), 'flights');
-
-  test('reads the reports of one window as one trigger', () => {
-    const detail = {
-      pipeline: 'flights',
-      windowId: 'w',
-      windowEnd: '2026-03-01T11:00:00Z',
-      version: 1,
-      reportKey: 'k',
-      summary: 's',
-    };
-    const message = { source: 'perennial', 'detail-type': Events.DRIFT_DETECTED, detail };
-
-    expect(parse({ ...message, id: 'e1' })).toEqual(parse({ ...message, id: 'e2', time: '2026-03-01T13:00:00Z' }));
-  });
-
-  test('tells scheduled runs apart by their time, not by the id of the attempt', () => {
-    const message = { source: 'perennial', 'detail-type': Events.SCHEDULE };
-
-    expect(parse({ ...message, id: 'a' })).toEqual(parse({ ...message, id: 'b' }));
-  });
-
-  test('reads the end of a run from Step Functions', () => {
-    const detail = { name: 'r', status: 'TIMED_OUT', startDate: 0, stopDate: 60_000 };
-
-    expect(parse({ source: 'aws.states', 'detail-type': 'Step Functions Execution Status Change', detail })).toEqual({
-      kind: 'ended',
-      end: { runId: 'r', status: 'TIMED_OUT', startedAt: '1970-01-01T00:00:00.000Z', at: '1970-01-01T00:01:00.000Z' },
+    expect(requeue(of({ snapshotKey: key, before: 'snapshots/good.json' }), 'r', refused).seen).toEqual({
+      snapshotKey: 'snapshots/good.json',
+    });
+    expect(requeue(of({ snapshotKey: key }), 'r', refused).seen).toBeUndefined();
+    expect(requeue(of({ snapshotKey: 'snapshots/later.json' }), 'r', refused).seen).toEqual({
+      snapshotKey: 'snapshots/later.json',
     });
   });
 
-  test.each([
-    ['another pipeline', { source: 'perennial', 'detail-type': Events.RUN_REQUESTED, detail: { pipeline: 'other' } }],
-    ['another event of ours', { source: 'perennial', 'detail-type': Events.DEPLOYMENT_ENDED }],
-    ['another source', { source: 'aws.ec2', 'detail-type': 'x' }],
-  ])('lets %s pass', (_, event) => {
-    expect(parse(event).kind).toBe('other');
-  });
-
-  test('lets pass what is no event at all', () => {
-    expect(parseMessage('hello', 'flights').kind).toBe('other');
-    expect(parseMessage('null', 'flights').kind).toBe('other');
+  test('does nothing if no file was the cause', () => {
+    expect(requeue(lease, 'r', [])).toBe(lease);
+    expect(requeue(lease, 'other', refused)).toBe(lease);
   });
 });

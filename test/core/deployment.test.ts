@@ -6,7 +6,6 @@ import {
   deployableOf,
   type Found,
   outOfUse,
-  parseDeploymentMessage,
   planDeployment,
   releaseDeployment,
   takeUp,
@@ -216,11 +215,52 @@ describe('takeUp', () => {
     expect(second.wanted).toBeUndefined();
   });
 
+  test('does not depend on a clock that went back: what comes then is newer than what was there', () => {
+    const third = new Date('2026-03-03T12:00:00Z');
+    const first = takeUp({}, [{ ...approval(1, 0), approvedAt: '2026-03-03T11:00:00.000Z' }], third);
+    const free = releaseDeployment(takeUpIsStarted(first), first.holder ?? '');
+    const early = new Date('2026-03-01T12:00:00Z');
+
+    // the same version again, and a later one
+    expect(takeUp(free, [approval(1, 5)], early).last).toEqual(approval(1, 5));
+    expect(takeUp(free, [approval(1, 5), approval(2, 6)], early).last).toEqual(approval(2, 6));
+    // also if it was looked before the approval came, and the clock has passed the old time when it comes
+    const looked = takeUp(free, [], early);
+    const later = new Date('2026-03-04T12:00:00Z');
+    const back = takeUp(looked, [approval(1, 5)], later);
+    expect(back.last).toEqual(approval(1, 5));
+    // from then on times count again
+    expect(takeUp(releaseDeployment(back, back.holder ?? ''), [approval(2, 4)], later).last).toEqual(approval(1, 5));
+  });
+
+  test('prefers what comes after the clock went back to what waited before', () => {
+    const third = new Date('2026-03-03T12:00:00Z');
+    const under = takeUp({}, [{ ...approval(1, 0), approvedAt: '2026-03-03T11:00:00.000Z' }], third);
+    const wanted = { ...approval(2, 0), approvedAt: '2026-03-03T11:30:00.000Z' };
+    const waiting = takeUp(under, [wanted], third);
+    expect(waiting.wanted).toEqual(wanted);
+
+    expect(takeUp(waiting, [wanted, approval(3, 1)], new Date('2026-03-01T12:00:00Z')).wanted).toEqual(approval(3, 1));
+  });
+
+  test('waits for a deployment that runs without the lease', () => {
+    const lease = takeUp({}, [approval(1, 0)], now, 'by-hand');
+
+    expect(lease).toMatchObject({ wanted: approval(1, 0) });
+    expect(lease.holder).toBeUndefined();
+    expect(takeUp(lease, [approval(1, 0)], now, 'by-hand')).toBe(lease);
+    expect(takeUp(lease, [approval(1, 0)], now).holder).toMatch(/^deploy-v1-/);
+  });
+
   test('forgets a waiting approval that has been withdrawn', () => {
     const lease = { ...takeUp({}, [approval(1, 0)], now), wanted: approval(2, 1) };
 
     expect(takeUp(lease, [], now).wanted).toBeUndefined();
   });
+
+  function takeUpIsStarted<T extends { unstarted?: boolean }>({ unstarted: _unstarted, ...lease }: T) {
+    return lease;
+  }
 
   test('ends with the newest approval in service, whatever the order', () => {
     const approvals = fc.uniqueArray(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.nat(50)), {
@@ -237,34 +277,6 @@ describe('takeUp', () => {
         expect(wanted ?? last).toEqual(newest);
       }),
     );
-  });
-});
-
-describe('parseDeploymentMessage', () => {
-  const approval = (detail: object) =>
-    parseDeploymentMessage(
-      JSON.stringify({
-        source: 'aws.sagemaker',
-        'detail-type': 'SageMaker Model Package State Change',
-        time: '2026-03-01T12:00:00Z',
-        detail: { ModelPackageGroupName: 'g', ModelPackageArn: arn(3), ModelApprovalStatus: 'Approved', ...detail },
-      }),
-      'g',
-    );
-
-  test('takes an approval, by whoever it was', () => {
-    const input = { modelPackageArn: arn(3), approvedAt: '2026-03-01T12:00:00.000Z' };
-
-    expect(approval({})).toEqual({ kind: 'approved', input });
-    expect(approval({ UpdatedModelPackageFields: ['ModelApprovalStatus'] })).toEqual({ kind: 'approved', input });
-  });
-
-  test.each([
-    ['an update of other fields of an approved version', { UpdatedModelPackageFields: ['CustomerMetadataProperties'] }],
-    ['a rejection', { ModelApprovalStatus: 'Rejected' }],
-    ['another group', { ModelPackageGroupName: 'other' }],
-  ])('does not take %s for one', (_, detail) => {
-    expect(approval(detail).kind).toBe('other');
   });
 });
 

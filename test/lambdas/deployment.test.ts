@@ -7,14 +7,14 @@ import { ErrorName } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger';
 import { Events, endpointConfigName, modelName, runKeys } from '../../lib/core/names';
 import { ownerTags, type Tags } from '../../lib/core/ownership';
-import { Crash, crashing, MemoryLedger } from '../support/memory';
+import { Crash, crashing, MemoryExecutions, MemoryLedger } from '../support/memory';
 
 const arn = (version: number) => `arn:aws:sagemaker:eu-west-1:1:model-package/flights/${version}`;
 
 /** A registry, an endpoint and a deployment machine, in memory. */
 class World {
   readonly ledger = new MemoryLedger();
-  readonly executions = new Map<string, { input: string; running: boolean }>();
+  readonly executions = new MemoryExecutions(() => this.clock);
   readonly approved = new Set<string>();
   readonly rejected: string[] = [];
   readonly sent: string[] = [];
@@ -24,25 +24,26 @@ class World {
   /** Of what is not ours. */
   readonly tags = new Map<string, Tags>();
   live?: string;
-  mostAtOnce = 0;
+  /** Whether versions that are not approved do not exist at all. */
+  gone = false;
+  clock = new Date('2026-03-01T13:00:00Z');
+  /** When the newest approved version was changed last. */
+  modifiedAt = '2026-03-01T12:30:00.000Z';
 
   get ports(): StartDeploymentPorts & FinishDeploymentPorts {
     return {
+      pipeline: 'flights',
       owner: { pipeline: 'flights', registry: 'g' },
       endpointName: 'flights',
       modelPackageGroup: 'g',
       ledger: this.ledger,
-      now: () => new Date('2026-03-01T13:00:00Z'),
-      start: async (name, input) => {
-        const known = this.executions.get(name);
-        if (known === undefined) this.executions.set(name, { input, running: true });
-        this.mostAtOnce = Math.max(this.mostAtOnce, this.running().length);
-        return known === undefined || known.running;
-      },
-      isApproved: async (modelPackageArn) => this.approved.has(modelPackageArn),
+      now: () => this.clock,
+      pause: async () => {},
+      executions: this.executions,
+      isApproved: async (modelPackageArn) => this.approved.has(modelPackageArn) || (this.gone ? undefined : false),
       newestApproved: async () => {
         const newest = [...this.approved].sort().at(-1);
-        return newest === undefined ? undefined : { modelPackageArn: newest, approvedAt: '2026-03-01T12:30:00.000Z' };
+        return newest === undefined ? undefined : { modelPackageArn: newest, approvedAt: this.modifiedAt };
       },
       send: async (type) => void this.sent.push(type),
       reject: async (modelPackageArn, because) => {
@@ -59,7 +60,7 @@ class World {
   }
 
   running(): string[] {
-    return [...this.executions].filter(([, { running }]) => running).map(([name]) => name);
+    return this.executions.names();
   }
 
   /** An approval event at some minute past twelve. */
@@ -79,7 +80,7 @@ class World {
   }
 
   request(deploymentId: string, more: Partial<FinishDeploymentRequest> = {}): FinishDeploymentRequest {
-    const { modelPackageArn } = JSON.parse(this.executions.get(deploymentId)?.input ?? '{}') as DeploymentInput;
+    const { modelPackageArn } = JSON.parse(this.executions.input(deploymentId)) as DeploymentInput;
     return { deploymentId, startedAt: '2026-03-01T12:59:00.000Z', modelPackageArn, outcome: 'DEPLOYED', ...more };
   }
 
@@ -89,17 +90,21 @@ class World {
   }
 
   stop(name: string, status: string): object {
-    const execution = this.executions.get(name);
-    if (execution) execution.running = false;
-    const detail = { name, status, startDate: 0, stopDate: 1000, input: execution?.input };
     return {
       source: 'aws.states',
       'detail-type': 'Step Functions Execution Status Change',
-      time: '1970-01-01T00:00:01Z',
-      detail,
+      time: this.clock.toISOString(),
+      detail: this.executions.end(name, status),
     };
   }
 }
+
+const RECONCILE = {
+  source: 'perennial',
+  'detail-type': Events.RECONCILE,
+  time: '2026-03-01T12:45:00Z',
+  detail: { pipeline: 'flights' },
+};
 
 describe('starting deployments', () => {
   test('starts one deployment an approval, however often its event comes', async () => {
@@ -111,9 +116,9 @@ describe('starting deployments', () => {
     const ended = await world.end(name);
     await world.deliver([event, ended, ended]);
 
-    expect([...world.executions.keys()]).toEqual([name]);
+    expect([...world.executions.all.keys()]).toEqual([name]);
     expect(name).toMatch(/^deploy-v1-[0-9a-f]{8}$/);
-    expect(JSON.parse(world.executions.get(name)?.input ?? '')).toEqual({
+    expect(JSON.parse(world.executions.input(name))).toEqual({
       modelPackageArn: arn(1),
       approvedAt: '2026-03-01T12:00:00.000Z',
     });
@@ -128,7 +133,7 @@ describe('starting deployments', () => {
 
     await world.deliver([await world.end(world.running()[0])]);
     expect(world.running()).toEqual([expect.stringMatching(/^deploy-v3-/)]);
-    expect(world.mostAtOnce).toBe(1);
+    expect(world.executions.mostAtOnce).toBe(1);
   });
 
   test('does not deploy what is not approved any more', async () => {
@@ -137,7 +142,7 @@ describe('starting deployments', () => {
     world.approved.clear();
     await world.deliver([event]);
 
-    expect(world.executions.size).toBe(0);
+    expect(world.executions.all.size).toBe(0);
   });
 
   test('does not deploy again because somebody changed the metadata', async () => {
@@ -146,18 +151,121 @@ describe('starting deployments', () => {
     await world.deliver([await world.end(world.running()[0])]);
     await world.deliver([world.approve(1, 5, { UpdatedModelPackageFields: ['CustomerMetadataProperties'] })]);
 
-    expect(world.executions.size).toBe(1);
+    expect(world.executions.all.size).toBe(1);
   });
 
   test('finds an approval whose event was lost, and does not deploy twice when the event comes after all', async () => {
     const world = new World();
     const late = world.approve(2, 30);
-    const schedule = { source: 'perennial', 'detail-type': Events.SCHEDULE, time: '2026-03-01T12:45:00Z' };
-    await world.deliver([schedule]);
+    await world.deliver([RECONCILE]);
     await world.deliver([await world.end(world.running()[0])]);
-    await world.deliver([schedule, late]);
+    await world.deliver([RECONCILE, late]);
 
-    expect([...world.executions.keys()]).toEqual([expect.stringMatching(/^deploy-v2-/)]);
+    expect([...world.executions.all.keys()]).toEqual([expect.stringMatching(/^deploy-v2-/)]);
+  });
+
+  test.each(['an hour later', 'with the next approval'])(
+    'finds %s that a deployment has ended whose end nobody told',
+    async (when) => {
+      const world = new World();
+      await world.deliver([world.approve(1, 0)]);
+      await world.deliver([world.approve(2, 1)]);
+      world.stop(world.running()[0], 'TIMED_OUT');
+      await world.deliver([when === 'an hour later' ? RECONCILE : world.approve(3, 2)]);
+
+      expect(world.running()).toEqual([
+        expect.stringMatching(when === 'an hour later' ? /^deploy-v2-/ : /^deploy-v3-/),
+      ]);
+      expect(world.ledger.all('DEPLOYMENT#')).toEqual([
+        expect.objectContaining({ version: 1, error: expect.objectContaining({ name: 'Execution.TIMED_OUT' }) }),
+      ]);
+    },
+  );
+
+  test('deploys what is approved after the clock went back', async () => {
+    const world = new World();
+    world.clock = new Date('2026-03-03T13:00:00Z');
+    await world.deliver([{ ...world.approve(1, 0), time: '2026-03-03T12:00:00Z' }]);
+    await world.end(world.running()[0]);
+    world.clock = new Date('2026-03-01T13:00:00Z');
+    await world.deliver([RECONCILE]);
+    await world.deliver([world.approve(1, 10)]);
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v1-/)]);
+
+    await world.deliver([await world.end(world.running()[0]), world.approve(2, 20)]);
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v2-/)]);
+  });
+
+  test('does not undo a way back to an earlier version, whatever the clock does', async () => {
+    const world = new World();
+    for (const [version, minute] of [
+      [1, 0],
+      [2, 1],
+      [1, 2],
+    ] as const) {
+      await world.deliver([world.approve(version, minute)]);
+      await world.end(world.running()[0]);
+    }
+    world.clock = new Date('2026-02-01T13:00:00Z');
+    await world.deliver([RECONCILE]);
+
+    expect(world.running()).toEqual([]);
+  });
+
+  test('finds an approval whose event was lost in a registry that was made anew', async () => {
+    const world = new World();
+    await world.deliver([world.approve(7, 0)]);
+    await world.end(world.running()[0]);
+    world.approved.clear();
+    world.approve(1, 40);
+    await world.deliver([RECONCILE]);
+    expect(world.running()).toEqual([]); // version 7 may be on its way out for reasons of its own
+
+    world.gone = true;
+    await world.deliver([RECONCILE]);
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v1-/)]);
+  });
+
+  test('starts none beside a deployment that somebody started by hand, and the approved one afterwards', async () => {
+    const world = new World();
+    await world.executions.start('by-hand', '{}');
+    await world.deliver([world.approve(1, 0)]);
+    expect(world.running()).toEqual(['by-hand']);
+
+    await world.deliver([world.stop('by-hand', 'SUCCEEDED')]);
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v1-/)]);
+    expect(world.executions.mostAtOnce).toBe(1);
+  });
+
+  test.each<[string, object]>([
+    ['an unknown holder', { holder: 'nobody' }],
+    ['a holder that is no name', { holder: ['x'] }],
+    ['a last approval that is none', { last: 'x', wanted: { modelPackageArn: 7 } }],
+    ['a revision that is none', { revision: 'x' }],
+    ['members of other types', { unstarted: 'yes', lookedAt: 5, highest: 'x' }],
+  ])('goes on from a row with %s, and keeps it beside', async (_, change) => {
+    const world = new World();
+    await world.deliver([world.approve(1, 0)]);
+    await world.end(world.running()[0]);
+    const row = { ...world.ledger.items.get('LEASE#deployment'), ...change };
+    world.ledger.items.set('LEASE#deployment', row);
+    await world.deliver([world.approve(2, 40)]);
+
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v2-/)]);
+    expect(world.ledger.all('TORN#')).toHaveLength('holder' in change && change.holder === 'nobody' ? 0 : 1);
+  });
+
+  test('begins no second deployment when the row is deleted in the middle of one', async () => {
+    const world = new World();
+    await world.deliver([world.approve(1, 0)]);
+    const [first] = world.running();
+    world.ledger.items.delete('LEASE#deployment');
+    await world.deliver([world.approve(2, 1)]);
+    expect(world.running()).toEqual([first]);
+
+    await world.deliver([await world.end(first)]);
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v2-/)]);
+    expect(world.executions.mostAtOnce).toBe(1);
   });
 
   test('records a deployment that was aborted, and lets the next begin', async () => {
@@ -186,7 +294,7 @@ describe('starting deployments', () => {
       });
       await world.deliver([event]);
 
-      expect(world.executions.size).toBe(1);
+      expect(world.executions.all.size).toBe(1);
       const [lease] = world.ledger.all('LEASE#deployment');
       expect(lease.holder).toBe(world.running()[0]);
       expect(lease.unstarted).toBeUndefined();
@@ -250,7 +358,7 @@ describe('finishing a deployment', () => {
       expect.stringMatching(new RegExp(`${outcome}: it answered nonsense - approve again`)),
     ]);
     expect(world.deleted).toEqual([]);
-    expect(LedgerKey.deployment('2026-03-01T12:59:00.000Z', [...world.executions.keys()][0])).toBe(
+    expect(LedgerKey.deployment('2026-03-01T12:59:00.000Z', [...world.executions.all.keys()][0])).toBe(
       world.ledger.all('DEPLOYMENT#')[0].sk,
     );
   });

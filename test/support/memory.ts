@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 import type { Data } from '../../lambdas/shared/data';
-import type { Ledger } from '../../lambdas/shared/ledger-port';
+import type { Execution, Executions } from '../../lambdas/shared/executions';
+import { type Ledger, nextRevision } from '../../lambdas/shared/ledger-port';
 import { linesOf } from '../../lambdas/shared/s3-store';
 import type { Fact } from '../../lib/core/ledger';
 import { isData, type ListedFile } from '../../lib/core/snapshot';
@@ -32,13 +34,17 @@ export class MemoryLedger implements Ledger {
     return keys.slice(0, options.limit).map((sk) => structuredClone(this.items.get(sk)) as unknown as F);
   }
 
-  async swap(sk: string, revision: number, value: object): Promise<boolean> {
-    if ((this.items.get(sk)?.revision ?? 0) !== revision) return false;
-    this.put(sk, { ...value, revision: revision + 1 });
+  async swap(sk: string, revision: unknown, value: object): Promise<boolean> {
+    const item = this.items.get(sk);
+    if (item === undefined ? revision !== 0 : !isDeepStrictEqual(item.revision, revision)) return false;
+    this.put(sk, { ...value, revision: nextRevision(revision) });
     return true;
   }
 
   put(sk: string, value: object): void {
+    if (Buffer.byteLength(sk) > 1024) throw new Error('ValidationException: the sort key exceeds 1,024 bytes');
+    const size = itemSize(JSON.parse(JSON.stringify({ ...value, pk: this.pipeline, sk })));
+    if (size > 400 * 1024) throw new Error(`ValidationException: the item of ${size} bytes exceeds 400 KB`);
     this.items.set(sk, JSON.parse(JSON.stringify({ ...value, pk: this.pipeline, sk })));
   }
 
@@ -47,6 +53,19 @@ export class MemoryLedger implements Ledger {
   all(prefix: string): any[] {
     return [...this.items].filter(([sk]) => sk.startsWith(prefix)).map(([, item]) => item);
   }
+}
+
+/**
+ * Bytes of a value, and of an item, in DynamoDB.
+ *
+ * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+ */
+function itemSize(value: unknown): number {
+  if (typeof value === 'string') return Buffer.byteLength(value);
+  if (typeof value === 'number') return 21;
+  if (typeof value !== 'object' || value === null) return 1;
+  const members = Array.isArray(value) ? value.map((member) => ['', member]) : Object.entries(value);
+  return members.reduce((sum, [name, member]) => sum + 1 + Buffer.byteLength(name) + itemSize(member), 3);
 }
 
 /** Objects in memory. */
@@ -84,6 +103,56 @@ export class MemoryData implements Data {
   }
 }
 
+/** The executions of a state machine, in memory. */
+export class MemoryExecutions implements Executions {
+  readonly all = new Map<string, Execution & { readonly input: string }>();
+  /** The most that ran at the same time. */
+  mostAtOnce = 0;
+
+  constructor(private readonly now: () => Date) {}
+
+  async start(name: string, input: string): Promise<boolean> {
+    const known = this.all.get(name);
+    if (known !== undefined) return known.status === 'RUNNING' && known.input === input;
+    if (Buffer.byteLength(input) > 256 * 1024) throw new Error('ValidationException: the input exceeds 256 KB');
+    this.all.set(name, { status: 'RUNNING', input, startedAt: this.now().toISOString() });
+    this.mostAtOnce = Math.max(this.mostAtOnce, this.names().length);
+    return true;
+  }
+
+  async find(name: string): Promise<Execution | undefined> {
+    return this.all.get(name);
+  }
+
+  async running(): Promise<string[]> {
+    return this.names();
+  }
+
+  /** The names of those that run. */
+  names(): string[] {
+    return [...this.all].filter(([, { status }]) => status === 'RUNNING').map(([name]) => name);
+  }
+
+  input(name: string): string {
+    return this.all.get(name)?.input ?? '';
+  }
+
+  /** Ends an execution; gives the event that Step Functions sends of it, without its envelope. */
+  end(name: string, status: string): object {
+    const execution = this.all.get(name);
+    if (execution?.status !== 'RUNNING') throw new Error(`${name} must run to be ended, got ${execution?.status}`);
+    const endedAt = this.now().toISOString();
+    this.all.set(name, { ...execution, status, endedAt });
+    return {
+      name,
+      status,
+      input: execution.input,
+      startDate: Date.parse(execution.startedAt),
+      stopDate: Date.parse(endedAt),
+    };
+  }
+}
+
 /** A crash of the function: thrown by {@link crashing}, and not to be caught. */
 export class Crash extends Error {}
 
@@ -98,7 +167,7 @@ export function crashing<T extends object>(ports: T, at: number, when: 'before' 
     new Proxy(target, {
       get(object, name) {
         const member = Reflect.get(object, name);
-        if (name === 'now' || name === 'rules' || name === 'metric') return member;
+        if (['now', 'rules', 'metric', 'pause'].includes(String(name))) return member;
         if (typeof member === 'object' && member !== null) return watch(member);
         if (typeof member !== 'function') return member;
         return async (...given: unknown[]) => {
