@@ -10,6 +10,7 @@ import { Engine } from '../lib/local';
 import { ensurePython, imageRequirements } from '../lib/local/python';
 import { type Facts, readFacts } from './commands/ledger';
 import { greeting, interrupted, progressOf } from './commands/local';
+import { printable } from './commands/printable';
 import { readFindings } from './commands/report';
 import { printRuns, printServed, printWindows } from './commands/tables';
 import { cutMonths, type Month, requestsOf } from './flights/months';
@@ -26,8 +27,12 @@ const REQUEST_ROWS = 500;
 
 const started = performance.now();
 
+function print(text: string): void {
+  console.log(printable(text));
+}
+
 function say(text: string): void {
-  console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${text}`);
+  print(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${text}`);
 }
 
 async function main(keep: boolean): Promise<void> {
@@ -56,7 +61,7 @@ async function main(keep: boolean): Promise<void> {
     const loop = new Loop(engine);
     await loop.live(months);
     const facts = await loop.facts();
-    console.log(
+    print(
       `\nRuns\n\n${printRuns(facts)}\n\nWindows\n\n${printWindows(facts)}\n\nWhich model served when\n\n${printServed(facts)}\n`,
     );
     writeFileSync('report.html', await loop.report(facts));
@@ -163,7 +168,7 @@ function check({ runs, deployments }: Facts): void {
 }
 
 async function stay(engine: Engine): Promise<void> {
-  console.log(`\n${greeting(engine)}`);
+  print(`\n${greeting(engine)}`);
   await interrupted();
 }
 
@@ -173,6 +178,6 @@ try {
 } catch (error) {
   const { message, code } = error as NodeJS.ErrnoException;
   const isUsage = code?.startsWith('ERR_PARSE_ARGS') ?? false;
-  console.error(isUsage ? `${message}; the only option is --keep: npm start -- --keep` : `\n${message}`);
+  console.error(isUsage ? `${message}; the only option is --keep: npm start -- --keep` : `\n${printable(message)}`);
   process.exitCode = isUsage ? 2 : 1;
 }

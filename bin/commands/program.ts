@@ -5,6 +5,7 @@ import { addDecide } from './decide';
 import { explain, type Surroundings, UsageError } from './failure';
 import { addLocal } from './local';
 import { addPermissions } from './permissions';
+import { printable } from './printable';
 import { addReport } from './report';
 import { addRun } from './run';
 import { addRuns } from './runs';
@@ -22,7 +23,12 @@ const WRONG_USAGE = 2;
  * @param args without the program's name
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage
  */
-export async function main(args: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function main(args: readonly string[], given: Surroundings): Promise<number> {
+  const surroundings = {
+    ...given,
+    out: (text: string) => given.out(printable(text)),
+    err: (text: string) => given.err(printable(text)),
+  };
   const program = makeProgram(surroundings);
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -2,6 +2,7 @@ import Table from 'cli-table3';
 import type { RunJudged } from '../../lib/core/ledger';
 import { count, duration, interval, metric, minute, shortVersion, signed } from './format';
 import { type Facts, type Run, servedPeriods, versionOf, whyServed } from './ledger';
+import { printable } from './printable';
 
 /** A plain table: a line below the heads, none elsewhere. */
 export function printTable(
@@ -32,11 +33,12 @@ export function printTable(
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
     colAligns: heads.map((_, i) => (numbers.includes(i) ? 'right' : 'left')),
   });
-  const width = (i: number) => Math.max(...[heads, ...rows].map((row) => longest(row[i] ?? '')));
+  const shown = rows.map((row) => row.map(printable)); // here too, for the columns' widths
+  const width = (i: number) => Math.max(...[heads, ...shown].map((row) => longest(row[i] ?? '')));
   table.push(
     [...heads],
     heads.map((_, i) => '─'.repeat(width(i))),
-    ...rows.map((row) => [...row]),
+    ...shown.map((row) => [...row]),
   );
   return table
     .toString()

@@ -13,6 +13,8 @@ const MINUTE = 60_000;
 const FONT = 'system-ui, sans-serif';
 
 const CONFIG = {
+  // descriptions of single marks are expressions that titles are written into; the whole plot has one of its own
+  aria: false,
   font: FONT,
   background: null,
   view: { stroke: null },

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Finding } from '../../lib/core/assess';
 import { money, usd } from '../../lib/core/prices';
 import { billed, remark, spentUsd } from '../commands/costs';
@@ -28,6 +29,12 @@ export interface ReportFacts extends Facts {
 /** Decisions and windows that the page lists; the ledger has them all. */
 const MOST_LISTED = 100;
 
+/**
+ * All text is escaped, so nothing in it is obeyed. Should that ever fail, the browser runs no script, loads and sends
+ * nothing, and heeds this page's own style alone.
+ */
+const POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; base-uri 'none'; form-action 'none'`;
+
 /** One self-contained HTML page about a pipeline. */
 export async function renderReport(given: ReportFacts): Promise<string> {
   const facts = { ...given, writtenAt: newest(given) };
@@ -42,6 +49,7 @@ export async function renderReport(given: ReportFacts): Promise<string> {
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${pipeline}: what serves and why</title>
 <style>${new Html(STYLE)}</style>
@@ -331,27 +339,29 @@ function more(total: number): Content {
 }
 
 /** How good a word of the ledger is, for its colour; the word itself stands there too. */
-const TONES: Readonly<Record<string, string>> = {
-  PROMOTED: 'good',
-  BETTER: 'good',
-  NOT_WORSE: 'good',
-  FIRST: 'good',
-  DEPLOYED: 'good',
-  OK: 'good',
-  STARTED: 'good',
-  COMPLETED: 'good',
-  FAILED: 'bad',
-  ALGORITHM: 'bad',
-  CLIENT: 'bad',
-  WORSE: 'bad',
-  FIRST_REFUSED: 'bad',
-  ROLLED_BACK: 'bad',
-  DRIFT: 'bad',
-  BAD_DATA: 'bad',
-};
+const TONES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    PROMOTED: 'good',
+    BETTER: 'good',
+    NOT_WORSE: 'good',
+    FIRST: 'good',
+    DEPLOYED: 'good',
+    OK: 'good',
+    STARTED: 'good',
+    COMPLETED: 'good',
+    FAILED: 'bad',
+    ALGORITHM: 'bad',
+    CLIENT: 'bad',
+    WORSE: 'bad',
+    FIRST_REFUSED: 'bad',
+    ROLLED_BACK: 'bad',
+    DRIFT: 'bad',
+    BAD_DATA: 'bad',
+  }),
+);
 
 function chip(word: string): Html {
-  return html`<span class="chip ${TONES[word] ?? 'neutral'}">${word.toLowerCase().replaceAll('_', ' ')}</span>`;
+  return html`<span class="chip ${TONES.get(word) ?? 'neutral'}">${word.toLowerCase().replaceAll('_', ' ')}</span>`;
 }
 
 function time(iso: string): Html {

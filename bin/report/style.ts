@@ -27,6 +27,7 @@ th { color: var(--soft); font-weight: 500; white-space: nowrap; border-bottom-co
 td:last-child { padding-right: 0; }
 .number { text-align: right; white-space: nowrap; }
 time, td .chip, td code { white-space: nowrap; }
+code, td, .lead, .chip { unicode-bidi: isolate; } /* what reverses a name reverses nothing beside it */
 code { font: .8125rem/1.4 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 .note { color: var(--soft); white-space: nowrap; }
 .chip { display: inline-block; padding: 0 .5rem; border-radius: 1rem; font-size: .8125rem; font-weight: 500; border: 1px solid; }
