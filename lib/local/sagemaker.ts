@@ -6,7 +6,7 @@ import type { Host, SageMakerOptions } from './sagemaker/host';
 import { INVOCATIONS, invoke } from './sagemaker/invoke';
 import { Models } from './sagemaker/models';
 import { Registry } from './sagemaker/registry';
-import { tagOperations, withTagConditions } from './sagemaker/tags';
+import { tagOperations, withConditions } from './sagemaker/tags';
 import { TrainingJobs } from './sagemaker/training';
 import { TransformJobs } from './sagemaker/transform';
 import { TuningJobs } from './sagemaker/tuning';
@@ -33,7 +33,7 @@ export class SageMaker implements Service {
     const configs = new EndpointConfigs(this.host, models);
     this.endpoints = new Endpoints(this.host, this.containers, models, configs);
     this.training = new TrainingJobs(this.host, this.containers);
-    this.operations = withTagConditions(this.host, {
+    this.operations = withConditions(this.host, {
       ...this.training.operations,
       ...new TuningJobs(this.host, this.training.operations.DescribeTrainingJob as Operation).operations,
       ...new TransformJobs(this.host, this.containers, models).operations,

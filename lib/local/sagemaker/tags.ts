@@ -1,20 +1,22 @@
 import type { Need, Operation, Shape } from '../service';
+import { conditionKeys } from './condition-keys';
 import type { Host } from './host';
 import * as shape from './shape';
 import { required } from './shape';
 
 /**
- * Lets policies speak of tags: of those that a request brings along, and of those that its resource has.
+ * Lets policies speak of what a request asks for, of the tags that it brings along, and of those that its resource has.
  *
  * @see https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
  */
-export function withTagConditions(
+export function withConditions(
   { tags }: Host,
   operations: Readonly<Record<string, Operation>>,
 ): Readonly<Record<string, Operation>> {
   const conditions = (input: Shape, { action, resource }: Need): Need['conditions'] => {
     const sent: Shape[] = /:(Create|AddTags)/.test(action) && Array.isArray(input.Tags) ? input.Tags : [];
     return {
+      ...conditionKeys(action, input),
       ...valuesOf('aws:ResourceTag', tags.get(resource) ?? []),
       ...valuesOf('aws:RequestTag', sent),
       ...(sent.length > 0 && { 'aws:TagKeys': sent.map(({ Key }) => String(Key)) }),
