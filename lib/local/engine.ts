@@ -119,7 +119,7 @@ export class Engine {
     private readonly keys: KeyRing,
     private readonly state: State,
   ) {
-    this.iam = new Iam(assembly.place, assembly.resources);
+    this.iam = new Iam(assembly.place, assembly.resources, () => clock.now());
     this.faults = { training: [...checkFaults(options.faults ?? {}).training] };
     this.services = makeServices(this.context(), { ...options, faults: this.faults });
     this.byName = new Map(this.all().map((service) => [service.name, service]));
@@ -379,7 +379,9 @@ export class Engine {
       call: (service, operation, input, caller) => this.call(service, operation, input, caller),
       authorize: (caller: Caller, need: Need) => this.iam.authorize(caller, need),
       assumeRole: (...role) => this.iam.assumeRole(...role),
-      credentials: (roleArn, session = 'local', until) => this.environmentOf(this.keys.issue(roleArn, session, until)),
+      assumeRoleAs: (...asked) => this.iam.assumeRoleAs(...asked),
+      userId: (caller) => this.iam.userId(caller),
+      credentials: (caller, until) => this.environmentOf(this.keys.issueTo(caller, until)),
       emit: (event) => this.services.events.accept(event),
       metric: (...value) => this.services.cloudwatch.record(...value),
       background: (label, work) => this.background(label, work),

@@ -1,21 +1,23 @@
-import { like, listOf, matches, meets, type Request, type Statement, statementsOf } from './policy';
-import { ApiError, type Caller, type Need, type Place, type Resource, type Shape } from './service';
-
-/** Where a statement stands, for messages and the usage report. */
-interface Placed {
-  readonly statement: Statement;
-  /** e.g. `DefaultPolicy[2]`, or the statement's Sid. */
-  readonly label: string;
-  /** Actions of the statement (as written) that have allowed something. */
-  readonly used: Set<string>;
-}
+import { type Decision, decide, type Policies } from './iam/decide';
+import { factsOf } from './iam/facts';
+import { MANAGED } from './iam/managed';
+import { arnOf } from './iam/pattern';
+import type { Identity } from './iam/principal';
+import { type PolicyKind, readPolicy, type Statement } from './iam/statement';
+import { identify } from './resource-types';
+import { ApiError, type Caller, type Need, type Place, type Resource, type RoleCaller, type Shape } from './service';
 
 interface Role {
   readonly arn: string;
   readonly path: string;
+  /** AWS's unique id, e.g. `AROA…`. */
+  readonly id: string;
+  readonly tags: Readonly<Record<string, string>>;
   readonly trust: readonly Statement[];
-  readonly policies: Placed[];
-  /** The permissions boundary's statements: what they do not allow, no identity policy can. */
+  readonly policies: Statement[];
+  /** Actions of each statement (as written) that have allowed something. */
+  readonly used: Map<Statement, Set<string>>;
+  /** What no identity policy can go beyond. */
   readonly boundary: readonly Statement[] | undefined;
   /** Managed policies whose content the engine does not know: they grant nothing here. */
   readonly unknown: string[];
@@ -35,44 +37,23 @@ export interface UnusedPermission {
   readonly judged: boolean;
 }
 
-/** The contents of AWS's managed policies that templates commonly name, by the policy's name. */
-const MANAGED: Readonly<Record<string, readonly string[]>> = {
-  AWSLambdaBasicExecutionRole: ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'],
-  AWSLambdaVPCAccessExecutionRole: [
-    'logs:CreateLogGroup',
-    'logs:CreateLogStream',
-    'logs:PutLogEvents',
-    'ec2:CreateNetworkInterface',
-    'ec2:DescribeNetworkInterfaces',
-    'ec2:DescribeSubnets',
-    'ec2:DeleteNetworkInterface',
-    'ec2:AssignPrivateIpAddresses',
-    'ec2:UnassignPrivateIpAddresses',
-  ],
-  AWSLambdaSQSQueueExecutionRole: [
-    'sqs:ReceiveMessage',
-    'sqs:DeleteMessage',
-    'sqs:GetQueueAttributes',
-    'logs:CreateLogGroup',
-    'logs:CreateLogStream',
-    'logs:PutLogEvents',
-  ],
-  AWSXRayDaemonWriteAccess: [
-    'xray:PutTraceSegments',
-    'xray:PutTelemetryRecords',
-    'xray:GetSamplingRules',
-    'xray:GetSamplingTargets',
-    'xray:GetSamplingStatisticSummaries',
-  ],
-  AmazonS3ReadOnlyAccess: ['s3:Get*', 's3:List*', 's3:Describe*'],
-  AmazonS3FullAccess: ['s3:*'],
-  AdministratorAccess: ['*'],
-};
+/** What somebody asks of STS for a role. */
+export interface AssumeRole {
+  readonly roleArn: string;
+  readonly session: string;
+  readonly externalId?: string;
+  /** What narrows the session: a policy document, and managed policies. */
+  readonly policy?: Shape;
+  readonly policyArns?: readonly string[];
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly transitiveTags?: readonly string[];
+  readonly sourceIdentity?: string;
+}
 
 /** Services whose actions the engine asks IAM for; of others it cannot tell whether a permission is used. */
 const JUDGED = new Set('s3 dynamodb sqs sns cloudwatch events scheduler lambda states sagemaker iam sts'.split(' '));
 
-/** Resources with a policy of their own: the type, and where the policy and what it is for are. */
+/** Resources with a policy of their own: where the policy is, and what it is for. */
 const RESOURCE_POLICIES: Readonly<Record<string, { document: string; of: string }>> = {
   'AWS::S3::BucketPolicy': { document: 'PolicyDocument', of: 'Bucket' },
   'AWS::SQS::QueuePolicy': { document: 'PolicyDocument', of: 'Queues' },
@@ -83,28 +64,37 @@ const RESOURCE_POLICIES: Readonly<Record<string, { document: string; of: string 
 export class Iam {
   private readonly roles = new Map<string, Role>();
   private readonly resourcePolicies = new Map<string, Statement[]>();
+  private readonly resourceTags = new Map<string, Record<string, string>>();
+  private readonly managed = new Map<string, readonly Statement[]>();
 
+  /**
+   * @param now the engine's time, in milliseconds since the epoch
+   * @throws Error naming template, resource and statement of a policy that AWS would refuse or the engine does not know
+   */
   constructor(
     private readonly place: Place,
     resources: readonly Resource[],
+    private readonly now: () => number = Date.now,
   ) {
     const byId = new Map(resources.map((one) => [one.physicalId, one]));
-    const managed = new Map<string, readonly Placed[]>();
+    const { managed } = this;
     for (const one of resources) {
-      if (one.type === 'AWS::IAM::ManagedPolicy') managed.set(one.arn, placed(one, one.properties.PolicyDocument));
+      if (one.type === 'AWS::IAM::ManagedPolicy') managed.set(one.arn, this.read(one, one.properties.PolicyDocument));
+      // a bucket's tags count only where it is told so (ABAC), which no template can
+      if (one.type !== 'AWS::S3::Bucket') this.resourceTags.set(one.arn, tagsOf(one.properties.Tags));
     }
-    for (const one of resources) if (one.type === 'AWS::IAM::Role') this.roles.set(one.arn, roleOf(one, managed));
+    for (const one of resources) if (one.type === 'AWS::IAM::Role') this.roles.set(one.arn, this.roleOf(one, managed));
     for (const one of resources) {
-      if (one.type === 'AWS::IAM::Policy' || one.type === 'AWS::IAM::ManagedPolicy') {
-        this.attach(one, placed(one, one.properties.PolicyDocument));
-      }
+      if (one.type === 'AWS::IAM::Policy') this.attach(one, this.read(one, one.properties.PolicyDocument));
+      if (one.type === 'AWS::IAM::ManagedPolicy') this.attach(one, managed.get(one.arn) ?? []);
       const kind = RESOURCE_POLICIES[one.type];
       if (kind !== undefined) {
+        const statements = this.read(one, one.properties[kind.document], 'resource');
         for (const target of listOf<string>(one.properties[kind.of])) {
-          this.addResourcePolicy(byId.get(target)?.arn ?? this.bucketArn(target), one.properties[kind.document]);
+          this.let(byId.get(target)?.arn ?? this.bucketArn(target), statements);
         }
       }
-      if (one.type === 'AWS::Lambda::Permission') this.addLambdaPermission(one);
+      if (one.type === 'AWS::Lambda::Permission') this.letInvoke(one);
     }
   }
 
@@ -118,59 +108,23 @@ export class Iam {
     return [...this.roles.values()].flatMap(({ path, unknown }) => unknown.map((policy) => ({ role: path, policy })));
   }
 
-  /** Lets another policy speak for a resource, as `lambda:AddPermission` or `sqs:SetQueueAttributes` would. */
-  addResourcePolicy(resourceArn: string, document: Shape): void {
-    const statements = this.resourcePolicies.get(resourceArn) ?? [];
-    this.resourcePolicies.set(resourceArn, [...statements, ...statementsOf(document)]);
-  }
-
   /** Throws `AccessDeniedException` unless the caller may. */
   authorize(caller: Caller, need: Need): void {
     if (caller.kind === 'root') return;
-    const request: Request = { action: need.action, resource: need.resource, context: this.contextOf(caller, need) };
-    const ofResource = this.policyOf(need.resource).filter(
-      (statement) => this.isFor(statement, caller) && matches(statement, request),
-    );
-    const role = caller.kind === 'role' ? this.roles.get(caller.roleArn) : undefined;
-    const ofRole = role?.policies.filter(({ statement }) => matches(statement, request)) ?? [];
-    if (ofResource.some(({ Effect }) => Effect === 'Deny')) throw denied(caller, need, 'explicit', 'resource-based');
-    const denial = ofRole.find(({ statement }) => statement.Effect === 'Deny');
-    if (denial !== undefined) throw denied(caller, need, 'explicit', 'identity-based', denial.label);
-    const bounds = role?.boundary?.filter((statement) => matches(statement, request));
-    if (bounds?.some(({ Effect }) => Effect === 'Deny')) throw denied(caller, need, 'explicit', 'permissions boundary');
-    if (bounds?.length === 0 && ofResource.length === 0) throw denied(caller, need, 'none', 'permissions boundary');
-    for (const { statement, used } of ofRole) for (const action of meant(statement, need.action)) used.add(action);
-    if (ofRole.length > 0 || ofResource.length > 0) return;
-    if (caller.kind === 'service') throw denied(caller, need, 'none', 'resource-based');
-    if (role === undefined) throw denied(caller, need, 'none', 'identity-based', 'the template has no such role');
-    const hint = role.unknown.length > 0 ? `the engine does not know ${role.unknown.join(', ')}` : undefined;
-    throw denied(caller, need, 'none', 'identity-based', hint ?? `role ${role.path}`);
+    this.judge(caller, need, { resource: this.policyOf(need.resource) });
   }
 
-  /** The caller that a service becomes under a role, if the role's trust policy lets it in. */
-  assumeRole(roleArn: string, principal: string, sourceArn?: string, session?: string): Caller {
-    const role = this.roles.get(roleArn);
-    if (role === undefined) {
-      const known = this.roleArns.join(', ');
-      throw new ApiError(
-        'AccessDenied',
-        `${principal} cannot assume ${roleArn}: the template has no such role, only ${known}`,
-        403,
-      );
-    }
-    const context = {
-      ...this.ambient(),
-      'aws:SourceAccount': this.place.account,
-      ...(sourceArn !== undefined && { 'aws:SourceArn': sourceArn }),
-    };
-    const fits = (statement: Statement) =>
-      listOf(statement.Action).some((action) => like('sts:assumerole', action.toLowerCase())) &&
-      listOf<string>(statement.Principal?.Service).some(
-        (one) => servicePrincipal(one) === servicePrincipal(principal),
-      ) &&
-      meets(statement.Condition, context);
-    const found = role.trust.filter(fits);
-    if (found.length === 0 || found.some(({ Effect }) => Effect === 'Deny')) {
+  /**
+   * The caller that a service becomes under a role, if the role's trust policy lets it in.
+   *
+   * @param sourceArn the resource on whose behalf it acts
+   */
+  assumeRole(roleArn: string, principal: string, sourceArn?: string, session?: string): RoleCaller {
+    const role = this.known(roleArn, principal);
+    const caller: Caller = { kind: 'service', principal, sourceArn: sourceArn ?? '' };
+    const need = { action: 'sts:AssumeRole', resource: roleArn };
+    const decision = this.decide(caller, need, { resource: role.trust, closed: true });
+    if (!decision.allowed) {
       const why = `its trust policy does not let ${principal} assume it${sourceArn === undefined ? '' : ` for ${sourceArn}`}`;
       throw new ApiError(
         'AccessDenied',
@@ -178,38 +132,191 @@ export class Iam {
         403,
       );
     }
-    return { kind: 'role', roleArn, session: session ?? principal.split('.')[0] ?? 'local' };
+    return { kind: 'role', roleArn, session: session ?? principal.split('.')[0] ?? 'local', since: this.now() };
+  }
+
+  /**
+   * The caller that somebody becomes under a role, if both their own policies and the role's trust policy allow it.
+   *
+   * @see https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+   */
+  assumeRoleAs(caller: Caller, asked: AssumeRole): RoleCaller {
+    const { roleArn, session, externalId, tags = {}, transitiveTags = [], sourceIdentity } = asked;
+    const role = this.known(roleArn, callerName(caller, this.place));
+    const conditions: Record<string, string | string[]> = { 'sts:RoleSessionName': session };
+    if (sourceIdentity !== undefined) conditions['sts:SourceIdentity'] = sourceIdentity;
+    if (externalId !== undefined) conditions['sts:ExternalId'] = externalId;
+    const names = Object.keys(tags);
+    if (names.length > 0) conditions['aws:TagKeys'] = names;
+    if (transitiveTags.length > 0) conditions['sts:TransitiveTagKeys'] = [...transitiveTags];
+    for (const [name, value] of Object.entries(tags)) conditions[`aws:RequestTag/${name}`] = value;
+    // what is said of the session are actions of their own, which the trust policy has to allow as well
+    const actions = ['sts:AssumeRole'];
+    if (names.length > 0) actions.push('sts:TagSession');
+    if (sourceIdentity !== undefined) actions.push('sts:SetSourceIdentity');
+    for (const action of caller.kind === 'root' ? [] : actions) {
+      const need = { action, resource: roleArn, conditions };
+      this.judge(caller, need, { resource: role.trust, closed: true }, role);
+    }
+    const policies = this.sessionPolicies(asked);
+    return {
+      kind: 'role',
+      roleArn,
+      session,
+      since: this.now(),
+      ...(policies !== undefined && { policies }),
+      ...(names.length > 0 && { tags }),
+    };
+  }
+
+  /** A caller's `aws:userid`. */
+  userId(caller: Caller): string {
+    if (caller.kind !== 'role') return this.place.account;
+    return `${this.roles.get(caller.roleArn)?.id}:${caller.session ?? 'local'}`;
+  }
+
+  private sessionPolicies({ session, policy, policyArns = [] }: AssumeRole): Statement[] | undefined {
+    if (policy === undefined && policyArns.length === 0) return undefined;
+    const where = `the session policy of ${session}`;
+    try {
+      const named = policyArns.flatMap((arn) => {
+        const found = managedPolicy(arn, this.managed);
+        if (found === undefined) throw new Error(`${where}: the engine does not know the managed policy ${arn}`);
+        return found;
+      });
+      return [...named, ...(policy === undefined ? [] : readPolicy(policy, 'identity', where))];
+    } catch (error) {
+      throw new ApiError('MalformedPolicyDocument', (error as Error).message);
+    }
   }
 
   /** What the roles were granted and have not used so far. */
   unused(): UnusedPermission[] {
     return [...this.roles.values()].flatMap((role) =>
       role.policies
-        .filter(({ statement }) => statement.Effect === 'Allow')
-        .flatMap(({ statement, label, used }) =>
-          listOf(statement.Action)
-            .filter((action) => !used.has(action))
+        .filter(({ effect }) => effect === 'Allow')
+        .flatMap((statement) =>
+          [...statement.actions.keys()]
+            .filter((action) => role.used.get(statement)?.has(action) !== true)
             .map((action) => ({
               role: role.arn,
               path: role.path,
-              statement: label,
+              statement: statement.label,
               action,
-              resources: listOf(statement.Resource),
+              resources: statement.resources,
               judged: JUDGED.has(action.split(':')[0]?.toLowerCase() ?? ''),
             })),
         ),
     );
   }
 
-  private attach(policy: Resource, statements: readonly Placed[]): void {
-    for (const name of listOf<string>(policy.properties.Roles)) {
-      const role = [...this.roles.values()].find(({ arn }) => arn.endsWith(`/${name}`) || arn === name);
-      role?.policies.push(...statements.map((one) => ({ ...one, used: new Set<string>() })));
+  /** @param target the role that is asked for, if one is: its trust policy is then the resource's */
+  private judge(caller: Caller, need: Need, policies: Pick<Policies, 'resource' | 'closed'>, target?: Role): void {
+    const decision = this.decide(caller, need, policies);
+    const role = caller.kind === 'role' ? this.roles.get(caller.roleArn) : undefined;
+    if (decision.allowed) {
+      if (role !== undefined) for (const statement of decision.by) note(role, statement, need.action);
+      return;
+    }
+    throw denied(caller, need, decision, target, hintOf(caller, role, decision));
+  }
+
+  private decide(caller: Caller, need: Need, { resource, closed }: Pick<Policies, 'resource' | 'closed'>): Decision {
+    const role = caller.kind === 'role' ? this.roles.get(caller.roleArn) : undefined;
+    const { place } = this;
+    const resourceTags = this.resourceTags.get(need.resource) ?? {};
+    const facts = factsOf({ place, caller, need, role, resourceTags, now: this.now() });
+    const policies: Policies = {
+      identity: role?.policies ?? [],
+      boundary: role?.boundary,
+      session: caller.kind === 'role' ? caller.policies : undefined,
+      resource,
+      ...(closed !== undefined && { closed }),
+    };
+    return decide(policies, this.identityOf(caller), {
+      action: need.action.toLowerCase(),
+      resource: arnOf(need.resource),
+      facts,
+    });
+  }
+
+  private identityOf(caller: Caller): Identity {
+    const { account, region } = this.place;
+    if (caller.kind === 'service') return { service: caller.principal, region };
+    if (caller.kind === 'root') return { account, region };
+    return { session: callerName(caller), role: caller.roleArn, account, region };
+  }
+
+  private known(roleArn: string, who: string): Role {
+    const role = this.roles.get(roleArn);
+    if (role !== undefined) return role;
+    const known = this.roleArns.join(', ');
+    throw new ApiError(
+      'AccessDenied',
+      `${who} cannot assume ${roleArn}: the template has no such role, only ${known}`,
+      403,
+    );
+  }
+
+  private read(
+    { stack, path, type }: Resource,
+    document: Shape,
+    kind: PolicyKind = 'identity',
+    name = '',
+  ): Statement[] {
+    const where = `${path.replace(/\/Resource$/, '')}${name}`;
+    try {
+      return readPolicy(document, kind, where);
+    } catch (error) {
+      throw new Error(`stack ${stack}, ${type}: ${(error as Error).message}`);
     }
   }
 
-  private addLambdaPermission({ logicalId, properties }: Resource): void {
-    const { FunctionName: name, Principal, Action, SourceArn, SourceAccount, EventSourceToken } = properties;
+  private roleOf(resource: Resource, managed: ReadonlyMap<string, readonly Statement[]>): Role {
+    const { arn, path, properties, type, stack, logicalId } = resource;
+    const statements: Statement[] = [];
+    const unknown: string[] = [];
+    for (const { PolicyName, PolicyDocument } of listOf<Shape>(properties.Policies)) {
+      statements.push(...this.read(resource, PolicyDocument, 'identity', `/${PolicyName}`));
+    }
+    for (const policyArn of listOf<string>(properties.ManagedPolicyArns)) {
+      const found = managedPolicy(policyArn, managed);
+      if (found === undefined) unknown.push(policyArn.slice(policyArn.lastIndexOf('/') + 1));
+      else statements.push(...found);
+    }
+    const { PermissionsBoundary: boundaryArn } = properties;
+    const boundary = boundaryArn === undefined ? undefined : managedPolicy(boundaryArn, managed);
+    if (boundaryArn !== undefined && boundary === undefined) unknown.push(`${boundaryArn} (a boundary, not heeded)`);
+    const { AssumeRolePolicyDocument: document = { Statement: [] } } = properties;
+    const trust = this.read(resource, document, 'trust', '/AssumeRolePolicyDocument');
+    const id = String(identify(type, stack, logicalId, properties, this.place, '').attributes.RoleId?.());
+    return {
+      arn,
+      path,
+      id,
+      tags: tagsOf(properties.Tags),
+      trust,
+      policies: statements,
+      used: new Map(),
+      boundary,
+      unknown,
+    };
+  }
+
+  private attach(policy: Resource, statements: readonly Statement[]): void {
+    for (const name of listOf<string>(policy.properties.Roles)) {
+      const role = [...this.roles.values()].find(({ arn }) => arn.endsWith(`/${name}`) || arn === name);
+      role?.policies.push(...statements);
+    }
+  }
+
+  private let(resourceArn: string, statements: readonly Statement[]): void {
+    this.resourcePolicies.set(resourceArn, [...(this.resourcePolicies.get(resourceArn) ?? []), ...statements]);
+  }
+
+  private letInvoke(permission: Resource): void {
+    const { FunctionName: name, Principal, Action, SourceArn, SourceAccount, EventSourceToken } = permission.properties;
+    if (EventSourceToken !== undefined) return;
     const { partition, region, account } = this.place;
     const Resource = name.startsWith('arn:') ? name : `arn:${partition}:lambda:${region}:${account}:function:${name}`;
     const Condition = {
@@ -217,8 +324,8 @@ export class Iam {
       ...(SourceAccount !== undefined && { StringEquals: { 'aws:SourceAccount': SourceAccount } }),
     };
     const service = /\.amazonaws\.com/.test(Principal) ? { Service: Principal } : { AWS: Principal };
-    const statement = { Sid: logicalId, Effect: 'Allow', Principal: service, Action, Resource, Condition };
-    if (EventSourceToken === undefined) this.addResourcePolicy(Resource, { Statement: [statement] });
+    const Statement = { Sid: permission.logicalId, Effect: 'Allow', Principal: service, Action, Resource, Condition };
+    this.let(Resource, this.read(permission, { Version: '2012-10-17', Statement }, 'resource'));
   }
 
   private bucketArn(target: string): string {
@@ -227,107 +334,48 @@ export class Iam {
 
   /** The policy of a resource, or of what it lies in: the bucket of an object, the function of a version. */
   private policyOf(resource: string): readonly Statement[] {
-    const own = [...this.resourcePolicies].filter(
-      ([arn]) => resource === arn || resource.startsWith(`${arn}/`) || resource.startsWith(`${arn}:`),
-    );
-    return own.flatMap(([, statements]) => statements);
-  }
-
-  /** Whether a resource policy's statement speaks of the caller. */
-  private isFor({ Effect, Principal, NotPrincipal }: Statement, caller: Caller): boolean {
-    const principal = Principal ?? NotPrincipal;
-    // a grant to the account leaves the decision to the identity's own policies; a denial binds everybody in it
-    const account = Effect === 'Deny' || Principal === undefined;
-    const found = principal === '*' || this.names(principal, caller, account);
-    return Principal === undefined ? !found : found;
-  }
-
-  private names(principal: Shape, caller: Caller, asAccount: boolean): boolean {
-    const named = listOf<string>(principal?.AWS);
-    if (named.includes('*')) return true;
-    if (caller.kind === 'service') {
-      const own = servicePrincipal(caller.principal);
-      return listOf<string>(principal?.Service).some((one) => servicePrincipal(one) === own);
-    }
-    const { account, partition } = this.place;
-    const whole = asAccount ? [account, `arn:${partition}:iam::${account}:root`] : [];
-    const own = caller.kind === 'role' ? [caller.roleArn, ...whole] : whole;
-    return named.some((one) => own.includes(one));
-  }
-
-  private contextOf(caller: Caller, { conditions }: Need): Request['context'] {
-    const own: Record<string, string> = { 'aws:PrincipalIsAWSService': String(caller.kind === 'service') };
-    if (caller.kind === 'service') {
-      own['aws:SourceArn'] = caller.sourceArn;
-      own['aws:SourceAccount'] = this.place.account;
-    } else {
-      own['aws:PrincipalAccount'] = this.place.account;
-      if (caller.kind === 'role') own['aws:PrincipalArn'] = caller.roleArn;
-    }
-    return { ...this.ambient(), ...own, ...conditions };
-  }
-
-  /** What holds of every call. The engine speaks plain HTTP to itself; on AWS the same call would use TLS. */
-  private ambient(): Record<string, string> {
-    const now = new Date();
-    return {
-      'aws:SecureTransport': 'true',
-      's3:TlsVersion': '1.3',
-      'aws:RequestedRegion': this.place.region,
-      'aws:ResourceAccount': this.place.account,
-      'aws:CurrentTime': now.toISOString(),
-      'aws:EpochTime': String(Math.floor(now.getTime() / 1000)),
-    };
+    const found: Statement[] = [];
+    for (const arn of holders(resource)) found.push(...(this.resourcePolicies.get(arn) ?? []));
+    return found;
   }
 }
 
-function roleOf({ arn, path, properties }: Resource, managed: ReadonlyMap<string, readonly Placed[]>): Role {
-  const policies: Placed[] = [];
-  const unknown: string[] = [];
-  for (const policy of listOf<Shape>(properties.Policies)) {
-    policies.push(...placedAs(policy.PolicyName, policy.PolicyDocument));
-  }
-  for (const policyArn of listOf<string>(properties.ManagedPolicyArns)) {
-    const found = managedPolicy(policyArn, managed);
-    if (found === undefined) unknown.push(policyArn.slice(policyArn.lastIndexOf('/') + 1));
-    else policies.push(...found);
-  }
-  const { PermissionsBoundary: boundaryArn } = properties;
-  const boundary = boundaryArn === undefined ? undefined : managedPolicy(boundaryArn, managed);
-  if (boundaryArn !== undefined && boundary === undefined) unknown.push(`${boundaryArn} (a boundary, not heeded)`);
-  const trust = statementsOf(properties.AssumeRolePolicyDocument);
-  return { arn, path, trust, policies, boundary: boundary?.map(({ statement }) => statement), unknown };
+/** A resource, and what it may lie in: its ARN up to each of the first slashes and colons after the fifth colon. */
+function holders(resource: string): string[] {
+  const [, head = '', rest = ''] = /^((?:[^:]*:){5})(.*)$/s.exec(resource) ?? [];
+  const ends: number[] = [];
+  for (let i = 0; i < rest.length && ends.length < 3; i++) if (rest[i] === '/' || rest[i] === ':') ends.push(i);
+  return [...ends.map((end) => head + rest.slice(0, end)), resource];
 }
 
 /** The statements of a managed policy, the template's or AWS's; undefined if the engine does not know it. */
-function managedPolicy(policyArn: string, managed: ReadonlyMap<string, readonly Placed[]>): Placed[] | undefined {
+function managedPolicy(
+  policyArn: string,
+  managed: ReadonlyMap<string, readonly Statement[]>,
+): readonly Statement[] | undefined {
   const name = policyArn.slice(policyArn.lastIndexOf('/') + 1);
   const actions = policyArn.includes(':iam::aws:policy/') ? MANAGED[name] : undefined;
-  if (actions !== undefined)
-    return placedAs(name, { Statement: [{ Effect: 'Allow', Action: actions, Resource: '*' }] });
-  return managed.get(policyArn)?.map((one) => ({ ...one, used: new Set<string>() }));
+  if (actions === undefined) return managed.get(policyArn);
+  return readPolicy({ Statement: [{ Effect: 'Allow', Action: actions, Resource: '*' }] }, 'identity', name);
 }
 
-function placed(policy: Resource, document: Shape): Placed[] {
-  return placedAs(policy.path.replace(/\/Resource$/, ''), document);
+/** Remembers which of a statement's actions have allowed something. */
+function note({ used }: Role, statement: Statement, action: string): void {
+  const actions = used.get(statement) ?? new Set();
+  const lower = action.toLowerCase();
+  for (const [pattern, takes] of statement.actions) if (takes(lower)) actions.add(pattern);
+  used.set(statement, actions);
 }
 
-function placedAs(policy: string, document: Shape): Placed[] {
-  return statementsOf(document).map((statement, index) => ({
-    statement,
-    label: statement.Sid ?? `${policy}[${index}]`,
-    used: new Set<string>(),
-  }));
+/** Tags as templates have them: a list, or an object. */
+function tagsOf(tags: Shape): Record<string, string> {
+  if (!Array.isArray(tags)) return tags ?? {};
+  return Object.fromEntries(tags.map(({ Key, Value }) => [Key, String(Value)]));
 }
 
-/** The patterns among a statement's actions that take this action in. */
-function meant({ Action }: Statement, action: string): string[] {
-  return listOf(Action).filter((pattern) => like(action.toLowerCase(), pattern.toLowerCase()));
-}
-
-/** `logs.eu-west-1.amazonaws.com` and `logs.amazonaws.com` are one. */
-function servicePrincipal(principal: string): string {
-  return principal.replace(/^([a-z0-9-]+)\..*amazonaws\.com(\.cn)?$/, '$1');
+export function listOf<T>(value: T | readonly T[] | undefined): readonly T[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? value : [value as T];
 }
 
 /** How AWS names a caller in its messages. */
@@ -338,19 +386,33 @@ export function callerName(caller: Caller, place?: Place): string {
   return `arn:${partition}:sts::${account}:assumed-role/${name}/${caller.session ?? 'local'}`;
 }
 
+function hintOf(
+  caller: Caller,
+  role: Role | undefined,
+  { because, by }: Decision & { allowed: false },
+): string | undefined {
+  if (because !== 'identity-based policy') return undefined;
+  if (by !== undefined) return by.label;
+  if (role === undefined) return caller.kind === 'role' ? 'the template has no such role' : undefined;
+  return role.unknown.length > 0 ? `the engine does not know ${role.unknown.join(', ')}` : `role ${role.path}`;
+}
+
+/** @see https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html */
 function denied(
   caller: Caller,
   { action, resource }: Need,
-  how: 'explicit' | 'none',
-  basis: 'identity-based' | 'resource-based' | 'permissions boundary',
-  hint?: string,
+  { because, by }: Decision & { allowed: false },
+  target?: Role,
+  hint = because === 'resource-based policy' ? target?.path : undefined,
 ): ApiError {
   const where = resource === '*' ? '' : ` on resource: "${resource}"`;
-  const policy = basis === 'permissions boundary' ? basis : `${basis} policy`;
-  const because =
-    how === 'explicit'
-      ? `with an explicit deny in ${basis === 'identity-based' ? 'an' : 'a'} ${policy}`
-      : `because no ${policy} allows the ${action} action`;
-  const user = `User: ${callerName(caller)} is not authorized to perform: ${action}${where} ${because}`;
-  return new ApiError('AccessDeniedException', hint === undefined ? user : `${user} (${hint})`, 403);
+  const policy = target !== undefined && because === 'resource-based policy' ? 'role trust policy' : because;
+  const article = policy === 'role trust policy' ? 'the' : policy === 'identity-based policy' ? 'an' : 'a';
+  const why =
+    by === undefined
+      ? `because no ${policy} allows the ${action} action`
+      : `with an explicit deny in ${article} ${policy}`;
+  const user = `User: ${callerName(caller)} is not authorized to perform: ${action}${where} ${why}`;
+  const code = target === undefined ? 'AccessDeniedException' : 'AccessDenied'; // STS has names of its own
+  return new ApiError(code, hint === undefined ? user : `${user} (${hint})`, 403);
 }

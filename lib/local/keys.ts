@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Caller } from './service';
+import type { Caller, RoleCaller } from './service';
 
 /** An access key, as SDKs take it. */
 export interface Keys {
@@ -35,8 +35,13 @@ export class KeyRing {
    * @param until real time at which it ends. @default never
    */
   issue(roleArn: string, session: string, until?: number): Required<Keys> {
+    return this.issueTo({ kind: 'role', roleArn, session, since: this.now() }, until);
+  }
+
+  /** The same for a session that has begun already, with what narrows it. */
+  issueTo(caller: RoleCaller, until?: number): Required<Keys> {
     const sessionToken = randomBytes(96).toString('base64');
-    return this.keep({ kind: 'role', roleArn, session }, { sessionToken, ...(until !== undefined && { until }) });
+    return this.keep(caller, { sessionToken, ...(until !== undefined && { until }) });
   }
 
   find(accessKeyId: string): IssuedKeys | undefined {

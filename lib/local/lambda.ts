@@ -13,11 +13,11 @@ import { RuntimeApi } from './lambda/runtime-api';
 import { Outbox } from './outbox';
 import {
   ApiError,
-  type Caller,
   type Context,
   type Operation,
   type Queues,
   type Resource,
+  type RoleCaller,
   type Sent,
   type Service,
   type Shape,
@@ -210,13 +210,13 @@ export class Lambda implements Service {
 
   private environment(made: LambdaFunction): EnvironmentOptions {
     const { context, options } = this;
-    this.caller(made); // refuses a role that Lambda may not assume
+    const caller = this.caller(made); // refuses a role that Lambda may not assume
     return {
       function: made,
       api: this.api,
       bootstrap: this.bootstrap,
       scratch: join(context.stateDir, 'lambda', 'tmp'),
-      credentials: context.credentials(made.roleArn, made.name),
+      credentials: context.credentials(caller),
       modules: options.nodeModules === undefined ? moduleFolders() : [resolve(options.nodeModules), ...moduleFolders()],
       now: () => this.context.clock.now(),
       line: (text, requestId) => {
@@ -228,7 +228,7 @@ export class Lambda implements Service {
     };
   }
 
-  private caller(made: LambdaFunction): Caller {
+  private caller(made: LambdaFunction): RoleCaller {
     return this.context.assumeRole(made.roleArn, 'lambda.amazonaws.com', made.arn, made.name);
   }
 

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from './clock';
+import type { AssumeRole } from './iam';
+import type { Statement } from './iam/statement';
 import type { Verified } from './signature';
 import type { StateStore } from './state-store';
 
@@ -15,15 +17,26 @@ export interface Place {
 export type Caller =
   | {
       readonly kind: 'role';
-      readonly roleArn: string /** Role session, shown in messages. */;
+      readonly roleArn: string;
+      /** The session's name. @default local */
       readonly session?: string;
+      /** When the session began, in the engine's time. @default now */
+      readonly since?: number;
+      /** What narrows the session. @default - the role's own policies alone */
+      readonly policies?: readonly Statement[];
+      /** Tags of the session. */
+      readonly tags?: Readonly<Record<string, string>>;
     }
   | {
-      readonly kind: 'service' /** e.g. `events.amazonaws.com` */;
+      readonly kind: 'service';
+      /** e.g. `events.amazonaws.com` */
       readonly principal: string;
       readonly sourceArn: string;
     }
   | { readonly kind: 'root' };
+
+/** A role's session. */
+export type RoleCaller = Extract<Caller, { kind: 'role' }>;
 
 /** One permission that a call needs: asked of the caller's policies before the call is made. */
 export interface Need {
@@ -33,6 +46,8 @@ export interface Need {
   readonly resource: string;
   /** Condition keys that the call sets, e.g. `iam:PassedToService`. */
   readonly conditions?: Readonly<Record<string, string | readonly string[]>>;
+  /** The service that asks in the caller's name, as S3 asks KMS: `s3`. @default - the caller asks itself */
+  readonly via?: string;
 }
 
 /** A failure in the API's own terms; the gateway writes it in the caller's protocol. */
@@ -143,13 +158,21 @@ export interface Context {
    * @param sourceArn the resource on whose behalf it acts, for conditions on `aws:SourceArn`
    * @param session name of the session, shown in messages
    */
-  assumeRole(roleArn: string, principal: string, sourceArn?: string, session?: string): Caller;
+  assumeRole(roleArn: string, principal: string, sourceArn?: string, session?: string): RoleCaller;
   /**
-   * The environment that gives a child process new credentials of this role, and the engine's address.
+   * The caller that somebody becomes under another role.
+   *
+   * Throws `AccessDenied` (403) unless their own policies and the role's trust policy allow it.
+   */
+  assumeRoleAs(caller: Caller, asked: AssumeRole): RoleCaller;
+  /** A caller's `aws:userid`. */
+  userId(caller: Caller): string;
+  /**
+   * The environment that gives a child process new credentials of a role's session, and the engine's address.
    *
    * @param until real time at which the credentials end. @default never
    */
-  credentials(roleArn: string, session?: string, until?: number): Record<string, string>;
+  credentials(caller: RoleCaller, until?: number): Record<string, string>;
   /** Sends an event from an AWS service to the default bus. */
   emit(event: BusEvent): void;
   /** Records a metric value, dated now. */

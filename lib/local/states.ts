@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { fingerprint } from './fingerprint';
 import {
   ApiError,
-  type Caller,
   type Context,
   type Objects,
   type Operation,
   type Resource,
+  type RoleCaller,
   type Service,
   type Shape,
 } from './service';
@@ -162,7 +162,8 @@ export class StepFunctions implements Service {
 
   private host(machine: StateMachine): Host {
     const { context, objects } = this;
-    const caller = (): Caller => context.assumeRole(machine.roleArn, 'states.amazonaws.com', machine.arn, machine.name);
+    const caller = (): RoleCaller =>
+      context.assumeRole(machine.roleArn, 'states.amazonaws.com', machine.arn, machine.name);
     const ended = (arn: string, signal: AbortSignal) => this.ended(arn, signal);
     const integrations = new Integrations(context, caller, ended);
     const asFailure = (error: unknown) => {

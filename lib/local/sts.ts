@@ -1,5 +1,6 @@
+import type { AssumeRole } from './iam';
 import { callerName } from './iam';
-import { ApiError, type Context, type Operation, type Service } from './service';
+import { ApiError, type Context, type Operation, type Service, type Shape } from './service';
 
 /** AWS's token service: who am I, and keys for the template's roles. */
 export class Sts implements Service {
@@ -12,18 +13,17 @@ export class Sts implements Service {
       GetCallerIdentity: {
         needs: () => [], // as on AWS: nobody is refused
         run: (_, caller) => ({
-          UserId: caller.kind === 'root' ? account : 'AROALOCAL',
+          UserId: context.userId(caller),
           Account: account,
           Arn: callerName(caller, context.place),
         }),
       },
       AssumeRole: {
-        needs: ({ RoleArn }) => [{ action: 'sts:AssumeRole', resource: RoleArn }],
-        run: ({ RoleArn: roleArn, RoleSessionName: session, DurationSeconds: seconds = 3600 }) => {
-          if (!roleArn || !session)
-            throw new ApiError('ValidationError', 'AssumeRole needs RoleArn and RoleSessionName');
-          const until = Date.now() + Number(seconds) * 1000;
-          const keys = context.credentials(roleArn, session, until);
+        needs: () => [], // the role's trust policy has a say as well: asked below
+        run: (input, caller) => {
+          const session = context.assumeRoleAs(caller, asked(input));
+          const until = Date.now() + Number(input.DurationSeconds ?? 3600) * 1000;
+          const keys = context.credentials(session, until);
           return {
             Credentials: {
               AccessKeyId: keys.AWS_ACCESS_KEY_ID,
@@ -31,13 +31,35 @@ export class Sts implements Service {
               SessionToken: keys.AWS_SESSION_TOKEN,
               Expiration: new Date(until),
             },
-            AssumedRoleUser: {
-              Arn: callerName({ kind: 'role', roleArn, session }),
-              AssumedRoleId: `AROALOCAL:${session}`,
-            },
+            AssumedRoleUser: { Arn: callerName(session), AssumedRoleId: context.userId(session) },
           };
         },
       },
     };
+  }
+}
+
+function asked(input: Shape): AssumeRole {
+  const { RoleArn, RoleSessionName, ExternalId, Policy, PolicyArns, Tags, TransitiveTagKeys, SourceIdentity } = input;
+  if (!RoleArn || !RoleSessionName) {
+    throw new ApiError('ValidationError', 'AssumeRole needs RoleArn and RoleSessionName');
+  }
+  return {
+    roleArn: RoleArn,
+    session: RoleSessionName,
+    ...(ExternalId !== undefined && { externalId: ExternalId }),
+    ...(Policy !== undefined && { policy: jsonOf(Policy) }),
+    ...(PolicyArns !== undefined && { policyArns: PolicyArns.map(({ arn }: Shape) => arn) }),
+    ...(Tags !== undefined && { tags: Object.fromEntries(Tags.map(({ Key, Value }: Shape) => [Key, Value])) }),
+    ...(TransitiveTagKeys !== undefined && { transitiveTags: TransitiveTagKeys }),
+    ...(SourceIdentity !== undefined && { sourceIdentity: SourceIdentity }),
+  };
+}
+
+function jsonOf(policy: string): Shape {
+  try {
+    return JSON.parse(policy);
+  } catch {
+    throw new ApiError('MalformedPolicyDocument', `a session policy must be JSON, got ${policy.slice(0, 200)}`);
   }
 }

@@ -248,7 +248,7 @@ describe('the caller', () => {
 
   test('is the person at the keyboard, or the role whose keys signed, in its session', async () => {
     expect(await callerOf()).toEqual({ kind: 'root' });
-    expect(await callerOf(door.keys.issue(ROLE, 'fn'))).toEqual({ kind: 'role', roleArn: ROLE, session: 'fn' });
+    expect(await callerOf(door.keys.issue(ROLE, 'fn'))).toMatchObject({ kind: 'role', roleArn: ROLE, session: 'fn' });
   });
 });
 

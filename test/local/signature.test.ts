@@ -229,7 +229,12 @@ describe('a presigned URL', () => {
 describe("a role's session", () => {
   test('is known by its key and its token together, until it ends', async () => {
     const keys = door.keys.issue(ROLE, 'fn');
-    expect((await ask('lambda', {}, keys)).caller).toEqual({ kind: 'role', roleArn: ROLE, session: 'fn' });
+    expect((await ask('lambda', {}, keys)).caller).toEqual({
+      kind: 'role',
+      roleArn: ROLE,
+      session: 'fn',
+      since: expect.any(Number),
+    });
     const other = door.keys.issue(ROLE, 'fn');
     const { sessionToken: _, ...without } = keys;
     for (const wrong of [

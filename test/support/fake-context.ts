@@ -9,6 +9,7 @@ import {
   type Caller,
   type Context,
   type Need,
+  type RoleCaller,
   type Service,
   type Shape,
 } from '../../lib/local/service';
@@ -68,11 +69,20 @@ export class FakeContext implements Context {
       throw new ApiError('AccessDeniedException', `not authorized to perform ${need.action}`, 403);
   }
 
-  assumeRole(roleArn: string, _principal: string, _source?: string, session = 'local'): Caller {
+  assumeRole(roleArn: string, _principal: string, _source?: string, session = 'local'): RoleCaller {
     return { kind: 'role', roleArn, session };
   }
 
-  credentials(roleArn: string): Record<string, string> {
+  assumeRoleAs(caller: Caller, { roleArn, session }: { roleArn: string; session: string }): RoleCaller {
+    this.authorize(caller, { action: 'sts:AssumeRole', resource: roleArn });
+    return { kind: 'role', roleArn, session };
+  }
+
+  userId(): string {
+    return 'AROAFAKE:local';
+  }
+
+  credentials({ roleArn }: RoleCaller): Record<string, string> {
     return {
       AWS_ACCESS_KEY_ID: roleArn,
       AWS_SECRET_ACCESS_KEY: 'local',

@@ -2,7 +2,15 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../../lib/local/clock';
-import { ApiError, type BusEvent, type Caller, type Context, type Delivery, type Shape } from '../../lib/local/service';
+import {
+  ApiError,
+  type BusEvent,
+  type Caller,
+  type Context,
+  type Delivery,
+  type RoleCaller,
+  type Shape,
+} from '../../lib/local/service';
 import { StateStore } from '../../lib/local/state-store';
 
 /** One call that a service made. */
@@ -47,11 +55,19 @@ export class RecordingContext implements Context {
 
   authorize(): void {}
 
-  assumeRole(roleArn: string): Caller {
+  assumeRole(roleArn: string): RoleCaller {
     if (roleArn.endsWith('/untrusting')) {
       throw new ApiError('AccessDenied', `not authorized to perform: sts:AssumeRole on ${roleArn}`, 403);
     }
     return { kind: 'role', roleArn };
+  }
+
+  assumeRoleAs(_: Caller, { roleArn }: { roleArn: string }): RoleCaller {
+    return this.assumeRole(roleArn);
+  }
+
+  userId(): string {
+    return 'AROAFAKE:local';
   }
 
   credentials(): Record<string, string> {

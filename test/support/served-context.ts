@@ -10,6 +10,7 @@ import {
   type Context,
   type Delivery,
   type Need,
+  type RoleCaller,
   type Service,
 } from '../../lib/local/service';
 import { StateStore } from '../../lib/local/state-store';
@@ -59,7 +60,9 @@ export class ServedContext implements Context {
     }
   }
 
-  assumeRole = (roleArn: string): Caller => ({ kind: 'role', roleArn });
+  assumeRole = (roleArn: string): RoleCaller => ({ kind: 'role', roleArn });
+  assumeRoleAs = (_: Caller, { roleArn }: { roleArn: string }) => this.assumeRole(roleArn);
+  userId = () => 'AROAFAKE:local';
   credentials = () => ({});
   emit = (event: BusEvent) => void this.events.push(event);
   metric = () => {};

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Caller, Shape } from '../service';
+import type { RoleCaller, Shape } from '../service';
 import { Capture } from './capture';
 import type { Containers } from './container';
 import { actAs, type Host } from './host';
@@ -65,7 +65,7 @@ export class Fleets {
     const role = actAs(this.host, ExecutionRoleArn, endpoint.arn);
     const { VariantName } = variant;
     const start = () =>
-      this.startServer(endpoint, VariantName, { model, role, roleArn: ExecutionRoleArn }).catch((error: Error) => {
+      this.startServer(endpoint, VariantName, { model, role }).catch((error: Error) => {
         throw new Error(
           `The primary container for production variant ${VariantName} ${error.message}. Please check the log of the endpoint.`,
         );
@@ -90,7 +90,7 @@ export class Fleets {
   private startServer(
     endpoint: Owner,
     variant: string,
-    model: { model: ReturnType<Models['container']>; role: Caller; roleArn: string },
+    model: { model: ReturnType<Models['container']>; role: RoleCaller },
   ): Promise<ModelServer> {
     const { context, options } = this.host;
     const folder = join(context.stateDir, 'sagemaker', 'endpoints', endpoint.name, `${variant}-${this.starts++}`);

@@ -1,5 +1,5 @@
 import type { PythonOptions } from '../python';
-import { ApiError, type Caller, type Context, type Need, type Objects, type Shape } from '../service';
+import { ApiError, type Context, type Need, type Objects, type RoleCaller, type Shape } from '../service';
 import type { Faults } from './faults';
 
 /** How jobs and endpoints run here. */
@@ -45,7 +45,7 @@ export function creationNeeds(host: Host, action: string, type: string, name: st
 }
 
 /** The caller that SageMaker becomes under a resource's role; refuses a role that does not let it in. */
-export function actAs(host: Host, roleArn: string, resourceArn: string): Caller {
+export function actAs(host: Host, roleArn: string, resourceArn: string): RoleCaller {
   try {
     return host.context.assumeRole(roleArn, PRINCIPAL, resourceArn, 'SageMaker');
   } catch (error) {

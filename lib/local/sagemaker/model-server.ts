@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { Agent, request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Caller } from '../service';
+import type { RoleCaller } from '../service';
 import type { Container, Containers } from './container';
 import { type Host, s3Uri } from './host';
 import type { ServingContainer } from './models';
@@ -20,8 +20,7 @@ export interface ServerRequest {
   readonly folder: string;
   readonly model: ServingContainer;
   /** The model's execution role. */
-  readonly role: Caller;
-  readonly roleArn: string;
+  readonly role: RoleCaller;
   /** Real milliseconds in which it must answer `/ping`. */
   readonly startMs: number;
   readonly line: (line: string) => void;
@@ -63,7 +62,7 @@ export class ModelServer {
     const container = await containers.start({
       ...{ folder, entry: 'serve.py', python, workingFolder: 'code' },
       env: {
-        ...host.context.credentials(request.roleArn, 'SageMaker'),
+        ...host.context.credentials(request.role),
         ...model.Environment,
         PERENNIAL_SECRET: secret,
       },

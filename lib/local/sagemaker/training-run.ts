@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as realSleep } from 'node:timers/promises';
 import { ownPart } from '../paths';
-import type { Caller, Shape } from '../service';
+import type { RoleCaller, Shape } from '../service';
 import { type Container, type Containers, HOSTS } from './container';
 import { type Faults, type StrikingFault, takeAgain } from './faults';
 import { asEventDetail, type Host, now, s3Uri } from './host';
@@ -43,7 +43,7 @@ export class TrainingRuns {
     private readonly faults: Faults,
   ) {}
 
-  async run(job: Job, role: Caller): Promise<void> {
+  async run(job: Job, role: RoleCaller): Promise<void> {
     try {
       await this.launch(job);
       let trained = false;
@@ -97,7 +97,7 @@ export class TrainingRuns {
    *
    * @returns whether training is over; else the job is to start again, or was stopped meanwhile
    */
-  private async attempt(job: Job, role: Caller): Promise<boolean> {
+  private async attempt(job: Job, role: RoleCaller): Promise<boolean> {
     this.enter(job, 'Downloading');
     await rm(job.folder, { recursive: true, force: true });
     job.nodes = nodesOf(job, this.host.context.clock.now());
@@ -116,11 +116,11 @@ export class TrainingRuns {
   }
 
   /** Runs the script on all hosts. Gives the fault that ended it, if one did. */
-  private async train(job: Job, role: Caller, python: string): Promise<StrikingFault | undefined> {
+  private async train(job: Job, role: RoleCaller, python: string): Promise<StrikingFault | undefined> {
     this.enter(job, 'Training');
     job.started ??= now(this.host);
     const blow = new Blow(job, (fault) => this.strike(job, fault));
-    await this.start(job, python, blow);
+    await this.start(job, role, python, blow);
     const began = performance.now();
     const limit = this.limit(job);
     const sync = setInterval(() => void this.saveCheckpoints(job, role).catch(() => {}), CHECKPOINT_SYNC_MS);
@@ -140,8 +140,8 @@ export class TrainingRuns {
     return struck;
   }
 
-  private async start(job: Job, python: string, blow: Blow): Promise<void> {
-    const env = await this.environment(job);
+  private async start(job: Job, role: RoleCaller, python: string, blow: Blow): Promise<void> {
+    const env = await this.environment(job, role);
     await Promise.all(
       job.nodes.map(async (node) => {
         job.streams.push(node.stream);
@@ -219,12 +219,12 @@ export class TrainingRuns {
     this.enter(job, 'Starting');
   }
 
-  private async environment(job: Job): Promise<Record<string, string>> {
+  private async environment(job: Job, role: RoleCaller): Promise<Record<string, string>> {
     const { input, nodes } = job;
     const resolves = nodes.length > 1 && (await this.containers.literalPaths());
     if (resolves) await writeHosts(job);
     return {
-      ...this.host.context.credentials(input.RoleArn, 'SageMaker'),
+      ...this.host.context.credentials(role),
       ...input.Environment,
       TRAINING_JOB_NAME: input.TrainingJobName,
       TRAINING_JOB_ARN: job.arn,
@@ -233,12 +233,12 @@ export class TrainingRuns {
     };
   }
 
-  private async saveCheckpoints(job: Job, role: Caller): Promise<void> {
+  private async saveCheckpoints(job: Job, role: RoleCaller): Promise<void> {
     for (const { checkpoints } of job.nodes) await checkpoints?.save(role);
   }
 
   /** Stores the model and the output of the first host. */
-  private async upload(job: Job, role: Caller): Promise<void> {
+  private async upload(job: Job, role: RoleCaller): Promise<void> {
     const { input, folder } = job;
     const first = this.first(job).folder;
     this.enter(job, 'Uploading');

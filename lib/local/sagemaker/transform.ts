@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ApiError, type Caller, type Operation, type Shape } from '../service';
+import { ApiError, type Caller, type Operation, type RoleCaller, type Shape } from '../service';
 import type { Containers } from './container';
 import { actAs, arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, s3Uri, sorted } from './host';
 import { ModelServer } from './model-server';
@@ -87,11 +87,11 @@ export class TransformJobs {
     this.jobs.set(name, job);
     if (input.Tags) this.host.tags.set(arn, input.Tags);
     this.announce(job);
-    this.host.context.background(`transform job ${name}`, () => this.run(job, role, ExecutionRoleArn));
+    this.host.context.background(`transform job ${name}`, () => this.run(job, role));
     return { TransformJobArn: arn };
   }
 
-  private async run(job: Job, role: Caller, roleArn: string): Promise<void> {
+  private async run(job: Job, role: RoleCaller): Promise<void> {
     const { context } = this.host;
     const { TransformJobName: name, ModelName } = job.input;
     const folder = join(context.stateDir, 'sagemaker', 'transform', name);
@@ -99,7 +99,7 @@ export class TransformJobs {
       const model = this.models.container(ModelName);
       const env = { ...model.Environment, ...job.input.Environment };
       job.server = await ModelServer.start(this.host, this.containers, {
-        ...{ folder: join(folder, 'ml'), role, roleArn, startMs: START_MS },
+        ...{ folder: join(folder, 'ml'), role, startMs: START_MS },
         model: { ...model, Environment: env },
         line: (line) => context.log('sagemaker', line, { transformJob: name }),
       }).catch((error: Error) => {

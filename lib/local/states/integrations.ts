@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { ApiError, type Caller, type Context, type Shape } from '../service';
+import { ApiError, type Caller, type Context, type RoleCaller, type Shape } from '../service';
 import { signingName } from '../signing-names';
 import { StatesError } from './errors';
 import { JOBS, runJob } from './jobs';
@@ -34,7 +34,7 @@ export class Integrations {
   constructor(
     private readonly context: Context,
     /** The caller that the state machine's role makes. */
-    private readonly own: () => Caller,
+    private readonly own: () => RoleCaller,
     /** Waits until an execution has ended; gives what DescribeExecution says of it. */
     private readonly ended: (executionArn: string, signal: AbortSignal) => Promise<Shape>,
   ) {}
@@ -65,10 +65,11 @@ export class Integrations {
     return await this.optimized(type, action, given, caller);
   }
 
-  private caller(call: TaskCall): Caller {
-    if (call.roleArn === undefined) return this.own();
-    this.context.authorize(this.own(), { action: 'sts:AssumeRole', resource: call.roleArn });
-    return { kind: 'role', roleArn: call.roleArn };
+  private caller(call: TaskCall): RoleCaller {
+    const own = this.own();
+    if (call.roleArn === undefined) return own;
+    // as anybody would: the machine's role must be allowed it, and trusted by the other
+    return this.context.assumeRoleAs(own, { roleArn: call.roleArn, session: own.session ?? 'StepFunctions' });
   }
 
   private async sdk(name: string, call: TaskCall, caller: Caller): Promise<unknown> {
