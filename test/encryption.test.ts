@@ -89,8 +89,8 @@ describe('a bucket under a key of its own', () => {
     const template = parts(stack, new s3.Bucket(stack, 'Data', { encryptionKey }));
     const machines = Object.values<Shape>(template.findResources('AWS::StepFunctions::StateMachine'));
     const definitions = machines.map(({ Properties }) => JSON.stringify(Properties.DefinitionString)).join();
-    // three offers, two transform jobs, the captured requests
-    expect(definitions.split('KmsKeyId').length - 1).toBe(6);
+    // three offers, two transform jobs, the captured requests where they are asked for and where they are compared
+    expect(definitions.split('KmsKeyId').length - 1).toBe(7);
     const statements = statementsOf(template);
     for (const role of ['TrainingTrainingRole', 'TrainingScoringRole']) {
       expect(actionsOf(statements[role] as Shape[])).toContain('kms:Encrypt');
@@ -165,7 +165,8 @@ describe('everything under one key', () => {
     const machines = Object.values<Shape>(template.findResources('AWS::StepFunctions::StateMachine'));
     const [training, deployment] = machines.map(({ Properties }) => JSON.stringify(Properties.DefinitionString));
     expect(training?.split('VolumeKmsKeyId').length).toBe(1 + 3); // two transform jobs, and the offer of a p3
-    expect(deployment?.split('KmsKeyId').length).toBe(1 + 2); // the disks, and what is captured
+    // the disks, and what is captured: where they are asked for and where they are compared
+    expect(deployment?.split('KmsKeyId').length).toBe(1 + 2 * 2);
     const statements = statementsOf(template);
     for (const role of ['LoopTrainingTrainingRole', 'LoopTrainingScoringRole', 'LoopDeploymentMachineRole']) {
       expect(statements[role]).toContainEqual({
@@ -181,7 +182,7 @@ describe('everything under one key', () => {
     const [{ Properties }] = Object.values<Shape>(template.findResources('AWS::KMS::Key'));
     const services = Properties.KeyPolicy.Statement.filter(({ Principal }: Shape) => Principal.Service);
     const shown = services.map(({ Principal, Action, Condition }: Shape) => [Principal.Service, Action, Condition]);
-    expect(shown).toHaveLength(3);
+    expect(shown).toHaveLength(4);
     expect(shown).toEqual(
       expect.arrayContaining([
         [
@@ -199,11 +200,21 @@ describe('everything under one key', () => {
           ['kms:GenerateDataKey*', 'kms:Decrypt'],
           { ArnLike: { 'kms:EncryptionContext:aws:sns:topicArn': expect.anything() } },
         ],
+        [
+          'cloudwatch.amazonaws.com',
+          ['kms:GenerateDataKey*', 'kms:Decrypt'],
+          {
+            StringEquals: { 'aws:SourceAccount': '123456789012' },
+            ArnLike: {
+              'aws:SourceArn': stack.resolve(stack.formatArn({ service: 'cloudwatch', resource: 'alarm:*' })),
+            },
+          },
+        ],
       ]),
     );
   });
 
-  test('a rule alone may send to its queue and publish to its topic, on behalf of this account', () => {
+  test('a rule or an alarm alone may send to its queue and publish to its topic, on behalf of this account', () => {
     const policies = ['AWS::SQS::QueuePolicy', 'AWS::SNS::TopicPolicy'].flatMap((type) =>
       Object.values<Shape>(template.findResources(type)),
     );
@@ -211,8 +222,11 @@ describe('everything under one key', () => {
       .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
       .filter(({ Effect }) => Effect === 'Allow');
     expect(allowed.length).toBeGreaterThan(8);
-    for (const { Condition } of allowed)
-      expect(JSON.stringify(Condition)).toMatch(/"aws:SourceArn":\{"Fn::GetAtt":\["[^"]+","Arn"\]/);
+    for (const { Condition } of allowed) {
+      expect(JSON.stringify(Condition)).toMatch(
+        /"aws:SourceArn":\{("Fn::GetAtt":\["[^"]+","Arn"\]|"Fn::Join":.*:cloudwatch:eu-west-1:123456789012:alarm:\*)/,
+      );
+    }
   });
 
   test('roles that send to a queue may use its key: the scheduler, the monitor', () => {
