@@ -1,5 +1,5 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import { type Spent, spentOn } from '../lib/core/budget';
+import { isBehind, type Spent, spentOn } from '../lib/core/budget';
 import {
   CONTROLLER_DEFAULTS,
   type ControllerRules,
@@ -17,7 +17,7 @@ import {
   type Outcome,
 } from '../lib/core/documents';
 import { ErrorName, PerennialError } from '../lib/core/errors';
-import { release, requeue } from '../lib/core/lease';
+import { disown, openRun, release, requeue } from '../lib/core/lease';
 import {
   type Decision,
   type Lease,
@@ -63,6 +63,9 @@ export interface ControllerPorts {
   /** Waits before another try; a real wait, if absent. */
   readonly pause?: Pause;
 }
+
+/** Stands for the status of a run of which Step Functions knows nothing. */
+const GONE = 'GONE';
 
 let onAws: ControllerPorts | undefined;
 
@@ -123,8 +126,9 @@ function settle(ports: ControllerPorts, triggers: readonly Evidence[], look: boo
       const { value, revision, torn } = await flush(ports);
       missed ||= torn; // what waited in it may be lost
       const now = ports.now();
-      // nor does a row that is new, or torn, say what the day has seen
-      const lease = torn || revision === 0 ? { ...value, ...(await spentBy(ledger, value, now)) } : value;
+      // nor does a row that is new, or torn, say what the day has seen; and to a clock that is behind, few do
+      const lease =
+        torn || revision === 0 || isBehind(value, now) ? { ...value, ...(await spentBy(ledger, value, now)) } : value;
       const end = await endOf(ports, lease, now);
       if (end !== undefined) {
         await settleEnd(ports, end);
@@ -186,7 +190,7 @@ async function record({ ledger, send, pipeline }: ControllerPorts, decisions: re
 
 /** How the run ended that holds the lease; undefined if none does, or if it is under way. */
 async function endOf({ executions }: ControllerPorts, lease: Lease, now: Date): Promise<RunEnd | undefined> {
-  const { holder: runId, lastRun } = lease;
+  const runId = openRun(lease);
   if (runId === undefined) return undefined;
   const execution = await executions.find(runId);
   if (execution !== undefined) {
@@ -194,8 +198,10 @@ async function endOf({ executions }: ControllerPorts, lease: Lease, now: Date): 
     return hasEnded(execution) ? { runId, status, startedAt, at: endedAt ?? now.toISOString() } : undefined;
   }
   // what was begun a moment ago may not be seen yet; to start it once more has no effect
-  if (lastRun?.runId === runId && (await executions.start(runId, stableJson(lastRun.input)))) return undefined;
-  return { runId, status: 'GONE', at: now.toISOString() };
+  const { holder, lastRun } = lease;
+  const isOwn = holder === runId && lastRun?.runId === runId;
+  if (isOwn && (await executions.start(runId, stableJson(lastRun.input)))) return undefined;
+  return { runId, status: GONE, at: now.toISOString() };
 }
 
 /** The lease with the good files of the last run, if bad ones made it fail. */
@@ -240,7 +246,9 @@ async function frozenData({ data, ledger, rules, executions }: ControllerPorts, 
 /** Frees the lease of a run of which Step Functions says that it has ended. */
 async function settleEnd({ ledger, now }: ControllerPorts, end: RunEnd): Promise<void> {
   const outcome = await recordedOutcome(ledger, end);
-  await changeLease(ledger, TRAINING_LEASE, now(), (lease) => release(lease, { ...end, outcome }));
+  await changeLease(ledger, TRAINING_LEASE, now(), (lease) =>
+    end.status === GONE ? disown(lease, end) : release(lease, { ...end, outcome }),
+  );
 }
 
 /** What is spent of the day's budget, by the lease or by the runs that have begun, whichever is more. */

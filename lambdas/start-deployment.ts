@@ -32,10 +32,10 @@ export interface StartDeploymentPorts {
   readonly ledger: Ledger;
   /** Of the deployment machine. */
   readonly executions: Executions;
-  /** Whether a version is approved now, and is of the pipeline that is deployed; undefined if it does not exist. */
-  isApproved(modelPackageArn: string): Promise<boolean | undefined>;
-  /** The newest version of that pipeline that is approved. */
-  newestApproved(): Promise<DeploymentInput | undefined>;
+  /** Whether a version is approved now, and is of the pipeline that is deployed. */
+  isApproved(modelPackageArn: string): Promise<boolean>;
+  /** The newest version of that pipeline that is approved, and when it was registered. */
+  newestApproved(): Promise<(DeploymentInput & { readonly createdAt: string }) | undefined>;
   now(): Date;
   /** Waits before another try; a real wait, if absent. */
   readonly pause?: Pause;
@@ -63,7 +63,7 @@ function portsOnAws(): StartDeploymentPorts {
     executions: awsExecutions(env(EnvName.DEPLOYMENT_MACHINE)),
     async isApproved(modelPackageArn) {
       const found = await describe(modelPackageArn);
-      return found && found.ModelApprovalStatus === 'Approved' && isOurs(found);
+      return found?.ModelApprovalStatus === 'Approved' && isOurs(found);
     },
     async newestApproved() {
       const approved = paginateListModelPackages(
@@ -78,10 +78,11 @@ function portsOnAws(): StartDeploymentPorts {
       for await (const { ModelPackageSummaryList = [] } of approved) {
         for (const { ModelPackageArn: modelPackageArn } of ModelPackageSummaryList) {
           const found = modelPackageArn === undefined ? undefined : await describe(modelPackageArn);
-          const approvedAt = found?.LastModifiedTime ?? found?.CreationTime;
+          const createdAt = found?.CreationTime;
+          const approvedAt = found?.LastModifiedTime ?? createdAt;
           // a registry may hold the versions of several pipelines
-          if (modelPackageArn && approvedAt && isOurs(found)) {
-            return { modelPackageArn, approvedAt: approvedAt.toISOString() };
+          if (modelPackageArn && createdAt && approvedAt && isOurs(found)) {
+            return { modelPackageArn, approvedAt: approvedAt.toISOString(), createdAt: createdAt.toISOString() };
           }
         }
       }
@@ -188,17 +189,26 @@ async function endOf(
   return { kind: 'ended', deploymentId, at: now.toISOString() };
 }
 
-/** An approval whose event was lost: of a version above all that were taken up. */
+/** An approval whose event was lost: of the newest version, where no deployment of that has begun. */
 async function lostApproval(
-  { newestApproved, isApproved }: StartDeploymentPorts,
-  { last, highest = 0 }: DeploymentLease,
+  { ledger, newestApproved }: StartDeploymentPorts,
+  { last }: DeploymentLease,
 ): Promise<DeploymentInput[]> {
   const newest = await newestApproved();
-  if (newest === undefined || last === undefined) return newest ? [newest] : [];
-  const taken = Math.max(highest, packageVersion(last.modelPackageArn));
-  if (packageVersion(newest.modelPackageArn) > taken) return [newest];
-  // a registry that was made anew counts from one again
-  return (await isApproved(last.modelPackageArn)) === undefined ? [newest] : [];
+  if (newest === undefined) return [];
+  const { createdAt, ...input } = newest;
+  const version = packageVersion(input.modelPackageArn);
+  // events tell whole seconds; before it was made, a version of its number was one of a registry that is gone
+  const since = Math.floor(Date.parse(createdAt) / 1000) * 1000;
+  const begun = [
+    ...(last ? [{ version: packageVersion(last.modelPackageArn), at: last.approvedAt }] : []),
+    ...(await deployments(ledger)).map((fact) => ({ version: fact.version, at: fact.startedAt })),
+  ];
+  return begun.some((one) => one.version === version && Date.parse(one.at) >= since) ? [] : [input];
+}
+
+function deployments(ledger: Ledger): Promise<DeploymentEnded[]> {
+  return ledger.query<DeploymentEnded>('DEPLOYMENT#', { newestFirst: true, limit: 100 });
 }
 
 /** Frees the lease of a deployment of which Step Functions says that it has ended. */
@@ -214,8 +224,7 @@ async function recordEnd(
 ): Promise<void> {
   const { deploymentId, at, status, startedAt, input } = end;
   if (input === undefined || status === 'SUCCEEDED') return;
-  const recent = await ledger.query<DeploymentEnded>('DEPLOYMENT#', { newestFirst: true, limit: 100 });
-  if (recent.some((fact) => fact.deploymentId === deploymentId)) return;
+  if ((await deployments(ledger)).some((fact) => fact.deploymentId === deploymentId)) return;
   await ledger.append<DeploymentEnded>({
     sk: LedgerKey.deployment(startedAt, deploymentId),
     at,

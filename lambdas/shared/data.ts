@@ -70,14 +70,15 @@ export async function freezeNow(
 export async function unseenUploads(
   { data, ledger }: { readonly data: Data; readonly ledger: Ledger },
   newestFiles: number | undefined,
-  { pending, seen }: Lease,
+  { pending, lastRun, seen }: Lease,
   triggers: readonly Evidence[],
 ): Promise<Evidence[]> {
   if ([...pending, ...triggers].some(({ reason }) => reason === 'data')) return [];
   const [listing, refused] = await Promise.all([data.list(), ledger.query<RefusedFile>('REFUSED#')]);
   const snapshot = freeze(listing, { refused, newestFiles });
-  if (seen?.snapshotKey === snapshotKey(snapshot.dataVersion)) return [];
-  const known = seen && (await data.read(seen.snapshotKey));
+  const last = lastRun && seen; // a lease that has lost its last run cannot say whether that came to its end
+  if (last?.snapshotKey === snapshotKey(snapshot.dataVersion)) return [];
+  const known = last && (await data.read(last.snapshotKey));
   const times = new Map(listing.map(({ key, lastModified }) => [key, lastModified]));
   return newFiles(snapshot, known)
     .filter(({ key }) => key.startsWith(Prefix.INCOMING))

@@ -39,6 +39,11 @@ export function spentOn(now: Date, spent: Spent): Spent {
   };
 }
 
+/** Whether the clock shows a day before the one that it showed last. */
+export function isBehind({ day }: Spent, now: Date): boolean {
+  return day !== undefined && now.toISOString().slice(0, 10) < day;
+}
+
 /** What is spent after a run was started by itself; while a clock is behind, it counts on the days ahead of it as well. */
 export function charged(now: Date, spent: Spent): Spent {
   const { day = '', startedToday, otherDays } = spentOn(now, spent);

@@ -1,4 +1,4 @@
-import { charged, spentOn } from './budget';
+import { charged, isBehind, spentOn } from './budget';
 import type { Evidence } from './documents';
 import type { Decision, Lease, Need } from './ledger';
 import { LedgerKey } from './ledger';
@@ -286,16 +286,12 @@ function refusal(trigger: Evidence, lease: Lease, now: Date, rules: ControllerRu
   return undefined;
 }
 
-/** Whether the clock shows a day before the one that it showed last. */
-function isBehind(lease: Lease, now: Date): boolean {
-  return lease.day !== undefined && now.toISOString().slice(0, 10) < lease.day;
-}
-
 /** Whether a run on this data would find nothing new. */
 function isVain(lease: Lease, reason: Reason, frozen: Exclude<Frozen, { missing: string }>): boolean {
   if (frozen.ranBefore) return true;
-  if (reason === 'manual' || lease.lastDataVersion !== frozen.dataVersion) return false;
-  return reason === 'data' || lease.lastRun?.outcome !== 'FAILED';
+  const { lastRun } = lease; // a lease that has lost it cannot say whether that run ever began
+  if (reason === 'manual' || lastRun === undefined || lease.lastDataVersion !== frozen.dataVersion) return false;
+  return reason === 'data' || lastRun.outcome !== 'FAILED';
 }
 
 /** Why a trigger comes to nothing whose run would find nothing new. */

@@ -155,7 +155,8 @@ function actionOn(endpoint: DescribedEndpoint | undefined, wanted: string): Depl
  * Takes up approvals: the newest is deployed, now or after the deployment under way; older ones are superseded.
  *
  * Their times say which is the newest, as long as the clock goes forward. If it has gone back since the last was taken
- * up, an earlier time says nothing: then whatever comes is newer than what was there.
+ * up, an earlier time says nothing: then whatever comes is newer than what was there. Unless it comes from later than
+ * now, which shows that it is this clock alone that has gone back.
  *
  * @param approvals of versions that are still approved, none of which has been deployed
  * @param underWay an execution that runs without the lease
@@ -167,18 +168,20 @@ export function takeUp(
   underWay?: string,
 ): DeploymentLease {
   const { wanted, unordered, ...rest } = lease;
-  const lost = unordered === true || (lease.lookedAt !== undefined && now.getTime() < Date.parse(lease.lookedAt));
   const { last } = lease;
-  const candidates = approvals.filter((one) => last === undefined || (lost ? !isSame(one, last) : isNewer(one, last)));
-  const news = candidates.filter((one) => wanted === undefined || !isSame(one, wanted));
-  const newest = (lost && news.length > 0 ? news : candidates).reduce<DeploymentInput | undefined>(
+  const lost = unordered === true || (lease.lookedAt !== undefined && now.getTime() < Date.parse(lease.lookedAt));
+  const isAtLarge = ({ approvedAt }: DeploymentInput) => lost && Date.parse(approvedAt) <= now.getTime();
+  const candidates = approvals.filter(
+    (one) => last === undefined || (isAtLarge(one) ? !isSame(one, last) : isNewer(one, last)),
+  );
+  const news = candidates.filter((one) => isAtLarge(one) && (wanted === undefined || !isSame(one, wanted)));
+  const newest = (news.length > 0 ? news : candidates).reduce<DeploymentInput | undefined>(
     (best, one) => (best && !isNewer(one, best) ? best : one),
     undefined,
   );
   if (newest === undefined) return { ...rest, ...(lost && { unordered: true }) };
   if (wanted !== undefined && isSame(newest, wanted) && (lease.holder ?? underWay) !== undefined) return lease;
-  const highest = Math.max(rest.highest ?? 0, packageVersion(newest.modelPackageArn));
-  const looked = { ...rest, highest, lookedAt: now.toISOString() };
+  const looked = { ...rest, lookedAt: now.toISOString() };
   if ((lease.holder ?? underWay) !== undefined) return { ...looked, wanted: newest };
   return { ...looked, holder: idOf(newest), last: newest, unstarted: true };
 }

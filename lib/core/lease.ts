@@ -87,7 +87,6 @@ const DEPLOYMENT: { readonly [Name in keyof Required<DeploymentLease>]: Shape<De
   holder: optional(executionName),
   wanted: optional(DEPLOYMENT_INPUT) as Shape<DeploymentInput | undefined>,
   last: optional(DEPLOYMENT_INPUT) as Shape<DeploymentInput | undefined>,
-  highest: optional(count),
   lookedAt: optional(isoTime),
   unordered: optional(flag),
   unstarted: optional(flag),
@@ -130,17 +129,38 @@ function fits(shape: Shape<unknown>, value: unknown): boolean {
 
 /** The lease after a run has ended: free, if the run held it. An end that comes again changes nothing more. */
 export function release(lease: Lease, end: { runId: string; outcome: Outcome; at: string }): Lease {
-  if (lease.holder !== end.runId) return lease;
-  const { holder: _holder, ...rest } = lease;
-  const free = { ...rest, lastEndedAt: end.at };
+  const { holder, ...rest } = lease;
   const { lastRun } = lease;
-  if (lastRun?.runId !== end.runId || lastRun.outcome !== undefined) return free;
+  const isOpen = lastRun?.runId === end.runId && lastRun.outcome === undefined;
+  if (holder !== end.runId && !isOpen) return lease;
+  const free = { ...rest, ...(holder !== end.runId && { holder }), lastEndedAt: end.at };
+  if (!isOpen) return free;
   const promoted = end.outcome === 'PROMOTED' || end.outcome === 'AWAITING_APPROVAL';
   return {
     ...free,
     unpromoted: promoted ? 0 : lease.unpromoted + 1,
     lastRun: { ...lastRun, outcome: end.outcome },
   };
+}
+
+/** The lease after a run of which there is no trace: what it was to train on has not been trained on. */
+export function disown(lease: Lease, end: { runId: string; at: string }): Lease {
+  const { lastDataVersion, ...rest } = withoutTheLast(release(lease, { ...end, outcome: 'FAILED' }), end.runId);
+  return rest.lastRun?.runId === end.runId
+    ? rest
+    : { ...rest, ...(lastDataVersion !== undefined && { lastDataVersion }) };
+}
+
+function withoutTheLast(lease: Lease, runId: string): Lease {
+  const { seen, ...rest } = lease;
+  const { lastRun } = lease;
+  if (seen === undefined || lastRun?.runId !== runId || seen.snapshotKey !== lastRun.input.snapshotKey) return lease;
+  return { ...rest, ...(seen.before !== undefined && { seen: { snapshotKey: seen.before } }) };
+}
+
+/** The run that is under way, for all that the lease says: its holder, or the last one, if its end is not known. */
+export function openRun({ holder, lastRun }: Lease): string | undefined {
+  return holder ?? (lastRun?.outcome === undefined ? lastRun?.runId : undefined);
 }
 
 /**
@@ -159,13 +179,9 @@ export function requeue(
     ({ reason, detail }) =>
       reason === 'data' && !refused.some(({ key, versionId }) => key === detail.key && versionId === detail.versionId),
   );
-  const { seen, ...rest } = lease;
-  // what the run was to train on has not been trained on: whoever looks finds what no evidence names
-  const known = seen?.snapshotKey === run.input.snapshotKey ? seen?.before : seen?.snapshotKey;
   return {
-    ...rest,
+    ...withoutTheLast(lease, runId), // whoever looks finds what no evidence names
     pending: remember(lease.pending, good).pending,
     lastRun: { ...run, requeued: true },
-    ...(known !== undefined && { seen: { snapshotKey: known } }),
   };
 }

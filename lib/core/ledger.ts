@@ -250,8 +250,6 @@ export interface DeploymentLease {
   readonly wanted?: DeploymentInput;
   /** The last approval that was acted on. */
   readonly last?: DeploymentInput;
-  /** The highest version that was taken up: of an approved one above it, no event has told. */
-  readonly highest?: number;
   /**
    * ISO time, by the clock of who looked, of the last look that took up an approval. A clock that shows less has gone
    * back: times of approvals then say nothing about their order.

@@ -233,6 +233,16 @@ describe('takeUp', () => {
     expect(takeUp(releaseDeployment(back, back.holder ?? ''), [approval(2, 4)], later).last).toEqual(approval(1, 5));
   });
 
+  test('keeps to the times of approvals where its own clock alone went back', () => {
+    const third = new Date('2026-03-01T12:00:00Z');
+    const first = takeUp({}, [approval(2, 30)], third);
+    const free = releaseDeployment(takeUpIsStarted(first), first.holder ?? '');
+    const behind = new Date('2026-02-28T12:00:00Z');
+
+    expect(takeUp(free, [approval(1, 20)], behind).last).toEqual(approval(2, 30)); // it came late
+    expect(takeUp(free, [approval(1, 40)], behind).last).toEqual(approval(1, 40));
+  });
+
   test('prefers what comes after the clock went back to what waited before', () => {
     const third = new Date('2026-03-03T12:00:00Z');
     const under = takeUp({}, [{ ...approval(1, 0), approvedAt: '2026-03-03T11:00:00.000Z' }], third);

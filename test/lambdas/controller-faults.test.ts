@@ -169,6 +169,35 @@ describe('what no message tells is found by looking', () => {
     expect(world.decisions()).toEqual(['e1 STARTED']);
   });
 
+  test.each<[string, object]>([
+    ['whom it is for', { lastRun: 'x' }],
+    ['who holds the lease', { holder: undefined, unstarted: undefined }],
+  ])('what a run was to train on is trained on, if its start failed and its row has lost %s', async (_, change) => {
+    const world = await running();
+    await world.end(world.running()[0], 'PROMOTED');
+    await world.deliver();
+    world.upload('incoming/b.csv');
+    const denied = { ...world.ports, executions: { ...failing(world), running: async () => [] } };
+    await expect(world.handle(denied, world.queue.splice(0))).rejects.toThrow('denied');
+    await tamper(world, change);
+
+    world.reconcile();
+    await world.deliver();
+    expect(world.trainedOn(world.running()[0])).toEqual(['incoming/a.csv', 'incoming/b.csv']);
+  });
+
+  test('the end of a run is recorded, although its row has lost who holds the lease', async () => {
+    const world = await running();
+    const [run] = world.running();
+    endUnseen(world);
+    await tamper(world, { holder: undefined });
+    world.reconcile();
+    await world.deliver();
+
+    expect(world.ledger.items.get(world.endOf(run))).toMatchObject({ error: { name: 'Execution.ABORTED' } });
+    expect(world.lease()).toMatchObject({ unpromoted: 1, lastRun: { runId: run, outcome: 'FAILED' } });
+  });
+
   test('a run that Step Functions does not show yet keeps its lease', async () => {
     const world = await running();
     const blind = { ...world.ports, executions: { ...bound(world), find: async () => undefined } };
@@ -289,6 +318,24 @@ test.each<[string, (world: World) => void]>([
     world.ledger.put(LedgerKey.run(startedAt, `${reason}-run`, 'START'), { runId: `${reason}-run`, reason });
   }
   meddle(world);
+  world.upload('incoming/a.csv');
+  await world.deliver();
+  expect(world.running()).toEqual([]);
+
+  world.pass(24 * 60);
+  world.reconcile();
+  await world.deliver();
+  expect(world.running()).toHaveLength(1);
+});
+
+test('a clock that goes back finds what was spent on the day, though the row has forgotten it', async () => {
+  const world = new World({ ...CONTROLLER_DEFAULTS, maxRunsPerDay: 1 });
+  const startedAt = world.now().toISOString();
+  world.ledger.put(LedgerKey.run(startedAt, 'data-run', 'START'), { runId: 'data-run', reason: 'data' });
+  world.ledger.items.set(LEASE, {
+    ...{ pk: PIPELINE, sk: LEASE, revision: 1, pending: [], unpromoted: 0 },
+    ...{ day: '2026-03-02', startedToday: 0 },
+  });
   world.upload('incoming/a.csv');
   await world.deliver();
   expect(world.running()).toEqual([]);

@@ -24,11 +24,11 @@ class World {
   /** Of what is not ours. */
   readonly tags = new Map<string, Tags>();
   live?: string;
-  /** Whether versions that are not approved do not exist at all. */
-  gone = false;
   clock = new Date('2026-03-01T13:00:00Z');
   /** When the newest approved version was changed last. */
   modifiedAt = '2026-03-01T12:30:00.000Z';
+  /** When it was registered. */
+  createdAt = '2026-03-01T11:00:00.000Z';
 
   get ports(): StartDeploymentPorts & FinishDeploymentPorts {
     return {
@@ -40,10 +40,11 @@ class World {
       now: () => this.clock,
       pause: async () => {},
       executions: this.executions,
-      isApproved: async (modelPackageArn) => this.approved.has(modelPackageArn) || (this.gone ? undefined : false),
+      isApproved: async (modelPackageArn) => this.approved.has(modelPackageArn),
       newestApproved: async () => {
         const newest = [...this.approved].sort().at(-1);
-        return newest === undefined ? undefined : { modelPackageArn: newest, approvedAt: this.modifiedAt };
+        const { modifiedAt: approvedAt, createdAt } = this;
+        return newest === undefined ? undefined : { modelPackageArn: newest, approvedAt, createdAt };
       },
       send: async (type) => void this.sent.push(type),
       reject: async (modelPackageArn, because) => {
@@ -212,18 +213,42 @@ describe('starting deployments', () => {
     expect(world.running()).toEqual([]);
   });
 
-  test('finds an approval whose event was lost in a registry that was made anew', async () => {
+  test('finds approvals whose events were lost in a registry that was made anew, and counts from one again', async () => {
     const world = new World();
-    await world.deliver([world.approve(7, 0)]);
-    await world.end(world.running()[0]);
+    for (const [version, minute] of [
+      [1, 0],
+      [2, 1],
+      [7, 2],
+    ] as const) {
+      await world.deliver([world.approve(version, minute)]);
+      await world.end(world.running()[0]);
+    }
     world.approved.clear();
-    world.approve(1, 40);
+    world.clock = new Date('2026-03-02T13:00:00Z');
+    for (const version of [1, 2]) {
+      world.approve(version, 0);
+      world.createdAt = `2026-03-02T12:0${version}:00.000Z`;
+      world.modifiedAt = `2026-03-02T12:0${version}:30.000Z`;
+      await world.deliver([RECONCILE]);
+      expect(world.running()).toEqual([expect.stringMatching(`^deploy-v${version}-`)]);
+      await world.end(world.running()[0], { startedAt: world.clock.toISOString() });
+    }
     await world.deliver([RECONCILE]);
-    expect(world.running()).toEqual([]); // version 7 may be on its way out for reasons of its own
+    expect(world.running()).toEqual([]);
+  });
 
-    world.gone = true;
+  test('does not take a version for a lost approval that was approved in the second in which it was made', async () => {
+    const world = new World();
+    world.createdAt = '2026-03-01T12:00:00.400Z';
+    await world.deliver([world.approve(1, 0)]);
+    world.modifiedAt = '2026-03-01T12:00:00.400Z';
     await world.deliver([RECONCILE]);
-    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v1-/)]);
+    expect(world.ledger.items.get('LEASE#deployment')).toMatchObject({
+      last: { approvedAt: '2026-03-01T12:00:00.000Z' },
+    });
+    await world.stop(world.running()[0], 'ABORTED');
+    await world.deliver([RECONCILE]);
+    expect(world.executions.all.size).toBe(1);
   });
 
   test('starts none beside a deployment that somebody started by hand, and the approved one afterwards', async () => {
@@ -242,7 +267,7 @@ describe('starting deployments', () => {
     ['a holder that is no name', { holder: ['x'] }],
     ['a last approval that is none', { last: 'x', wanted: { modelPackageArn: 7 } }],
     ['a revision that is none', { revision: 'x' }],
-    ['members of other types', { unstarted: 'yes', lookedAt: 5, highest: 'x' }],
+    ['members of other types', { unstarted: 'yes', lookedAt: 5, unordered: 'x' }],
   ])('goes on from a row with %s, and keeps it beside', async (_, change) => {
     const world = new World();
     await world.deliver([world.approve(1, 0)]);
@@ -253,6 +278,17 @@ describe('starting deployments', () => {
 
     expect(world.running()).toEqual([expect.stringMatching(/^deploy-v2-/)]);
     expect(world.ledger.all('TORN#')).toHaveLength('holder' in change && change.holder === 'nobody' ? 0 : 1);
+  });
+
+  test('finds an approval that waited, though the row has lost it', async () => {
+    const world = new World();
+    await world.deliver([world.approve(1, 0)]);
+    await world.deliver([world.approve(2, 30)]);
+    world.ledger.items.set('LEASE#deployment', { ...world.ledger.items.get('LEASE#deployment'), wanted: 'x' });
+    await world.end(world.running()[0]);
+    await world.deliver([RECONCILE]);
+
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v2-/)]);
   });
 
   test('begins no second deployment when the row is deleted in the middle of one', async () => {
