@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CreateTrainingJobCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
 import { Command } from 'commander';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -534,7 +534,7 @@ describe('faults from a file', () => {
       writeFileSync(file, text);
       const program = new Command();
       addLocal(program, { out: () => {} } as never);
-      await program.parseAsync(['local', '--faults', file, '--assembly', 'none'], { from: 'user' });
+      await program.parseAsync(['local', '--faults', file, '--assembly', dirname(file)], { from: 'user' });
     };
 
     await expect(local('{"training": [{"kind": "fire"}]}')).rejects.toThrow(`${file}: training[0].kind must be one of`);

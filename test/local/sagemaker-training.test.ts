@@ -383,9 +383,13 @@ describe('CreateTrainingJob', () => {
     [
       'a long hyperparameter',
       { HyperParameters: { x: 'y'.repeat(2501) } },
-      /hyperParameters.x.*length less than or equal to 2500/,
+      /at 'hyperParameters'.*length less than or equal to 2500/,
     ],
-    ['a hyperparameter that is no string', { HyperParameters: { x: 3 } }, /hyperParameters.x.*must be a string/],
+    [
+      'a hyperparameter that is no string',
+      { HyperParameters: { x: 3 } },
+      /^NUMBER_VALUE cannot be converted to String$/,
+    ],
     [
       'no time to run',
       { StoppingCondition: { MaxRuntimeInSeconds: 0 } },
@@ -420,7 +424,7 @@ describe('CreateTrainingJob', () => {
     [
       'more than five groups',
       { ResourceConfig: { VolumeSizeInGB: 1, InstanceGroups: ['a', 'b', 'c', 'd', 'e', 'f'].map(group) } },
-      /resourceConfig.instanceGroups'.*must have length between 0 and 5/,
+      /resourceConfig.instanceGroups'.*length less than or equal to 5/,
     ],
     [
       'a group without a name',
@@ -492,7 +496,7 @@ describe('CreateTrainingJob', () => {
     [
       'too much of an environment',
       { Environment: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`V${i}`, ''])) },
-      /environment.*must have at most 100 entries/,
+      /at 'environment'.*length less than or equal to 100$/,
     ],
   ])('refuses %s', async (_, changes, message) => {
     const request = { ...trainingRequest('refused', 's3://bucket/code.tar.gz'), ...changes };

@@ -155,9 +155,11 @@ describe('a tuning job', () => {
     });
 
     const resource = 'arn:aws:sagemaker:eu-west-1:111122223333:hyper-parameter-tuning-job/needs';
+    const tags = { 'aws:RequestTag/a': 'b', 'aws:TagKeys': ['a'] };
+    const asked = { 'sagemaker:InstanceTypes': ['ml.m5.large'], 'sagemaker:MaxRuntimeInSeconds': '60' };
     expect(lab.context.asked.slice(0, 3)).toEqual([
-      { action: 'sagemaker:CreateHyperParameterTuningJob', resource },
-      { action: 'sagemaker:AddTags', resource },
+      { action: 'sagemaker:CreateHyperParameterTuningJob', resource, conditions: { ...tags, ...asked } },
+      { action: 'sagemaker:AddTags', resource, conditions: tags },
       { action: 'iam:PassRole', resource: ROLE, conditions: { 'iam:PassedToService': 'sagemaker.amazonaws.com' } },
     ]);
     await finished('needs');
@@ -407,8 +409,21 @@ time.sleep(60)
       /'hyperParameterTuningJobName'.*less than or equal to 32/,
     ],
     ['Hyperband', { config: { Strategy: 'Hyperband' } }, /Value 'Hyperband' at .*strategy.*\[Bayesian, Random, Grid\]/],
-    ['a warm start', { WarmStartConfig: {} }, /'warmStartConfig' is not supported by this engine/],
-    ['several definitions', { TrainingJobDefinitions: [] }, /'trainingJobDefinitions' is not supported/],
+    [
+      'a warm start',
+      {
+        WarmStartConfig: {
+          ParentHyperParameterTuningJobs: [{ HyperParameterTuningJobName: 'other' }],
+          WarmStartType: 'TransferLearning',
+        },
+      },
+      /'warmStartConfig' is not supported by this engine/,
+    ],
+    [
+      'several definitions',
+      { TrainingJobDefinitions: [tuningRequest('other', 's3://bucket/code', []).TrainingJobDefinition] },
+      /'trainingJobDefinitions' is not supported/,
+    ],
     ['Autotune', { Autotune: { Mode: 'Enabled' } }, /'autotune' is not supported/],
     ['an unknown member', { definition: { Image: 'x' } }, /Unknown member 'Image' in 'trainingJobDefinition'/],
     [
@@ -467,7 +482,7 @@ time.sleep(60)
     [
       'what training’s shape refuses',
       { definition: { OutputDataConfig: {} } },
-      /^TrainingJobDefinition: .*'outputDataConfig.s3OutputPath'/,
+      /'trainingJobDefinition.outputDataConfig.s3OutputPath' failed to satisfy constraint: Member must not be null/,
     ],
   ])('is refused with %s', async (_, changes, message) => {
     const refused = start('not-made', code, [choices('pace', 'slow', 'fast')], changes);

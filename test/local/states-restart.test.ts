@@ -86,6 +86,15 @@ const asleep: Clock['sleep'] = async (_, signal) => {
 const one = (state: Shape): Shape => ({ StartAt: 'It', States: { It: { End: true, ...state } } });
 const task = (resource: string, given: Shape = {}, more: Shape = {}): Shape =>
   one({ Type: 'Task', Resource: `arn:aws:states:::${resource}`, Arguments: given, ...more });
+const MESSAGE = { QueueUrl: 'https://sqs.eu-west-1.amazonaws.com/111122223333/queue', MessageBody: 'x' };
+const TRAINING = {
+  TrainingJobName: 'Job',
+  RoleArn: ROLE,
+  OutputDataConfig: { S3OutputPath: 's3://bucket/out' },
+  AlgorithmSpecification: {},
+  ResourceConfig: {},
+  StoppingCondition: {},
+};
 const LAMBDA = task('lambda:invoke', { FunctionName: 'fn' });
 
 describe.each([
@@ -157,7 +166,7 @@ describe.each([
   });
 
   test('waits on for the job that it has started, and starts no other', async () => {
-    const job = task('sagemaker:createTrainingJob.sync', { TrainingJobName: 'Job' });
+    const job = task('sagemaker:createTrainingJob.sync', TRAINING);
     context.answers['sagemaker:CreateTrainingJob'] = () => ({ TrainingJobArn: 'arn:job' });
     context.answers['sagemaker:DescribeTrainingJob'] = () => ({ TrainingJobStatus: 'InProgress' });
     load(job);
@@ -184,7 +193,7 @@ describe.each([
   });
 
   test('fails with its job, if that has failed meanwhile', async () => {
-    const job = task('sagemaker:createTrainingJob.sync', { TrainingJobName: 'Job' });
+    const job = task('sagemaker:createTrainingJob.sync', TRAINING);
     context.answers['sagemaker:CreateTrainingJob'] = () => ({ TrainingJobArn: 'arn:job' });
     context.answers['sagemaker:DescribeTrainingJob'] = () => ({ TrainingJobStatus: 'InProgress' });
     load(job);
@@ -233,7 +242,10 @@ describe.each([
   });
 
   test('waits on for its task token', async () => {
-    const definition = task('sqs:sendMessage.waitForTaskToken', { MessageBody: '{% $states.context.Task.Token %}' });
+    const definition = task('sqs:sendMessage.waitForTaskToken', {
+      ...MESSAGE,
+      MessageBody: '{% $states.context.Task.Token %}',
+    });
     context.answers['sqs:SendMessage'] = () => ({ MessageId: 'm' });
     load(definition);
     await begin();
@@ -314,7 +326,7 @@ describe.each([
     const clock = new ManualClock(Date.UTC(2026, 0, 1));
     context = new FakeContext(clock);
     const retry = { Retry: [{ ErrorEquals: ['States.ALL'], MaxAttempts: 3, IntervalSeconds: 100, BackoffRate: 1 }] };
-    const definition = task('sqs:sendMessage', {}, retry);
+    const definition = task('sqs:sendMessage', MESSAGE, retry);
     context.answers['sqs:SendMessage'] = () => {
       throw new ApiError('Busy', 'later');
     };
@@ -373,7 +385,10 @@ describe('when the engine is killed in the very moment', () => {
     ['SendTaskSuccess', { output: '"heard"' }, { status: 'SUCCEEDED', output: '"heard"' }],
     ['SendTaskFailure', { error: 'Own', cause: 'why' }, { status: 'FAILED', error: 'Own', cause: 'why' }],
   ])('in which %s is answered, the report is not lost', async (operation, input, expected) => {
-    const definition = task('sqs:sendMessage.waitForTaskToken', { MessageBody: '{% $states.context.Task.Token %}' });
+    const definition = task('sqs:sendMessage.waitForTaskToken', {
+      ...MESSAGE,
+      MessageBody: '{% $states.context.Task.Token %}',
+    });
     context.answers['sqs:SendMessage'] = () => ({ MessageId: 'm' });
     load(definition);
     await begin();
@@ -404,13 +419,13 @@ describe('executions on the disk', () => {
     context.answers['sqs:SendMessage'] = () => {
       throw new ApiError('Busy', 'later');
     };
-    load(task('sqs:sendMessage'));
+    load(task('sqs:sendMessage', MESSAGE));
     await begin();
     await context.idle();
     const before = await history();
     await STOPPED();
     context.answers['sqs:SendMessage'] = () => ({ MessageId: 'm' });
-    load(task('sqs:sendMessage'));
+    load(task('sqs:sendMessage', MESSAGE));
     expect(await history()).toEqual(before);
     const { executionArn, redriveStatus } = await described();
     expect(redriveStatus).toBe('REDRIVABLE');
@@ -418,7 +433,7 @@ describe('executions on the disk', () => {
     await context.idle();
     expect(await described()).toMatchObject({ status: 'SUCCEEDED', redriveCount: 1 });
     await STOPPED();
-    load(task('sqs:sendMessage'));
+    load(task('sqs:sendMessage', MESSAGE));
     expect((await history()).slice(0, before.length)).toEqual(before);
   });
 
