@@ -1,17 +1,8 @@
-import { setTimeout } from 'node:timers/promises';
-import {
-  DeleteEndpointCommand,
-  DeleteEndpointConfigCommand,
-  DeleteModelCommand,
-  DeleteModelPackageCommand,
-  DescribeEndpointCommand,
-  paginateListEndpointConfigs,
-  paginateListModelPackages,
-  paginateListModels,
-  SageMakerClient,
-} from '@aws-sdk/client-sagemaker';
-import { ownPrefix } from '../lib/core/names';
-import { unlessMissing } from './shared/sagemaker';
+import { type CleanUpProperties, cleanUpId } from '../lib/core/clean-up';
+import { LedgerKey } from '../lib/core/ledger';
+import { ownPrefix, scoringModelName, searchPrefix } from '../lib/core/names';
+import { isOwn, type Owner, OwnerTag, type Tags } from '../lib/core/ownership';
+import { type CleanUpPorts, cleanUpPorts, type Kind } from './shared/clean-up-ports';
 
 /** What CloudFormation sends to a custom resource. */
 export interface CleanUpEvent {
@@ -22,98 +13,47 @@ export interface CleanUpEvent {
   readonly RequestId: string;
   readonly LogicalResourceId: string;
   readonly PhysicalResourceId?: string;
-  readonly ResourceProperties: {
-    readonly EndpointName: string;
-    readonly ModelPackageGroupName: string;
-    /** Whether the registered versions go as well. */
-    readonly DeleteModelPackages: 'true' | 'false';
-  };
+  readonly ResourceProperties: CleanUpProperties;
+  /** Set by an earlier call that ran out of time: when the first began, in milliseconds. */
+  readonly Began?: number;
 }
 
-export interface CleanUpPorts {
-  /** The endpoint's status; undefined once it is gone. */
-  endpointStatus(name: string): Promise<string | undefined>;
-  deleteEndpoint(name: string): Promise<void>;
-  configs(prefix: string): Promise<string[]>;
-  deleteConfig(name: string): Promise<void>;
-  models(prefix: string): Promise<string[]>;
-  deleteModel(name: string): Promise<void>;
-  packages(group: string): Promise<string[]>;
-  deletePackage(arn: string): Promise<void>;
-  answer(url: string, body: string): Promise<void>;
-  wait(milliseconds: number): Promise<void>;
-}
-
-/** Looks at an endpoint that is being deleted: 12 minutes, which Lambda's 15 leave time for. */
-const LOOKS = 72;
-const BETWEEN_LOOKS = 10_000;
+/** CloudFormation waits for an hour: no call begins later than so, for it may take a quarter of one. */
+const LATEST_MS = 44 * 60_000;
+/** A call that has less left hands over to the next. */
+const HAND_OVER_MS = 45_000;
+/** Between two looks at what takes a while to go: 1, 2, 4, 8, 15, 15 … s. */
+const LOOK_MS = { first: 1000, longest: 15_000 };
 
 let onAws: CleanUpPorts | undefined;
 
-/** Runs {@link cleanUp} on SageMaker. */
-export async function handler(event: CleanUpEvent): Promise<void> {
-  onAws ??= portsOnAws();
-  await cleanUp(onAws, event);
-}
-
-function portsOnAws(): CleanUpPorts {
-  const client = new SageMakerClient();
-  return {
-    async endpointStatus(EndpointName) {
-      const endpoint = await unlessMissing(client.send(new DescribeEndpointCommand({ EndpointName })));
-      return endpoint?.EndpointStatus;
-    },
-    async deleteEndpoint(EndpointName) {
-      await unlessMissing(client.send(new DeleteEndpointCommand({ EndpointName })));
-    },
-    async configs(NameContains) {
-      const names: string[] = [];
-      for await (const { EndpointConfigs = [] } of paginateListEndpointConfigs({ client }, { NameContains })) {
-        names.push(...EndpointConfigs.map(({ EndpointConfigName = '' }) => EndpointConfigName));
-      }
-      return names;
-    },
-    async deleteConfig(EndpointConfigName) {
-      await unlessMissing(client.send(new DeleteEndpointConfigCommand({ EndpointConfigName })));
-    },
-    async models(NameContains) {
-      const names: string[] = [];
-      for await (const { Models = [] } of paginateListModels({ client }, { NameContains })) {
-        names.push(...Models.map(({ ModelName = '' }) => ModelName));
-      }
-      return names;
-    },
-    async deleteModel(ModelName) {
-      await unlessMissing(client.send(new DeleteModelCommand({ ModelName })));
-    },
-    async packages(ModelPackageGroupName) {
-      const arns: string[] = [];
-      for await (const page of paginateListModelPackages({ client }, { ModelPackageGroupName })) {
-        arns.push(...(page.ModelPackageSummaryList ?? []).map(({ ModelPackageArn = '' }) => ModelPackageArn));
-      }
-      return arns;
-    },
-    async deletePackage(ModelPackageName) {
-      await unlessMissing(client.send(new DeleteModelPackageCommand({ ModelPackageName })));
-    },
-    async answer(url, body) {
-      const reply = await fetch(url, { method: 'PUT', body, headers: { 'content-type': '' } });
-      if (!reply.ok) throw new Error(`CloudFormation did not take the answer: ${reply.status} ${await reply.text()}`);
-    },
-    wait: (milliseconds) => setTimeout(milliseconds),
-  };
+/** Runs {@link cleanUp} on AWS. */
+export async function handler(event: CleanUpEvent, context: { getRemainingTimeInMillis(): number }): Promise<void> {
+  onAws ??= cleanUpPorts();
+  await cleanUp(onAws, event, () => context.getRemainingTimeInMillis());
 }
 
 /**
- * Deletes what the deployment machine has made, when the stack is deleted, and answers CloudFormation
- * in any case: without an answer the stack would hang for an hour.
+ * Takes away what was made at run time, when the stack is deleted or its names change, and answers CloudFormation in any
+ * case: without an answer the stack would hang for an hour. What takes longer than one call may is handed to the next.
  */
-export async function cleanUp(ports: CleanUpPorts, event: CleanUpEvent): Promise<void> {
+export async function cleanUp(ports: CleanUpPorts, event: CleanUpEvent, remaining: () => number): Promise<void> {
   const { RequestType, ResponseURL, StackId, RequestId, LogicalResourceId, ResourceProperties } = event;
-  const PhysicalResourceId = event.PhysicalResourceId ?? `${ResourceProperties.EndpointName}-clean-up`;
+  // of an update CloudFormation learns here whether it is another thing by now
+  const id = RequestType === 'Delete' ? event.PhysicalResourceId : undefined;
+  const PhysicalResourceId = id ?? cleanUpId(ResourceProperties);
+  const { Began = ports.now() } = event;
   let outcome: { Status: 'SUCCESS' | 'FAILED'; Reason?: string } = { Status: 'SUCCESS' };
   try {
-    if (RequestType === 'Delete') await removeAll(ports, ResourceProperties);
+    if (RequestType === 'Delete') {
+      const work = { ports, stack: stackName(StackId), hasTime: () => remaining() > HAND_OVER_MS };
+      if (!(await remove(work, ResourceProperties))) {
+        if (ports.now() - Began < LATEST_MS) return await ports.again({ ...event, Began });
+        throw new Error(
+          `${PhysicalResourceId} must be gone within an hour, but is still there; delete the stack again`,
+        );
+      }
+    }
   } catch (error) {
     console.error(JSON.stringify({ error: String(error) }));
     outcome = { Status: 'FAILED', Reason: String(error).slice(0, 1000) };
@@ -122,29 +62,142 @@ export async function cleanUp(ports: CleanUpPorts, event: CleanUpEvent): Promise
   await ports.answer(ResponseURL, JSON.stringify(answer));
 }
 
-async function removeAll(ports: CleanUpPorts, properties: CleanUpEvent['ResourceProperties']): Promise<void> {
-  const { EndpointName, ModelPackageGroupName, DeleteModelPackages } = properties;
-  await removeEndpoint(ports, EndpointName);
-  const prefix = `${ownPrefix(EndpointName, ModelPackageGroupName)}v`;
-  const ours = (name: string) => name.startsWith(prefix);
-  for (const name of (await ports.configs(prefix)).filter(ours)) await ports.deleteConfig(name);
-  for (const name of (await ports.models(prefix)).filter(ours)) await ports.deleteModel(name);
-  if (DeleteModelPackages === 'true') {
-    for (const arn of await ports.packages(ModelPackageGroupName)) await ports.deletePackage(arn);
+/** `arn:aws:cloudformation:<region>:<account>:stack/<name>/<id>` */
+function stackName(stackId: string): string {
+  return stackId.split('/')[1] ?? '';
+}
+
+interface Work {
+  readonly ports: CleanUpPorts;
+  readonly stack: string;
+  /** Whether this call may begin something else. */
+  hasTime(): boolean;
+}
+
+/** @returns whether all is done; if not, another call must go on */
+async function remove(work: Work, properties: CleanUpProperties): Promise<boolean> {
+  switch (properties.What) {
+    case 'deployment':
+      return removeDeployment(work, properties);
+    case 'training':
+      return removeTraining(work, properties);
+    case 'registry':
+      return work.ports.removePackages(properties.Registry, work.hasTime);
+    case 'bucket':
+      return work.ports.emptyBucket(properties.Bucket, work.hasTime);
   }
 }
 
-/** An endpoint can be deleted only while it does not change, and its role must outlive it: hence the waiting. */
-async function removeEndpoint(ports: CleanUpPorts, name: string): Promise<void> {
-  for (let look = 0; look < LOOKS; look++) {
-    const status = await ports.endpointStatus(name);
-    if (status === undefined) return;
-    if (['InService', 'OutOfService', 'Failed', 'UpdateRollbackFailed'].includes(status)) {
-      await ports.deleteEndpoint(name);
-    }
-    await ports.wait(BETWEEN_LOOKS);
+type Of<What> = Extract<CleanUpProperties, { What: What }>;
+
+async function removeDeployment(work: Work, properties: Of<'deployment'>): Promise<boolean> {
+  const { Endpoint, Pipeline, Registry, Machine, Ledger } = properties;
+  const owner = { pipeline: Pipeline, registry: Registry };
+  if (!(await mayHaveBegun(work, Ledger, Pipeline, LedgerKey.lease('deployment')))) return true;
+  await stopExecutions(work, Machine);
+  if (!(await removeEndpoint(work, Endpoint, owner))) return false;
+  const prefix = `${ownPrefix(Endpoint, Registry)}v`;
+  await removeFree(work, 'config', prefix, owner);
+  await removeFree(work, 'model', prefix, owner);
+  return true;
+}
+
+async function removeTraining(work: Work, properties: Of<'training'>): Promise<boolean> {
+  const { Pipeline, Registry, Machine, Ledger } = properties;
+  const owner = { pipeline: Pipeline, registry: Registry };
+  if (!(await mayHaveBegun(work, Ledger, Pipeline, 'RUN#'))) return true;
+  await stopExecutions(work, Machine); // which stops their jobs, as far as Step Functions can
+  if (!(await endJobs(work, owner))) return false;
+  await removeFree(work, 'model', scoringModelName(Pipeline, Registry, ''), owner);
+  return true;
+}
+
+/**
+ * Whether anything was ever made. Where nothing was, SageMaker is not asked: a first deployment that fails must roll
+ * back also where SageMaker refuses everything.
+ */
+async function mayHaveBegun({ ports }: Work, table: string, pipeline: string, facts: string): Promise<boolean> {
+  try {
+    return await ports.hasFacts(table, pipeline, facts);
+  } catch (error) {
+    told(`whether there was a ${facts}`, error);
+    return true;
   }
-  throw new Error(
-    `the endpoint ${name} must be gone within ${(LOOKS * BETWEEN_LOOKS) / 60_000} minutes, but is still there; delete it by hand, then delete the stack again`,
-  );
+}
+
+/** So that nothing is made anew meanwhile. That they run on is no reason to leave an endpoint behind. */
+async function stopExecutions({ ports }: Work, machine: string): Promise<void> {
+  try {
+    for (const execution of await ports.runningExecutions(machine)) await ports.stopExecution(execution);
+  } catch (error) {
+    told(machine, error);
+  }
+}
+
+/** A job that is stopped may still write for minutes: what holds the data is emptied and deleted after it. */
+async function endJobs(work: Work, owner: Owner): Promise<boolean> {
+  const prefixes = new Set([ownPrefix(owner.pipeline, owner.registry), searchPrefix(owner.pipeline, owner.registry)]);
+  return untilGone(work, async () => {
+    let left = 0;
+    for (const kind of ['tuning job', 'training job', 'transform job'] as const) {
+      for (const prefix of prefixes) {
+        const names = await own(work, kind, prefix, owner);
+        for (const name of names) await work.ports.remove(kind, name);
+        left += names.length;
+      }
+    }
+    return left === 0;
+  });
+}
+
+/** An endpoint can be deleted only while it does not change, and its role must outlive it: hence the waiting. */
+async function removeEndpoint(work: Work, name: string, owner: Owner): Promise<boolean> {
+  const { ports, stack } = work;
+  return untilGone(work, async () => {
+    const endpoint = await ports.endpoint(name);
+    if (endpoint === undefined) return true;
+    if (!isOurs(endpoint.tags, owner, stack)) {
+      told(`the endpoint ${name}`, 'it is not ours, and stays');
+      return true;
+    }
+    if (['InService', 'OutOfService', 'Failed', 'UpdateRollbackFailed'].includes(endpoint.status)) {
+      await ports.remove('endpoint', name);
+    }
+    return false;
+  });
+}
+
+/** Looks again and again. @returns false if time was up before it was gone */
+async function untilGone({ ports, hasTime }: Work, isGone: () => Promise<boolean>): Promise<boolean> {
+  for (let pause = LOOK_MS.first; hasTime(); pause = Math.min(2 * pause, LOOK_MS.longest)) {
+    if (await isGone()) return true;
+    await ports.wait(pause);
+  }
+  return false;
+}
+
+/** Deletes what costs nothing: it must not keep the stack from being deleted, and its names tell its content. */
+async function removeFree(work: Work, kind: Kind, prefix: string, owner: Owner): Promise<void> {
+  try {
+    for (const name of await own(work, kind, prefix, owner)) await work.ports.remove(kind, name);
+  } catch (error) {
+    told(`${kind}s ${prefix}…`, error);
+  }
+}
+
+/** The things of a kind that have our names and our tags. */
+async function own({ ports, stack }: Work, kind: Kind, prefix: string, owner: Owner): Promise<string[]> {
+  const names: string[] = [];
+  for (const { name, arn } of await ports.named(kind, prefix)) {
+    if (name.startsWith(prefix) && isOurs(await ports.tagsOf(arn), owner, stack)) names.push(name);
+  }
+  return names;
+}
+
+function isOurs(tags: Tags, owner: Owner, stack: string): boolean {
+  return isOwn(tags, owner) && tags[OwnerTag.STACK] === stack;
+}
+
+function told(what: string, why: unknown): void {
+  console.error(JSON.stringify({ left: what, because: String(why) }));
 }

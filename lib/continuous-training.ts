@@ -8,6 +8,8 @@ import { DriftMonitor } from './drift-monitor';
 import { ModelDeployment } from './model-deployment';
 import { ModelRegistry } from './model-registry';
 import { Notifications } from './notifications';
+import { CleanUp } from './private/clean-up';
+import { keyOf } from './private/keys';
 import { RetrainController } from './retrain-controller';
 import { RunLedger } from './run-ledger';
 import type { Trainer } from './trainer';
@@ -116,7 +118,8 @@ export interface ContinuousTrainingProps {
   readonly notificationEmails?: string[];
 
   /**
-   * What happens to data, ledger and registry when the stack is deleted.
+   * What happens to data, ledger and registry when the stack is deleted. `DESTROY` is dangerous: all that was uploaded,
+   * trained and registered goes with it.
    *
    * @default RemovalPolicy.RETAIN
    */
@@ -226,9 +229,10 @@ export class ContinuousTraining extends Construct {
       encryptionKey,
     });
 
+    const key = keyOf(this, encryptionKey);
     this.notifications = new Notifications(this, 'Notifications', {
       pipelineName,
-      parts: [this.training, this.controller, this.deployment, this.monitor],
+      parts: [this.training, this.controller, this.deployment, this.monitor, CleanUp.of(this, key)],
       topic: props.notificationTopic,
       emails: props.notificationEmails,
       encryptionKey,

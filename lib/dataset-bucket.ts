@@ -1,13 +1,15 @@
-import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { type CustomResource, Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
+import { CleanUp } from './private/clean-up';
 import { keyOf } from './private/keys';
 
 /** Properties of a {@link DatasetBucket}. */
 export interface DatasetBucketProps {
   /**
-   * What happens to the data when the stack is deleted. `DESTROY` deletes an empty bucket only.
+   * What happens to the data when the stack is deleted. `DESTROY` is dangerous: the bucket is emptied and deleted, with
+   * all that was ever uploaded, trained and captured.
    *
    * @default RemovalPolicy.RETAIN
    */
@@ -38,9 +40,13 @@ export class DatasetBucket extends Construct {
   /** The bucket. */
   public readonly bucket: s3.Bucket;
 
+  /** What empties the bucket before it is deleted, where it is to be. */
+  public readonly cleanUp?: CustomResource;
+
   constructor(scope: Construct, id: string, props: DatasetBucketProps = {}) {
     super(scope, id);
     const encryptionKey = keyOf(this, props.encryptionKey);
+    const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
     this.bucket = new s3.Bucket(this, 'Resource', {
       versioned: true,
       ...(encryptionKey === undefined
@@ -52,11 +58,17 @@ export class DatasetBucket extends Construct {
       objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
       serverAccessLogsBucket: props.accessLogs,
       lifecycleRules: [{ abortIncompleteMultipartUploadAfter: Duration.days(7) }], // unseen, and yet paid for
-      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
+      removalPolicy,
     });
     // `eventBridgeEnabled` would bring a custom resource with a function of its own for this one property.
     (this.bucket.node.defaultChild as s3.CfnBucket).notificationConfiguration = {
       eventBridgeConfiguration: { eventBridgeEnabled: true },
     };
+    if (removalPolicy === RemovalPolicy.DESTROY) {
+      const cleanUp = CleanUp.of(this, encryptionKey);
+      cleanUp.allow(['s3:ListBucketVersions'], [this.bucket.bucketArn]);
+      cleanUp.allow(['s3:DeleteObject', 's3:DeleteObjectVersion'], [this.bucket.arnForObjects('*')]);
+      this.cleanUp = cleanUp.take(this, { What: 'bucket', Bucket: this.bucket.bucketName }, [this.bucket]);
+    }
   }
 }

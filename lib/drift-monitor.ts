@@ -176,8 +176,8 @@ export class DriftMonitor extends Construct {
     grantObjects(handler.role, data, ['s3:GetObject'], [Prefix.CAPTURE, Prefix.RUNS]);
     grantObjects(handler.role, data, ['s3:GetObjectVersion'], [Prefix.TRUTH]);
     grantObjects(handler.role, data, ['s3:PutObject'], [Prefix.MONITOR]);
-    ledger.grantQuery(handler.role);
-    ledger.grantLease(handler.role);
+    ledger.grantQuery(handler.role, pipelineName);
+    ledger.grantLease(handler.role, pipelineName);
     allowEvents(handler.role);
 
     this.schedule = new scheduler.Schedule(this, 'Schedule', {

@@ -1,4 +1,4 @@
-import { CustomResource, Duration, Stack } from 'aws-cdk-lib';
+import { type CustomResource, Duration, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -10,11 +10,13 @@ import * as schedulerTargets from 'aws-cdk-lib/aws-scheduler-targets';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
+import type { CleanUpProperties } from './core/clean-up';
 import type { DeploymentOutcome, ServingSettings } from './core/documents';
 import { EnvName, Events, ownPrefix, Prefix, VARIANT_NAME } from './core/names';
 import type { Owner } from './core/ownership';
 import type { ModelRegistry } from './model-registry';
 import { deadLetterAlarm, failedExecutionAlarm } from './private/alarms';
+import { CleanUp, emptiedBy, stopFeedingBefore } from './private/clean-up';
 import { allowContainer } from './private/container-role';
 import {
   allowEvents,
@@ -183,11 +185,12 @@ export class ModelDeployment extends Construct {
   /** Fires when the endpoint answers slowly. */
   public readonly latencyAlarm: cloudwatch.Alarm;
 
-  /** What removes endpoint, configurations and models when the stack is deleted. */
+  /** What takes endpoint, configurations and models away when the stack is deleted, or the endpoint's name changes. */
   public readonly cleanUp: CustomResource;
 
   private readonly props: ModelDeploymentProps;
   private readonly owner: Owner;
+  private readonly machineName: string;
   private readonly serving: ServingSettings;
 
   constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
@@ -307,7 +310,7 @@ export class ModelDeployment extends Construct {
       },
     });
     this.finish = finish.function;
-    ledger.grantLease(finish.role);
+    ledger.grantLease(finish.role, props.pipelineName);
     grantSageMaker(finish.role, stack, ['sagemaker:UpdateModelPackage'], [packages]);
     grantSageMaker(finish.role, stack, ['sagemaker:DescribeEndpoint'], [`endpoint/${this.endpointName}`]);
     grantSageMaker(finish.role, stack, ['sagemaker:ListTags'], [`endpoint-config/${own}`, `model/${own}`]);
@@ -316,9 +319,10 @@ export class ModelDeployment extends Construct {
     finish.role.addToPolicy(listOf('sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'));
     allowEvents(finish.role);
 
+    this.machineName = `${this.endpointName}-deployment`;
     this.machine = new sfn.StateMachine(this, 'Machine', {
       // fixed, so that CloudFormation refuses a second deployment to this endpoint
-      stateMachineName: `${this.endpointName}-deployment`,
+      stateMachineName: this.machineName,
       comment: `Deploys approved models of ${props.pipelineName} to ${this.endpointName}`,
       queryLanguage: sfn.QueryLanguage.JSONATA,
       definitionBody: sfn.DefinitionBody.fromChainable(this.definition(bakeTime, encryptionKey)),
@@ -345,8 +349,8 @@ export class ModelDeployment extends Construct {
       },
     });
     this.starter = starter.function;
-    ledger.grantQuery(starter.role);
-    ledger.grantLease(starter.role);
+    ledger.grantQuery(starter.role, props.pipelineName);
+    ledger.grantLease(starter.role, props.pipelineName);
     grantSageMaker(starter.role, stack, ['sagemaker:DescribeModelPackage'], [packages]);
     starter.role.addToPolicy(listOf('sagemaker:ListModelPackages'));
     this.machine.grantStartExecution(starter.role);
@@ -412,7 +416,7 @@ export class ModelDeployment extends Construct {
       }),
     });
 
-    this.cleanUp = this.emptyOnDelete(encryptionKey);
+    this.cleanUp = this.takenAway(encryptionKey);
   }
 
   private definition(bakeTime: Duration, encryptionKey: kms.IKey | undefined): sfn.IChainable {
@@ -499,38 +503,31 @@ export class ModelDeployment extends Construct {
       .next(action);
   }
 
-  private emptyOnDelete(encryptionKey: kms.IKey | undefined): CustomResource {
+  private takenAway(encryptionKey: kms.IKey | undefined): CustomResource {
+    const { data, ledger, registry, pipelineName } = this.props;
     const stack = Stack.of(this);
-    const { groupName } = this.props.registry;
-    const own = `${ownPrefix(this.endpointName, groupName)}v*`;
-    const handler = new Handler(this, 'CleanUp', {
-      bundle: 'clean-up',
-      description: 'Removes endpoint, configurations and models when the stack is deleted (lambdas/clean-up.ts)',
-      timeout: Duration.minutes(15),
-      memorySize: 256,
-      encryptionKey,
-      environment: {},
+    const cleanUp = CleanUp.of(this, encryptionKey);
+    cleanUp.allowToStop(this.machineName);
+    cleanUp.allow(['sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'], ['*']);
+    cleanUp.allow(['sagemaker:DescribeEndpoint'], [sageMakerArn(stack, 'endpoint/*')]);
+    cleanUp.allowToTake({
+      'sagemaker:DeleteEndpoint': 'endpoint',
+      'sagemaker:DeleteEndpointConfig': 'endpoint-config',
+      'sagemaker:DeleteModel': 'model',
     });
-    grantSageMaker(
-      handler.role,
-      stack,
-      ['sagemaker:DescribeEndpoint', 'sagemaker:DeleteEndpoint'],
-      [`endpoint/${this.endpointName}`],
-    );
-    handler.role.addToPolicy(listOf('sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'));
-    grantSageMaker(handler.role, stack, ['sagemaker:DeleteEndpointConfig'], [`endpoint-config/${own}`]);
-    grantSageMaker(handler.role, stack, ['sagemaker:DeleteModel'], [`model/${own}`]);
-    const resource = new CustomResource(this, 'Emptied', {
-      resourceType: 'Custom::PerennialEmptied',
-      serviceToken: handler.function.functionArn,
-      properties: {
-        EndpointName: this.endpointName,
-        ModelPackageGroupName: groupName,
-        DeleteModelPackages: 'false', // versions are the record of what served; the group is retained with them
-      },
-    });
-    // SageMaker deletes an endpoint with the endpoint's own role: the role must go after it.
-    resource.node.addDependency(this.servingRole, handler);
+    ledger.grantQuery(cleanUp.role);
+    const properties: CleanUpProperties = {
+      What: 'deployment',
+      Endpoint: this.endpointName,
+      Pipeline: pipelineName,
+      Registry: registry.groupName,
+      Machine: this.machine.stateMachineArn,
+      Ledger: ledger.table.tableName,
+    };
+    // SageMaker deletes an endpoint with the endpoint's own role: the role must go after it
+    const before = [this.servingRole, ...emptiedBy(data), ...emptiedBy(registry.group)];
+    const resource = cleanUp.take(this, properties, before);
+    stopFeedingBefore(resource, this.starter);
     return resource;
   }
 }

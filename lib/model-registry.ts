@@ -1,6 +1,8 @@
-import { Names, RemovalPolicy } from 'aws-cdk-lib';
+import { type CustomResource, Names, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as sagemaker from 'aws-cdk-lib/aws-sagemaker';
 import { Construct } from 'constructs';
+import { CleanUp } from './private/clean-up';
+import { sageMakerArn } from './private/grants';
 import { claim } from './private/two-of-a-kind';
 import { refuse } from './private/validate';
 
@@ -14,7 +16,8 @@ export interface ModelRegistryProps {
   readonly groupName?: string;
 
   /**
-   * What happens to the group when the stack is deleted; SageMaker refuses to delete a group that has versions.
+   * What happens to the group when the stack is deleted. `DESTROY` is dangerous: its versions, the record of what
+   * served, are deleted with it.
    *
    * @default RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE, for a group left by a failed creation would block the next
    */
@@ -34,6 +37,9 @@ export class ModelRegistry extends Construct {
   /** The group's name. */
   public readonly groupName: string;
 
+  /** What deletes the versions before the group is deleted, where it is to be. */
+  public readonly cleanUp?: CustomResource;
+
   constructor(scope: Construct, id: string, props: ModelRegistryProps = {}) {
     super(scope, id);
     this.groupName = props.groupName ?? Names.uniqueResourceName(this, { maxLength: 63, separator: '-' }).toLowerCase();
@@ -47,6 +53,14 @@ export class ModelRegistry extends Construct {
       modelPackageGroupName: this.groupName,
       modelPackageGroupDescription: `Versions of ${this.node.path}`,
     });
-    this.group.applyRemovalPolicy(props.removalPolicy ?? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
+    const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE;
+    this.group.applyRemovalPolicy(removalPolicy);
+    if (removalPolicy === RemovalPolicy.DESTROY) {
+      const cleanUp = CleanUp.of(this, undefined);
+      cleanUp.allow(['sagemaker:ListModelPackages'], ['*']);
+      const versions = sageMakerArn(Stack.of(this), `model-package/${this.groupName}/*`);
+      cleanUp.allow(['sagemaker:DeleteModelPackage'], [versions]);
+      this.cleanUp = cleanUp.take(this, { What: 'registry', Registry: this.groupName }, [this.group]);
+    }
   }
 }

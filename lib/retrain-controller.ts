@@ -12,6 +12,7 @@ import { Construct } from 'constructs';
 import { CONTROLLER_DEFAULTS, type ControllerRules } from './core/controller';
 import { EnvName, Events, Prefix } from './core/names';
 import { deadLetterAlarm, failedExecutionAlarm } from './private/alarms';
+import { stopFeedingBefore } from './private/clean-up';
 import { allowEvents, grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
 import { keyOf } from './private/keys';
@@ -21,6 +22,7 @@ import { TriggerQueue } from './private/trigger-queue';
 import { claim } from './private/two-of-a-kind';
 import { outside, pipelineNameMistake, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
+import { TrainingPipeline } from './training-pipeline';
 import { DriftTrigger, NewDataTrigger, RequestTrigger } from './triggers/events';
 import type { ITrigger } from './triggers/trigger';
 
@@ -168,8 +170,8 @@ export class RetrainController extends Construct {
     grantList(handler.role, data, [Prefix.INCOMING, Prefix.TRUTH], ['s3:ListBucketVersions']);
     grantObjects(handler.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.SNAPSHOTS]);
     grantList(handler.role, data, [Prefix.SNAPSHOTS]); // else a missing key answers 403
-    ledger.grantQuery(handler.role);
-    ledger.grantLease(handler.role);
+    ledger.grantQuery(handler.role, pipelineName);
+    ledger.grantLease(handler.role, pipelineName);
     machine.grantStartExecution(handler.role);
     machine.grantExecution(handler.role, 'states:DescribeExecution');
     machine.grant(handler.role, 'states:ListExecutions');
@@ -180,6 +182,8 @@ export class RetrainController extends Construct {
       batchingWindow,
       encryptionKey,
     });
+    const { scope: owner } = machine.node;
+    if (owner instanceof TrainingPipeline) stopFeedingBefore(owner.cleanUp, this.handler);
     this.queue = queue;
     this.deadLetterQueue = deadLetterQueue;
     for (const trigger of triggers) {

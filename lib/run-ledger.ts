@@ -1,6 +1,6 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
-import type * as iam from 'aws-cdk-lib/aws-iam';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import { grantKey, keyOf } from './private/keys';
@@ -8,7 +8,7 @@ import { grantKey, keyOf } from './private/keys';
 /** Properties of a {@link RunLedger}. */
 export interface RunLedgerProps {
   /**
-   * What happens to the ledger when the stack is deleted.
+   * What happens to the ledger when the stack is deleted. Nobody can delete it, unless it is `DESTROY`.
    *
    * @default RemovalPolicy.RETAIN
    */
@@ -34,34 +34,51 @@ export class RunLedger extends Construct {
   constructor(scope: Construct, id: string, props: RunLedgerProps = {}) {
     super(scope, id);
     const encryptionKey = keyOf(this, props.encryptionKey);
+    const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
     this.table = new dynamodb.Table(this, 'Resource', {
       partitionKey: { name: 'pk', type: dynamodb.AttributeType.STRING },
       sortKey: { name: 'sk', type: dynamodb.AttributeType.STRING },
       billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       ...(encryptionKey !== undefined && { encryption: dynamodb.TableEncryption.CUSTOMER_MANAGED, encryptionKey }),
-      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
+      removalPolicy,
+      deletionProtection: removalPolicy !== RemovalPolicy.DESTROY,
     });
   }
 
-  /** Allows to append facts. */
-  public grantAppend(grantee: iam.IGrantable): iam.Grant {
-    return this.grant(grantee, 'dynamodb:PutItem');
+  /** Allows to append facts of a pipeline. */
+  public grantAppend(grantee: iam.IGrantable, pipelineName: string): iam.Grant {
+    return this.grant(grantee, ['dynamodb:PutItem'], pipelineName);
   }
 
-  /** Allows to read facts in order. */
-  public grantQuery(grantee: iam.IGrantable): iam.Grant {
-    return this.grant(grantee, 'dynamodb:Query');
+  /**
+   * Allows to read facts in order.
+   *
+   * @param pipelineName of this pipeline; of all of them, if it is not given
+   */
+  public grantQuery(grantee: iam.IGrantable, pipelineName?: string): iam.Grant {
+    return this.grant(grantee, ['dynamodb:Query'], pipelineName);
   }
 
-  /** Allows to read and replace what changes in place: leases, and the monitor's running evidence. */
-  public grantLease(grantee: iam.IGrantable): iam.Grant {
-    return this.grant(grantee, 'dynamodb:GetItem', 'dynamodb:PutItem');
+  /** Allows to read and replace what changes in place: a pipeline's leases, and the monitor's running evidence. */
+  public grantLease(grantee: iam.IGrantable, pipelineName: string): iam.Grant {
+    return this.grant(grantee, ['dynamodb:GetItem', 'dynamodb:PutItem'], pipelineName);
   }
 
-  /** To read or write, DynamoDB decrypts the table's key in the caller's name. @see https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html */
-  private grant(grantee: iam.IGrantable, ...actions: string[]): iam.Grant {
+  /**
+   * A pipeline's functions see its own partition alone: with others in the table they could take their leases away.
+   *
+   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+   */
+  private grant(grantee: iam.IGrantable, actions: string[], pipelineName: string | undefined): iam.Grant {
+    // to read or write, DynamoDB decrypts the table's key in the caller's name: https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html
     grantKey(grantee, this.table.encryptionKey, this.table, 'dynamodb', ['kms:Decrypt']);
-    return this.table.grant(grantee, ...actions);
+    const own = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [pipelineName] } };
+    return iam.Grant.addToPrincipal({
+      grantee,
+      actions,
+      resourceArns: [this.table.tableArn],
+      ...(pipelineName !== undefined && { conditions: own }),
+    });
   }
 }

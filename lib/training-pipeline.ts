@@ -1,4 +1,4 @@
-import { Duration, Names, Size, Stack, Token } from 'aws-cdk-lib';
+import { type CustomResource, Duration, Names, Size, Stack, Token } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -6,11 +6,13 @@ import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { type AttemptRules, longestTraining, offerPrice } from './core/attempts';
+import type { CleanUpProperties } from './core/clean-up';
 import type { JudgeRules, Outcome, SplitRule } from './core/documents';
 import { EnvName, ownPrefix, Prefix, scoringModelName, searchPrefix } from './core/names';
 import type { DataContract } from './data-contract';
 import type { ModelRegistry } from './model-registry';
 import { sqlMistake } from './private/check-sql';
+import { CleanUp, emptiedBy } from './private/clean-up';
 import { allowContainer, readJobLogs } from './private/container-role';
 import {
   allowEvents,
@@ -284,7 +286,11 @@ export class TrainingPipeline extends Construct {
   /** The function that records the end. */
   public readonly finish: lambda.Function;
 
+  /** What stops jobs and takes models away when the stack is deleted, or the pipeline's name changes. */
+  public readonly cleanUp: CustomResource;
+
   private readonly props: TrainingPipelineProps;
+  private readonly machineName: string;
   private readonly trainerConfig: TrainerConfig;
   private readonly attemptRules: AttemptRules;
 
@@ -343,8 +349,8 @@ export class TrainingPipeline extends Construct {
     grantList(snapshot.role, data, [Prefix.INCOMING, Prefix.TRUTH], ['s3:ListBucketVersions']);
     grantObjects(snapshot.role, data, ['s3:GetObject'], [Prefix.SNAPSHOTS]);
     grantObjects(snapshot.role, data, ['s3:PutObject'], [Prefix.SNAPSHOTS, Prefix.RUNS]);
-    ledger.grantAppend(snapshot.role);
-    ledger.grantQuery(snapshot.role);
+    ledger.grantAppend(snapshot.role, this.pipelineName);
+    ledger.grantQuery(snapshot.role, this.pipelineName);
 
     const prepare = new Handler(this, 'Prepare', {
       bundle: 'data',
@@ -359,7 +365,7 @@ export class TrainingPipeline extends Construct {
     this.prepare = prepare.function;
     grantObjects(prepare.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.RUNS]);
     grantObjects(prepare.role, data, ['s3:GetObjectVersion'], [Prefix.INCOMING, Prefix.TRUTH]);
-    ledger.grantAppend(prepare.role);
+    ledger.grantAppend(prepare.role, this.pipelineName);
 
     this.trainingRole = new iam.Role(this, 'TrainingRole', {
       description: `Training jobs of ${this.node.path}`,
@@ -414,8 +420,8 @@ export class TrainingPipeline extends Construct {
       environment: { ...environment, ...ownEnvironment },
     });
     this.attempt = attempt.function;
-    ledger.grantAppend(attempt.role);
-    ledger.grantQuery(attempt.role);
+    ledger.grantAppend(attempt.role, this.pipelineName);
+    ledger.grantQuery(attempt.role, this.pipelineName);
     grantSageMaker(
       attempt.role,
       stack,
@@ -473,7 +479,7 @@ export class TrainingPipeline extends Construct {
       },
     });
     this.champion = champion.function;
-    ledger.grantQuery(champion.role);
+    ledger.grantQuery(champion.role, this.pipelineName);
     grantSageMaker(champion.role, stack, ['sagemaker:DescribeModelPackage'], [this.packages()]);
     grantSageMaker(
       champion.role,
@@ -500,7 +506,7 @@ export class TrainingPipeline extends Construct {
     });
     this.judge = judge.function;
     grantObjects(judge.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.RUNS]);
-    ledger.grantAppend(judge.role);
+    ledger.grantAppend(judge.role, this.pipelineName);
 
     const finish = new Handler(this, 'Finish', {
       bundle: 'finish',
@@ -511,12 +517,13 @@ export class TrainingPipeline extends Construct {
       environment: ledgerEnvironment,
     });
     this.finish = finish.function;
-    ledger.grantLease(finish.role);
+    ledger.grantLease(finish.role, this.pipelineName);
     allowEvents(finish.role);
 
+    this.machineName = `${this.pipelineName}-training`;
     this.machine = new sfn.StateMachine(this, 'Machine', {
       // fixed, so that CloudFormation refuses a second pipeline of this name
-      stateMachineName: `${this.pipelineName}-training`,
+      stateMachineName: this.machineName,
       comment: `Trains, judges and registers models of ${this.pipelineName}`,
       queryLanguage: sfn.QueryLanguage.JSONATA,
       definitionBody: sfn.DefinitionBody.fromChainable(this.definition(encryptionKey)),
@@ -528,6 +535,37 @@ export class TrainingPipeline extends Construct {
         includeExecutionData: true,
       },
     });
+    this.cleanUp = this.takenAway(encryptionKey);
+  }
+
+  private takenAway(encryptionKey: kms.IKey | undefined): CustomResource {
+    const { data, ledger, registry } = this.props;
+    const cleanUp = CleanUp.of(this, encryptionKey);
+    cleanUp.allowToStop(this.machineName);
+    cleanUp.allow(
+      [
+        'sagemaker:ListHyperParameterTuningJobs',
+        'sagemaker:ListTrainingJobs',
+        'sagemaker:ListTransformJobs',
+        'sagemaker:ListModels',
+      ],
+      ['*'],
+    );
+    cleanUp.allowToTake({
+      'sagemaker:StopHyperParameterTuningJob': 'hyper-parameter-tuning-job',
+      'sagemaker:StopTrainingJob': 'training-job',
+      'sagemaker:StopTransformJob': 'transform-job',
+      'sagemaker:DeleteModel': 'model',
+    });
+    ledger.grantQuery(cleanUp.role);
+    const properties: CleanUpProperties = {
+      What: 'training',
+      Pipeline: this.pipelineName,
+      Registry: registry.groupName,
+      Machine: this.machine.stateMachineArn,
+      Ledger: ledger.table.tableName,
+    };
+    return cleanUp.take(this, properties, [...emptiedBy(data), ...emptiedBy(registry.group)]);
   }
 
   /** The states in the order of the data; every failure is recorded before the execution ends with it. */

@@ -1,16 +1,13 @@
 import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { FlightsStack } from '../examples/flights/stack';
-import { GpuStack } from '../examples/gpu/stack';
-import { OwnScriptStack } from '../examples/own-script/stack';
-import { DeployOnly, TrainOnly, WatchAndRetrain } from '../examples/parts/stacks';
+import { DeployOnly, TrainOnly } from '../examples/parts/stacks';
+import { exampleStacks } from './support/examples';
 
 describe('the examples', () => {
   test('synthesize, and every alarm of theirs has an action', () => {
     const app = new App();
-    for (const Example of [FlightsStack, GpuStack, OwnScriptStack, WatchAndRetrain]) new Example(app, Example.name);
-    new DeployOnly(app, 'DeployOnly', new TrainOnly(app, 'TrainOnly'));
+    exampleStacks(app);
     const { stacks } = app.synth();
     expect(stacks).toHaveLength(6);
     for (const { template, stackName } of stacks) {

@@ -145,11 +145,15 @@ describe('ModelDeployment', () => {
     }
   });
 
-  test('empties SageMaker before the roles go', () => {
-    deploy().template.hasResource('Custom::PerennialEmptied', {
-      Properties: { EndpointName: 'loop' },
-      DependsOn: Match.arrayWith([Match.stringLikeRegexp('ServingRole')]),
+  test('is taken away before the role of its endpoint goes, and after nothing can start a deployment any more', () => {
+    const { template } = deploy();
+    const [[cleanedUp, resource] = []] = Object.entries(template.findResources('Custom::PerennialCleanUp'));
+    expect(resource?.Properties).toMatchObject({
+      ...{ What: 'deployment', Endpoint: 'loop', Pipeline: 'loop', Registry: 'models' },
     });
+    expect(resource?.DependsOn).toEqual(expect.arrayContaining([expect.stringMatching('ServingRole')]));
+    const [mapping] = Object.values(template.findResources('AWS::Lambda::EventSourceMapping'));
+    expect(mapping?.DependsOn).toEqual(expect.arrayContaining([cleanedUp]));
   });
 
   test.each<[Partial<ModelDeploymentProps>, string]>([

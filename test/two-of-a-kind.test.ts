@@ -1,4 +1,4 @@
-import { App, Stack, type StackProps, Stage } from 'aws-cdk-lib';
+import { App, RemovalPolicy, Stack, type StackProps, Stage } from 'aws-cdk-lib';
 import { DefinitionBody, Pass, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { describe, expect, test } from 'vitest';
@@ -160,7 +160,9 @@ test('no role of a pipeline may touch what SageMaker keeps for another, also whe
   const statements = stacks.map((stack) => {
     const template = templateOf(stack);
     return Object.values(template.findResources('AWS::IAM::Policy')).flatMap(
-      ({ Properties }) => Properties.PolicyDocument.Statement,
+      // what takes away with the stack goes by tags, see below
+      ({ Properties }) =>
+        Properties.PolicyName.startsWith('PerennialCleanUp') ? [] : Properties.PolicyDocument.Statement,
     );
   });
   // biome-ignore lint/suspicious/noExplicitAny: CloudFormation's intrinsics
@@ -182,4 +184,35 @@ test('no role of a pipeline may touch what SageMaker keeps for another, also whe
       expect(others.filter((other) => patterns(i).some((pattern) => like(pattern, other)))).toEqual([]);
     }
   }
+});
+
+test('what takes away with the stack may change nothing in SageMaker that has not its tag', () => {
+  const stack = new Stack(new App(), 'Stack');
+  new ContinuousTraining(stack, 'Loop', {
+    contract,
+    trainer: Trainer.xgboost(),
+    pipelineName: 'a',
+    removalPolicy: RemovalPolicy.DESTROY,
+  });
+  const statements = Object.values(templateOf(stack).findResources('AWS::IAM::Policy'))
+    .filter(({ Properties }) => Properties.PolicyName.startsWith('PerennialCleanUp'))
+    .flatMap(({ Properties }) => Properties.PolicyDocument.Statement);
+  const changing = statements.filter(({ Action }) =>
+    [Action].flat().some((action) => /^sagemaker:(?!List|Describe)/.test(action)),
+  );
+  const [packages, others] = [true, false].map((isOfPackages) =>
+    changing.filter(({ Action }) => (Action === 'sagemaker:DeleteModelPackage') === isOfPackages),
+  );
+  expect(others?.map(({ Action }) => Action).sort()).toEqual([
+    'sagemaker:DeleteEndpoint',
+    'sagemaker:DeleteEndpointConfig',
+    'sagemaker:DeleteModel',
+    'sagemaker:StopHyperParameterTuningJob',
+    'sagemaker:StopTrainingJob',
+    'sagemaker:StopTransformJob',
+  ]);
+  for (const { Condition } of others ?? []) {
+    expect(Condition).toEqual({ StringEquals: { 'aws:ResourceTag/perennial:stack': { Ref: 'AWS::StackName' } } });
+  }
+  expect(JSON.stringify(packages?.map(({ Resource }) => Resource))).toContain('model-package/stack-loop-registry-');
 });
