@@ -55,7 +55,7 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
       surroundings.out(greeting(engine));
       if (isContinued) {
         surroundings.out(
-          `It goes on from what an earlier start left in ${options.state}, except for endpoints: 'perennial approve <version>' brings a model back. Delete the folder to begin anew.`,
+          `It goes on from what an earlier start left in ${options.state}. Delete the folder to begin anew.`,
         );
         surroundings.out(`${engine.recovered.map((what) => `  ${what}\n`).join('')}`);
       }

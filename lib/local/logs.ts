@@ -1,18 +1,22 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { LogFile, type LogLine } from './log-file';
 import { ApiError, type Context, type Operation, type Resource, type Service, type Shape } from './service';
+import { KeptMap } from './state-store';
 
 /** One stream of a log group. */
 export interface LogStream {
   readonly name: string;
   /** Milliseconds since the epoch. */
   readonly created: number;
-  /** Oldest first. */
-  readonly lines: readonly { readonly at: number; readonly text: string }[];
+  /** Reads its newest lines, oldest first. */
+  readonly read: () => readonly LogLine[];
 }
 
+/** A stream, read. */
+type ReadStream = Omit<LogStream, 'read'> & { readonly lines: readonly LogLine[] };
+
 const TRAINING_JOBS = '/aws/sagemaker/TrainingJobs';
-/** The newest lines of a function are kept. */
-const LINES = 10_000;
 /** The most events that one answer has. */
 const EVENTS = 10_000;
 /** The most streams that one answer has. */
@@ -21,10 +25,8 @@ const STREAMS = 50;
 /** What functions write, one stream each: hands Lambda a context that also keeps their lines. */
 export class FunctionLogs {
   readonly context: Context;
-  private readonly streams = new Map<
-    string,
-    { name: string; created: number; lines: { at: number; text: string }[] }
-  >();
+  private readonly streams: KeptMap<{ readonly name: string; readonly created: number }>;
+  private readonly files = new Map<string, LogFile>();
 
   constructor(context: Context) {
     const log: Context['log'] = (service, message, detail) => {
@@ -34,19 +36,27 @@ export class FunctionLogs {
       context.log(service, message, detail);
     };
     this.context = { ...context, log };
+    this.streams = new KeptMap(context.store, 'logs/functions', { name: 'string', created: 'number' });
   }
 
   /** The stream of a function; none before it has written anything. */
   of(name: string): LogStream | undefined {
-    return this.streams.get(name);
+    const stream = this.streams.get(name);
+    return stream && { ...stream, read: () => this.file(name).read() };
   }
 
   private keep(name: string, text: string): void {
     const at = this.context.clock.now();
-    const stream = this.streams.get(name) ?? { name: streamName(name, at), created: at, lines: [] };
-    this.streams.set(name, stream);
-    stream.lines.push({ at, text });
-    if (stream.lines.length > LINES) stream.lines.splice(0, LINES / 10);
+    if (!this.streams.has(name)) this.streams.set(name, { name: streamName(name, at), created: at });
+    this.file(name).append({ at, text });
+  }
+
+  private file(name: string): LogFile {
+    const known = this.files.get(name);
+    if (known !== undefined) return known;
+    const made = new LogFile(this.context, join(this.context.stateDir, 'logs', 'functions', `${name}.jsonl`));
+    this.files.set(name, made);
+    return made;
   }
 }
 
@@ -106,7 +116,7 @@ export class Logs implements Service {
   }
 
   /** A group is there if the template has it, or once something was written to it. */
-  private streams(group: string): readonly LogStream[] {
+  private streams(group: string): LogStream[] {
     const jobs = group === TRAINING_JOBS ? this.trainingJobs() : [];
     const { made = false, functions = [] } = this.groups.get(group) ?? {};
     const streams = [...jobs, ...functions.flatMap((name) => this.functions.of(name) ?? [])];
@@ -124,8 +134,10 @@ export class Logs implements Service {
     if (orderBy === 'LastEventTime' && prefix !== undefined) {
       throw invalid('Cannot order by LastEventTime with a logStreamNamePrefix.');
     }
-    const found = this.streams(group).filter(({ name }) => name.startsWith(prefix ?? ''));
-    const last = ({ lines }: LogStream) => lines.at(-1)?.at ?? 0;
+    const found = this.streams(group)
+      .filter(({ name }) => name.startsWith(prefix ?? ''))
+      .map(readAll);
+    const last = ({ lines }: ReadStream) => lines.at(-1)?.at ?? 0;
     const ordered = orderBy === 'LastEventTime' ? found.sort((a, b) => last(a) - last(b)) : found;
     if (descending) ordered.reverse();
     const start = positionOf(nextToken);
@@ -191,8 +203,12 @@ export class Logs implements Service {
 }
 
 /** Events are never empty. */
-function linesOf({ lines }: LogStream): LogStream['lines'] {
-  return lines.filter(({ text }) => text !== '');
+function linesOf({ read }: LogStream): readonly LogLine[] {
+  return read().filter(({ text }) => text !== '');
+}
+
+function readAll({ read, ...stream }: LogStream): ReadStream {
+  return { ...stream, lines: read() };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Containers } from './sagemaker/container';
 import { EndpointConfigs } from './sagemaker/endpoint-configs';
 import { Endpoints } from './sagemaker/endpoints';
@@ -11,8 +12,12 @@ import { TrainingJobs } from './sagemaker/training';
 import { TransformJobs } from './sagemaker/transform';
 import { TuningJobs } from './sagemaker/tuning';
 import type { Context, Objects, Operation, Resource, Sent, Service } from './service';
+import { KeptMap } from './state-store';
 
 export type { SageMakerOptions } from './sagemaker/host';
+
+/** How long the end of the engine waits for jobs whose scripts have ended. */
+const LAST_WORK_MS = 5_000;
 
 /** SageMaker: jobs and endpoints as child processes of this machine, models, and their registry. */
 export class SageMaker implements Service {
@@ -26,23 +31,26 @@ export class SageMaker implements Service {
   private readonly training: TrainingJobs;
 
   constructor(context: Context, objects: Objects, options: SageMakerOptions = {}) {
-    this.host = { context, objects, options, tags: new Map() };
+    this.host = { context, objects, options, tags: new KeptMap(context.store, 'sagemaker/tags') };
     this.containers = new Containers(this.host);
     this.registry = new Registry(this.host);
     const models = new Models(this.host, this.registry);
     const configs = new EndpointConfigs(this.host, models);
     this.endpoints = new Endpoints(this.host, this.containers, models, configs);
     this.training = new TrainingJobs(this.host, this.containers);
-    this.operations = withConditions(this.host, {
-      ...this.training.operations,
-      ...new TuningJobs(this.host, this.training.operations.DescribeTrainingJob as Operation).operations,
-      ...new TransformJobs(this.host, this.containers, models).operations,
-      ...models.operations,
-      ...this.registry.operations,
-      ...configs.operations,
-      ...this.endpoints.operations,
-      ...tagOperations(this.host),
-    });
+    this.operations = asOne(
+      context,
+      withConditions(this.host, {
+        ...this.training.operations,
+        ...new TuningJobs(this.host, this.training.operations.DescribeTrainingJob as Operation).operations,
+        ...new TransformJobs(this.host, this.containers, models).operations,
+        ...models.operations,
+        ...this.registry.operations,
+        ...configs.operations,
+        ...this.endpoints.operations,
+        ...tagOperations(this.host),
+      }),
+    );
   }
 
   /** Answers `InvokeEndpoint`, which is REST. */
@@ -65,7 +73,18 @@ export class SageMaker implements Service {
   }
 
   async stop(): Promise<void> {
-    this.endpoints.stop();
+    await this.endpoints.stop();
     await this.containers.stop();
+    // checkpoints and captured lines are stored by now; what installs packages is not waited for
+    await Promise.race([this.training.settled(), sleep(LAST_WORK_MS, undefined, { ref: false })]);
   }
+}
+
+/** Keeps what a call changes, a resource and its tags, as one. */
+function asOne({ store }: Context, operations: Readonly<Record<string, Operation>>): Record<string, Operation> {
+  const whole = Object.entries(operations).map(([name, { needs, run }]): [string, Operation] => [
+    name,
+    { needs, run: (input, caller) => store.together(() => run(input, caller)) },
+  ]);
+  return Object.fromEntries(whole);
 }

@@ -30,6 +30,27 @@ export interface Kept<V> {
   restore(take: (value: V, key: string) => void): void;
 }
 
+/** A map whose entries outlive the engine. A value that is changed in place must be set again. */
+export class KeptMap<V> extends Map<string, V> {
+  private readonly kept: Kept<V>;
+
+  constructor(store: StateStore, name: string, members: Members = {}) {
+    super();
+    this.kept = store.collection(name, members);
+    this.kept.restore((value, key) => super.set(key, value));
+  }
+
+  override set(key: string, value: V): this {
+    this.kept.put(key, value);
+    return super.set(key, value);
+  }
+
+  override delete(key: string): boolean {
+    if (this.has(key)) this.kept.delete(key);
+    return super.delete(key);
+  }
+}
+
 /** One change: a value put, or (without one) deleted. */
 type Change = readonly [collection: string, key: string, value?: unknown];
 
@@ -284,7 +305,7 @@ function isChange(json: unknown): json is Change {
 }
 
 function check(value: unknown, members: Members): void {
-  if (kindOf(value) !== 'object') throw new Error(`it must be an object, got ${kindOf(value)}`);
+  if (!['object', 'list'].includes(kindOf(value))) throw new Error(`it must be an object, got ${kindOf(value)}`);
   for (const [name, wanted] of Object.entries(members)) {
     const got = kindOf((value as Record<string, unknown>)[name]);
     const isFine = got === wanted.replace('?', '') || (wanted.endsWith('?') && got === 'nothing');

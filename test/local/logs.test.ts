@@ -24,7 +24,7 @@ const ROOT: Caller = { kind: 'root' };
 
 /** A stream whose lines are a millisecond apart. */
 function stream(name: string, created: number, ...texts: string[]): LogStream {
-  return { name, created, lines: texts.map((text, index) => ({ at: created + index, text })) };
+  return { name, created, read: () => texts.map((text, index) => ({ at: created + index, text })) };
 }
 
 describe('the logs of training jobs', () => {

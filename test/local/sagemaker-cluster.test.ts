@@ -37,7 +37,10 @@ function told(name: string, on = lab): Record<string, string[]> {
   const streams = on.sagemaker.logStreams().filter((stream) => stream.name.startsWith(`${name}/`));
   const texts = streams.map((stream) => [
     /algo-\d+/.exec(stream.name)?.[0] ?? '',
-    stream.lines.map(({ text }) => text).filter((text) => !text.startsWith('running ')),
+    stream
+      .read()
+      .map(({ text }) => text)
+      .filter((text) => !text.startsWith('running ')),
   ]);
   return Object.fromEntries(texts);
 }

@@ -370,7 +370,7 @@ time.sleep(60)`,
       ...['streams/algo-1-time', 'streams/algo-1-time'],
     ]);
     expect(new Set(streams.map(({ name }) => name)).size).toBe(2);
-    expect(streams.map(({ lines }) => lines.filter(({ text }) => /^round/.test(text)))).toEqual([
+    expect(streams.map(({ read }) => read().filter(({ text }) => /^round/.test(text)))).toEqual([
       [{ at: expect.any(Number), text: 'round 0' }],
       [{ at: expect.any(Number), text: 'round 2' }],
     ]);

@@ -145,7 +145,7 @@ describe('what cannot be read', () => {
 
   test.each([
     ['a text', 'x', 'it must be an object, got string'],
-    ['a list', [], 'it must be an object, got list'],
+    ['a list', [], 'its name must be string, got nothing'],
     ['null', null, 'it must be an object, got nothing'],
     ['one without a member', {}, 'its name must be string, got nothing'],
     ['one with another kind of member', { name: 4 }, 'its name must be string, got number'],

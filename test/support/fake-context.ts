@@ -48,6 +48,7 @@ export class FakeContext implements Context {
 
   url = () => 'http://127.0.0.1:1';
   recovered = (what: string) => void this.recoveries.push(what);
+  /** At once; a test whose services know each other only later does it later. */
   whenReady = (work: () => void) => work();
 
   async call(service: string, operation: string, input: Shape, caller: Caller): Promise<Shape> {

@@ -21,6 +21,7 @@ export class Lab {
 
   constructor(options: SageMakerOptions = {}, scale = 0.01, stateDir = mkdtempSync(join(tmpdir(), 'sagemaker-'))) {
     this.context = new FakeContext(new ScaledClock(scale), stateDir);
+    this.context.whenReady = (work) => this.context.background('start', async () => Promise.resolve().then(work));
     this.s3 = new S3(this.context);
     this.sagemaker = new SageMaker(this.context, this.s3, { python: { interpreter: 'python3' }, ...options });
     Object.assign(this.context.services, { sagemaker: this.sagemaker, s3: this.s3 });
@@ -82,6 +83,7 @@ export class Lab {
   }
 
   async stop(): Promise<void> {
+    this.context.end();
     await this.sagemaker.stop();
     this.context.store.close();
   }

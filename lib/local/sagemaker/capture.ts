@@ -18,6 +18,8 @@ export class Capture {
   private lines = new Map<string, string[]>();
   /** Ends the wait before the next flush; unset while nothing waits. */
   private hurry: AbortController | undefined;
+  /** Ends once nothing that was captured is still to be stored. */
+  private storing: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly host: Host,
@@ -54,14 +56,18 @@ export class Capture {
       const hurry = new AbortController();
       this.hurry = hurry;
       // in the background, so that whoever waits for the engine to be idle finds the lines in S3
-      this.host.context.background('data capture', () => this.storeLater(hurry));
+      this.host.context.background('data capture', () => {
+        this.storing = this.storing.then(() => this.storeLater(hurry));
+        return this.storing;
+      });
     }
-    if (lines.length >= FLUSH_LINES) this.flush();
+    if (lines.length >= FLUSH_LINES) void this.flush();
   }
 
   /** Stores at once what has been captured. */
-  flush(): void {
+  flush(): Promise<void> {
     this.hurry?.abort();
+    return this.storing;
   }
 
   private async storeLater(hurry: AbortController): Promise<void> {

@@ -61,6 +61,7 @@ export async function awaitBake(
     share(part);
     for (let left = seconds; left > 0; left -= ALARM_SECONDS) {
       await context.clock.sleep(Math.min(left, ALARM_SECONDS) * 1000, context.signal);
+      if (context.signal.aborted) throw new Error('the engine has ended');
       await refuseAlarms(host, alarms, caller);
     }
   }

@@ -1,4 +1,5 @@
 import type { Operation, Shape } from '../service';
+import { KeptMap } from '../state-store';
 import { arnOf, creationNeeds, type Host, invalid, now, page, sorted } from './host';
 import type { Models } from './models';
 import * as shape from './shape';
@@ -9,12 +10,15 @@ const NVME = /^ml\.(g4dn|g5|g6e?|g7e|p4de?|p5e?n?|p6|m5d|c5d|r5d|m6gd|c6gd|r6gd|
 
 /** Endpoint configurations: which models an endpoint serves, and what it captures. */
 export class EndpointConfigs {
-  private readonly configs = new Map<string, Shape>();
+  private readonly configs: KeptMap<Shape>;
 
   constructor(
     private readonly host: Host,
     private readonly models: Models,
-  ) {}
+  ) {
+    const members = { EndpointConfigName: 'string', ProductionVariants: 'list' } as const;
+    this.configs = new KeptMap(host.context.store, 'sagemaker/endpoint-configs', members);
+  }
 
   readonly operations: Readonly<Record<string, Operation>> = {
     CreateEndpointConfig: {

@@ -1,9 +1,12 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { ApiError, type Caller, type Need, type Operation, type Shape } from '../service';
+import type { Kept } from '../state-store';
 import type { Containers } from './container';
 import { awaitBake, refuseDeployment } from './deployment';
 import type { EndpointConfigs } from './endpoint-configs';
 import { CREATE, REWEIGH, UPDATE } from './endpoint-requests';
-import { endFleet, type Fleet, Fleets, type Variant } from './fleet';
+import { endFleet, type Fleet, Fleets, type KeptVariant, type Variant } from './fleet';
 import { arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, sorted } from './host';
 import type { Models } from './models';
 import * as shape from './shape';
@@ -21,12 +24,27 @@ export interface Endpoint {
   pending?: Shape;
   failure?: string;
   deployment?: Shape;
+  /** What is being made of it. */
+  change?: Change;
 }
+
+/** A configuration on its way into service. */
+interface Change {
+  readonly config: Shape;
+  readonly deployment?: Shape;
+  /** Whether weights and sizes are retained. */
+  readonly retain: boolean;
+  readonly caller: Caller;
+}
+
+/** An endpoint as it is kept. */
+type KeptEndpoint = Omit<Endpoint, 'fleet' | 'shift'> & { readonly fleet: readonly KeptVariant[] };
 
 /** Endpoints: their life, and who serves which request. */
 export class Endpoints {
   private readonly endpoints = new Map<string, Endpoint>();
   private readonly fleets: Fleets;
+  private readonly kept: Kept<KeptEndpoint>;
 
   constructor(
     private readonly host: Host,
@@ -35,6 +53,35 @@ export class Endpoints {
     private readonly configs: EndpointConfigs,
   ) {
     this.fleets = new Fleets(host, containers, models);
+    this.kept = host.context.store.collection('sagemaker/endpoints', {
+      ...{ name: 'string', arn: 'string', CreationTime: 'object', status: 'string', configName: 'string' },
+      ...{ modified: 'object', fleet: 'list', change: 'object?' },
+    });
+    // what an earlier start has unpacked for its containers
+    rmSync(join(host.context.stateDir, 'sagemaker', 'endpoints'), { recursive: true, force: true });
+    this.kept.restore(({ fleet, ...kept }, name) => {
+      const endpoint: Endpoint = { ...kept, fleet: new Map() };
+      this.endpoints.set(name, endpoint);
+      host.context.recovered(`the endpoint ${name} ${fateOf(endpoint)}`);
+      host.context.whenReady(() => {
+        host.context.background(`endpoint ${name}`, () => this.goOn(endpoint, fleet));
+      });
+    });
+  }
+
+  /** Serves again as when the engine ended, and goes on with what was being made of the endpoint then. */
+  private async goOn(endpoint: Endpoint, kept: readonly KeptVariant[]): Promise<void> {
+    const { status, change } = endpoint;
+    if (status === 'Deleting') return this.remove(endpoint);
+    if (status === 'Creating' && change !== undefined) return await this.bringUp(endpoint, change);
+    try {
+      endpoint.fleet = this.fleets.restore(endpoint, kept);
+      await Promise.all([...endpoint.fleet.values()].map(({ server }) => server));
+    } catch (error) {
+      return this.fail(endpoint, error as Error);
+    }
+    if (status === 'Updating' && change !== undefined) await this.shiftTo(endpoint, change);
+    else if (status === 'Updating') this.enter(endpoint, 'InService');
   }
 
   readonly operations: Readonly<Record<string, Operation>> = {
@@ -43,7 +90,7 @@ export class Endpoints {
         ...creationNeeds(this.host, 'CreateEndpoint', 'endpoint', input.EndpointName, input),
         ...this.configNeeds('CreateEndpoint', input),
       ],
-      run: (input) => this.create(input),
+      run: (input, caller) => this.create(input, caller),
     },
     UpdateEndpoint: {
       needs: (input) => [this.need('UpdateEndpoint', input), ...this.configNeeds('UpdateEndpoint', input)],
@@ -102,13 +149,14 @@ export class Endpoints {
     return variants.at(-1) as Variant;
   }
 
-  /** What is captured is stored at once, and ended containers are not started again. */
-  stop(): void {
+  /** Stores at once what is captured; ended containers are not started again. */
+  async stop(): Promise<void> {
     this.fleets.stop();
-    for (const { fleet } of this.endpoints.values()) for (const { capture } of fleet.values()) capture?.flush();
+    const fleets = [...this.endpoints.values()].flatMap(({ fleet, shift }) => [fleet, shift?.fleet ?? new Map()]);
+    await Promise.all(fleets.flatMap((fleet: Fleet) => [...fleet.values()].map(({ capture }) => capture?.flush())));
   }
 
-  private create(input: Shape): Shape {
+  private create(input: Shape, caller: Caller): Shape {
     shape.validate(input, CREATE);
     const { EndpointName: name, EndpointConfigName: configName, DeploymentConfig } = input;
     const arn = arnOf(this.host, 'endpoint', name);
@@ -116,23 +164,32 @@ export class Endpoints {
     const config = this.configs.get(configName);
     refuseDeployment(DeploymentConfig, config);
     const at = now(this.host);
+    const change: Change = { config, retain: false, caller };
     const endpoint: Endpoint = {
-      ...{ name, arn, CreationTime: at, status: 'Creating', configName, modified: at, fleet: new Map() },
+      ...{ name, arn, CreationTime: at, status: 'Creating', configName, modified: at, fleet: new Map(), change },
       ...(DeploymentConfig && { deployment: DeploymentConfig }),
     };
     this.endpoints.set(name, endpoint);
     if (input.Tags) this.host.tags.set(arn, input.Tags);
     this.announce(endpoint);
-    this.host.context.background(`endpoint ${name}`, async () => {
-      try {
-        endpoint.fleet = await this.fleets.start(endpoint, config);
-        this.enter(endpoint, 'InService');
-      } catch (error) {
-        endpoint.failure = (error as Error).message;
-        this.enter(endpoint, 'Failed');
-      }
-    });
+    this.host.context.background(`endpoint ${name}`, () => this.bringUp(endpoint, change));
     return { EndpointArn: arn };
+  }
+
+  private async bringUp(endpoint: Endpoint, { config }: Change): Promise<void> {
+    try {
+      endpoint.fleet = await this.fleets.start(endpoint, config);
+    } catch (error) {
+      return this.fail(endpoint, error as Error);
+    }
+    this.enter(endpoint, 'InService');
+  }
+
+  private fail(endpoint: Endpoint, error: Error): void {
+    if (this.host.context.signal.aborted) return; // the engine ends, not the endpoint
+    endpoint.failure = error.message;
+    endpoint.fleet = new Map();
+    this.enter(endpoint, 'Failed');
   }
 
   private update(input: Shape, caller: Caller): Shape {
@@ -148,23 +205,30 @@ export class Endpoints {
     refuseDeployment(deployment, config);
     const at = now(this.host);
     endpoint.pending = { EndpointConfigName: config.EndpointConfigName, StartTime: at };
+    const retain = input.RetainAllVariantProperties === true;
+    const change: Change = { config, retain, caller, ...(deployment && { deployment }) };
+    endpoint.change = change;
     this.enter(endpoint, 'Updating');
-    this.host.context.background(`endpoint ${endpoint.name}`, async () => {
-      try {
-        await this.replace(endpoint, config, deployment, input.RetainAllVariantProperties === true, caller);
-      } catch (error) {
-        // as on AWS: the old fleet goes on, and the status does not tell
-        this.host.context.log('sagemaker', `endpoint ${endpoint.name}: rolled back: ${(error as Error).message}`);
-      }
-      delete endpoint.pending;
-      delete endpoint.shift;
-      this.enter(endpoint, 'InService');
-    });
+    this.host.context.background(`endpoint ${endpoint.name}`, () => this.shiftTo(endpoint, change));
     return { EndpointArn: endpoint.arn };
   }
 
+  private async shiftTo(endpoint: Endpoint, change: Change): Promise<void> {
+    const { context } = this.host;
+    try {
+      await this.replace(endpoint, change);
+    } catch (error) {
+      if (context.signal.aborted) return; // the engine ends: the next start begins the update again
+      // as on AWS: the old fleet goes on, and the status does not tell
+      context.log('sagemaker', `endpoint ${endpoint.name}: rolled back: ${(error as Error).message}`);
+    }
+    delete endpoint.pending;
+    delete endpoint.shift;
+    this.enter(endpoint, 'InService');
+  }
+
   /** Starts the new fleet beside the old one, shifts the traffic, and ends the old one. */
-  private async replace(endpoint: Endpoint, config: Shape, deployment: Shape, retain: boolean, caller: Caller) {
+  private async replace(endpoint: Endpoint, { config, deployment, retain, caller }: Change): Promise<void> {
     const old = endpoint.fleet;
     const fleet = await this.fleets.start(endpoint, config, retain ? old : undefined);
     endpoint.shift = { fleet, share: 0 };
@@ -195,12 +259,12 @@ export class Endpoints {
         `Endpoint "${endpoint.arn}" has no variant ${missing.VariantName}, only ${[...endpoint.fleet.keys()].join(', ')}.`,
       );
     }
-    this.enter(endpoint, 'Updating');
     for (const { VariantName, DesiredWeight, DesiredInstanceCount } of wanted) {
       const variant = endpoint.fleet.get(VariantName) as Variant;
       variant.weight = DesiredWeight ?? variant.weight;
       variant.instances = DesiredInstanceCount ?? variant.instances;
     }
+    this.enter(endpoint, 'Updating');
     this.host.context.background(`endpoint ${endpoint.name}`, async () => this.enter(endpoint, 'InService'));
     return { EndpointArn: endpoint.arn };
   }
@@ -211,10 +275,17 @@ export class Endpoints {
     this.enter(endpoint, 'Deleting');
     this.host.context.background(`endpoint ${endpoint.name}`, async () => {
       await endFleet(endpoint.fleet);
-      this.endpoints.delete(endpoint.name);
-      this.host.tags.delete(endpoint.arn);
+      this.remove(endpoint);
     });
     return {};
+  }
+
+  private remove({ name, arn }: Endpoint): void {
+    this.host.context.store.together(() => {
+      this.kept.delete(name);
+      this.host.tags.delete(arn);
+    });
+    this.endpoints.delete(name);
   }
 
   private refuseInProgress({ status, arn }: Endpoint): void {
@@ -232,10 +303,16 @@ export class Endpoints {
   private enter(endpoint: Endpoint, status: Endpoint['status']): void {
     endpoint.status = status;
     endpoint.modified = now(this.host);
+    if (status === 'InService' || status === 'Failed') delete endpoint.change;
     this.announce(endpoint);
   }
 
+  /** Keeps what an endpoint is now, and tells of it. */
   private announce(endpoint: Endpoint): void {
+    this.host.context.store.together(() => this.tell(endpoint));
+  }
+
+  private tell(endpoint: Endpoint): void {
     const { context } = this.host;
     const { name, arn, status, configName, failure } = endpoint;
     context.log(
@@ -243,6 +320,8 @@ export class Endpoints {
       `endpoint ${name}: ${status} (${configName})${failure === undefined ? '' : `: ${failure}`}`,
     );
     const { EndpointStatus, ...detail } = this.describe(endpoint);
+    const { fleet, shift: _, ...kept } = endpoint;
+    this.kept.put(name, { ...kept, fleet: Fleets.kept(fleet) });
     context.emit({
       source: 'aws.sagemaker',
       'detail-type': 'SageMaker Endpoint State Change',
@@ -325,4 +404,12 @@ export class Endpoints {
       })),
     ];
   }
+}
+
+/** What becomes of an endpoint that was there when the engine ended, for a person. */
+function fateOf({ status, change }: Endpoint): string {
+  if (status === 'Creating') return 'is being created again';
+  if (status === 'Updating' && change !== undefined) return 'serves again, and its update begins again';
+  if (status === 'Deleting') return 'is gone, as was asked';
+  return status === 'Failed' ? 'has failed, as before' : 'serves again';
 }

@@ -4,17 +4,30 @@ import { Capture } from './capture';
 import type { Containers } from './container';
 import { actAs, type Host } from './host';
 import { ModelServer } from './model-server';
-import type { Models } from './models';
+import type { Models, ServingContainer } from './models';
 
 /** How long a container may take to answer `/ping`, unless the options say otherwise. */
 const START_SECONDS = 20;
 /** A container that ends by itself is started again so often in a row. */
 const MOST_RESTARTS = 3;
 
-/** One variant with its running container. */
+/** One variant as it is kept: what its container is started from, whatever became of configuration and model since. */
+export interface KeptVariant {
+  readonly config: Shape;
+  readonly model: ServingContainer;
+  readonly roleArn: string;
+  /** The configuration's `DataCaptureConfig`, if it captures. */
+  readonly captures?: Shape;
+  readonly weight: number;
+  readonly instances: number;
+}
+
+/** One variant with its container. */
 export interface Variant {
   readonly config: Shape;
-  server: ModelServer;
+  readonly kept: KeptVariant;
+  /** Once it answers; who asks before waits. */
+  server: Promise<ModelServer>;
   readonly image: string;
   readonly capture?: Capture;
   weight: number;
@@ -50,7 +63,9 @@ export class Fleets {
     const fleet = new Map<string, Variant>();
     try {
       for (const variant of config.ProductionVariants) {
-        fleet.set(variant.VariantName, await this.startVariant(endpoint, config, variant, retained));
+        const started = this.startVariant(endpoint, this.resolve(config, variant, retained));
+        fleet.set(variant.VariantName, started);
+        await started.server;
       }
     } catch (error) {
       await endFleet(fleet);
@@ -59,29 +74,42 @@ export class Fleets {
     return fleet;
   }
 
-  private async startVariant(endpoint: Owner, config: Shape, variant: Shape, retained?: Fleet): Promise<Variant> {
-    const { ExecutionRoleArn } = this.models.get(variant.ModelName);
-    const model = this.models.container(variant.ModelName);
-    const role = actAs(this.host, ExecutionRoleArn, endpoint.arn);
-    const { VariantName } = variant;
+  /** Starts what an earlier start of the engine served with; the fleet is there at once, its containers are later. */
+  restore(endpoint: Owner, kept: readonly KeptVariant[]): Fleet {
+    return new Map(kept.map((one) => [one.config.VariantName, this.startVariant(endpoint, one)]));
+  }
+
+  /** A fleet as it is kept. */
+  static kept(fleet: Fleet): KeptVariant[] {
+    return [...fleet.values()].map(({ kept, weight, instances }) => ({ ...kept, weight, instances }));
+  }
+
+  private resolve(config: Shape, variant: Shape, retained: Fleet | undefined): KeptVariant {
+    const before = retained?.get(variant.VariantName);
+    const { DataCaptureConfig } = config;
+    return {
+      config: variant,
+      model: this.models.container(variant.ModelName),
+      roleArn: this.models.get(variant.ModelName).ExecutionRoleArn,
+      ...(DataCaptureConfig?.EnableCapture && { captures: DataCaptureConfig }),
+      weight: before?.weight ?? variant.InitialVariantWeight ?? 1,
+      instances: before?.instances ?? variant.InitialInstanceCount ?? 1,
+    };
+  }
+
+  private startVariant(endpoint: Owner, kept: KeptVariant): Variant {
+    const { config, model, roleArn, captures, weight, instances } = kept;
+    const { VariantName } = config;
+    const role = actAs(this.host, roleArn, endpoint.arn);
     const start = () =>
-      this.startServer(endpoint, VariantName, { model, role }).catch((error: Error) => {
+      this.startServer(endpoint, VariantName, { model, role, roleArn }).catch((error: Error) => {
         throw new Error(
           `The primary container for production variant ${VariantName} ${error.message}. Please check the log of the endpoint.`,
         );
       });
-    const kept = retained?.get(VariantName);
-    const { DataCaptureConfig } = config;
     const started: Variant = {
-      config: variant,
-      server: await start(),
-      image: model.Image,
-      weight: kept?.weight ?? variant.InitialVariantWeight ?? 1,
-      instances: kept?.instances ?? variant.InitialInstanceCount ?? 1,
-      restarts: 0,
-      ...(DataCaptureConfig?.EnableCapture && {
-        capture: new Capture(this.host, endpoint.name, VariantName, DataCaptureConfig, role),
-      }),
+      ...{ config, kept, server: start(), image: model.Image, weight, instances, restarts: 0 },
+      ...(captures && { capture: new Capture(this.host, endpoint.name, VariantName, captures, role) }),
     };
     this.keepRunning(endpoint, started, start);
     return started;
@@ -90,7 +118,7 @@ export class Fleets {
   private startServer(
     endpoint: Owner,
     variant: string,
-    model: { model: ReturnType<Models['container']>; role: RoleCaller },
+    model: { model: ServingContainer; role: RoleCaller; roleArn: string },
   ): Promise<ModelServer> {
     const { context, options } = this.host;
     const folder = join(context.stateDir, 'sagemaker', 'endpoints', endpoint.name, `${variant}-${this.starts++}`);
@@ -101,21 +129,18 @@ export class Fleets {
 
   /** Starts a container again that has ended by itself. */
   private keepRunning(endpoint: Owner, variant: Variant, start: () => Promise<ModelServer>): void {
-    const { server } = variant;
-    void server.ended.then(async (code) => {
+    const { context } = this.host;
+    const watch = async () => {
+      const server = await variant.server;
+      const code = await server.ended;
       if (this.stopped || server.ending || variant.restarts >= MOST_RESTARTS) return;
       variant.restarts++;
-      this.host.context.log(
-        'sagemaker',
-        `endpoint ${endpoint.name}: its container ended with ${code}, starting it again`,
-      );
-      try {
-        variant.server = await start();
-        this.keepRunning(endpoint, variant, start);
-      } catch (error) {
-        this.host.context.log('sagemaker', `endpoint ${endpoint.name}: ${(error as Error).message}`);
-      }
-    });
+      context.log('sagemaker', `endpoint ${endpoint.name}: its container ended with ${code}, starting it again`);
+      variant.server = start();
+      variant.server.catch((error: Error) => context.log('sagemaker', `endpoint ${endpoint.name}: ${error.message}`));
+      await watch();
+    };
+    watch().catch(() => {}); // whoever waits for the container hears it
   }
 
   /** From now on ended containers are not started again. */
@@ -126,6 +151,11 @@ export class Fleets {
 
 /** Ends a fleet's containers; what was captured is stored. */
 export async function endFleet(fleet: Fleet): Promise<void> {
-  for (const { capture } of fleet.values()) capture?.flush();
-  await Promise.all([...fleet.values()].map(({ server }) => server.end()));
+  await Promise.all([...fleet.values()].map(endVariant));
+}
+
+async function endVariant({ capture, server }: Variant): Promise<void> {
+  await capture?.flush();
+  const running = await server.catch(() => undefined); // it has not come up
+  await running?.end();
 }

@@ -62,6 +62,19 @@ export function s3Uri(uri: string): { bucket: string; key: string } {
   return { bucket, key };
 }
 
+/** Jobs of a kind that have ended are kept, the newest; SageMaker keeps them all. */
+export const KEPT_JOBS = 1_000;
+
+/** Drops the oldest jobs that have ended, beyond those that are kept. */
+export function forgetOldest<T>(jobs: ReadonlyMap<string, T>, hasEnded: (job: T) => boolean, drop: (job: T) => void) {
+  if (jobs.size <= KEPT_JOBS) return;
+  const ended = [...jobs.values()].filter(hasEnded);
+  for (const job of ended.slice(0, Math.max(0, ended.length - KEPT_JOBS))) drop(job);
+}
+
+/** Why a job that ran when the engine ended has failed. */
+export const ENGINE_ENDED = 'InternalServerError: The local engine ended while this job ran. Please try again.';
+
 /** One page of a listing. */
 export function page<T>(items: readonly T[], input: Shape, most = 100): { items: T[]; NextToken?: string } {
   const start = Number(input.NextToken ?? 0);

@@ -34,7 +34,7 @@ export async function invoke(
   const contentType = header('content-type') ?? 'application/octet-stream';
   const started = performance.now();
   const answer = await variant.server
-    .invoke(body, { 'content-type': contentType, accept: header('accept') ?? '*/*' })
+    .then((server) => server.invoke(body, { 'content-type': contentType, accept: header('accept') ?? '*/*' }))
     .catch((error: Error) => ({ status: 500, body: Buffer.from(error.message), contentType: 'text/plain' }));
   const { status } = answer;
   const count = (metric: string, value: number) => context.metric('AWS/SageMaker', metric, value, dimensions, 'Count');

@@ -1,4 +1,5 @@
 import type { Operation, Shape } from '../service';
+import { KeptMap } from '../state-store';
 import { actAs, arnOf, creationNeeds, type Host, invalid, now, page, sorted } from './host';
 import type { Registry } from './registry';
 import * as shape from './shape';
@@ -13,12 +14,18 @@ export interface ServingContainer {
 
 /** Models: what a container serves, and under which role. */
 export class Models {
-  private readonly models = new Map<string, Shape>();
+  private readonly models: KeptMap<Shape>;
 
   constructor(
     private readonly host: Host,
     private readonly registry: Registry,
-  ) {}
+  ) {
+    this.models = new KeptMap(host.context.store, 'sagemaker/models', {
+      ModelName: 'string',
+      ModelArn: 'string',
+      ExecutionRoleArn: 'string',
+    });
+  }
 
   readonly operations: Readonly<Record<string, Operation>> = {
     CreateModel: {

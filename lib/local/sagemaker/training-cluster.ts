@@ -2,10 +2,11 @@ import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { instanceOf } from '../../core/instances';
+import type { LogFile } from '../log-file';
 import type { Shape } from '../service';
 import type { Container } from './container';
 import type { CheckpointSync } from './training-checkpoints';
-import type { Job, LogStream } from './training-job';
+import type { Job, StreamName } from './training-job';
 
 /** Instances of one type, as `InstanceGroups` has them. */
 export interface InstanceGroup {
@@ -20,7 +21,10 @@ export interface Node {
   readonly name: string;
   readonly group: InstanceGroup;
   readonly folder: string;
-  readonly stream: LogStream;
+  readonly stream: StreamName;
+  /** The newest lines of its log. */
+  readonly last: string[];
+  log?: LogFile;
   checkpoints?: CheckpointSync;
   container?: Container;
   /** Whether its script was told to end. */
@@ -51,7 +55,8 @@ export function nodesOf(job: Job, created: number): Node[] {
         name,
         group,
         folder: join(job.folder, name),
-        stream: { name: streamName(job, name, created), created, lines: [] },
+        stream: { name: streamName(job, name, created), created },
+        last: [],
       };
     });
 }

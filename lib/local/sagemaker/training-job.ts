@@ -80,19 +80,24 @@ export interface Job {
   stop?: StopReason;
   /** Ends its waits when it is asked to stop. */
   readonly stopping: AbortController;
-  /** What all hosts wrote, the newest lines. */
-  readonly lines: string[];
   /** What each of its hosts wrote; a host that starts again begins another. */
-  readonly streams: LogStream[];
+  readonly streams: StreamName[];
 }
 
 /** The log of one host, as CloudWatch Logs would have it. */
-export interface LogStream {
+export interface StreamName {
   /** e.g. `job/algo-1-1796342400` */
   readonly name: string;
   /** Milliseconds since the epoch. */
   readonly created: number;
-  readonly lines: { readonly at: number; readonly text: string }[];
+}
+
+/** A job as it is kept: what is left of it when the engine has ended. */
+export type KeptJob = Omit<Job, 'nodes' | 'stopping' | 'fault' | 'folder'>;
+
+export function keptJob(job: Job): KeptJob {
+  const { nodes: _, stopping: __, fault: ___, folder: ____, ...kept } = job;
+  return kept;
 }
 
 /** As DescribeTrainingJob shows it. */
@@ -124,20 +129,23 @@ export function describeJob(job: Job): Shape {
 }
 
 /** What a host's script says about itself: its failure file, else what it last wrote, as the toolkit would. */
-export async function failureText({ folder, stream }: Node): Promise<string> {
+export async function failureText({ folder, last }: Node): Promise<string> {
   const told = await ownPart(folder, 'output/failure')
     .then((file) => readFile(file, 'utf8'))
     .catch(() => '');
   if (told !== '') return told.slice(0, 1024);
-  const last = stream.lines.slice(-6).map(({ text }) => text);
   return `ExecuteUserScriptError: ${last.join('\n')}`.slice(0, 1024);
 }
 
-/** The last value of each metric that its definition finds in the log. */
-export function finalMetrics(job: Job): Shape[] {
+/**
+ * The last value of each metric that its definition finds in the log.
+ *
+ * @param lines what all hosts wrote, in its order
+ */
+export function finalMetrics(job: Job, lines: readonly string[]): Shape[] {
   const found: Shape[] = [];
   for (const { Name, Regex } of job.input.AlgorithmSpecification.MetricDefinitions ?? []) {
-    const value = lastMatch(Regex, job.lines);
+    const value = lastMatch(Regex, lines);
     if (value !== undefined && Number.isFinite(Number(value))) {
       found.push({ MetricName: Name, Value: Number(value), Timestamp: job.ended });
     }

@@ -1,11 +1,13 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as realSleep } from 'node:timers/promises';
+import { LogFile } from '../log-file';
 import { ownPart } from '../paths';
-import type { RoleCaller, Shape } from '../service';
+import type { Context, RoleCaller, Shape } from '../service';
+import type { Kept } from '../state-store';
 import { type Container, type Containers, HOSTS } from './container';
 import { type Faults, type StrikingFault, takeAgain } from './faults';
-import { asEventDetail, type Host, now, s3Uri } from './host';
+import { asEventDetail, ENGINE_ENDED, type Host, now, s3Uri } from './host';
 import { uploadFolder, withSlash } from './staging';
 import { filesBelow, othersBelow, pack } from './tar';
 import { freePort, groupsOf, type Node, nodesOf, processesOf } from './training-cluster';
@@ -17,9 +19,12 @@ import {
   finalMetrics,
   type Job,
   JobFailure,
+  type KeptJob,
+  keptJob,
   NO_INSTANCES,
   STATUS_MESSAGES,
   StopReason,
+  type StreamName,
 } from './training-job';
 
 /** Real milliseconds between looks at the checkpoint folder. */
@@ -31,6 +36,9 @@ const LEAST_GRACE_MS = 5_000;
 /** The longest wait that `setTimeout` takes. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
+/** How many lines of its log a script's failure shows. */
+const LAST_LINES = 6;
+
 const CAPACITY =
   'CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type.';
 const INTERNAL = 'InternalServerError: We encountered an internal error. Please try again.';
@@ -41,16 +49,43 @@ export class TrainingRuns {
     private readonly host: Host,
     private readonly containers: Containers,
     private readonly faults: Faults,
+    private readonly kept: Kept<KeptJob>,
   ) {}
 
   async run(job: Job, role: RoleCaller): Promise<void> {
-    try {
+    await this.toItsEnd(job, async () => {
       await this.launch(job);
-      let trained = false;
-      while (!trained && job.stop === undefined) trained = await this.attempt(job, role);
-      if (trained) await this.upload(job, role);
-      this.end(job, job.stop === undefined ? 'Completed' : 'Stopped');
+      await this.trainAndUpload(job, role);
+    });
+  }
+
+  /**
+   * Goes on with a job that an earlier start of the engine left: that its instances are gone is to it what an interruption
+   * is on spot instances, and on others a fault of the service.
+   */
+  async resume(job: Job, role: RoleCaller): Promise<void> {
+    await this.toItsEnd(job, async () => {
+      if (job.stop === undefined && job.started !== undefined) {
+        const kind = job.input.EnableManagedSpotTraining === true ? 'interruption' : 'internal';
+        await this.recover(job, { kind }, ENGINE_ENDED);
+      }
+      await this.trainAndUpload(job, role);
+    });
+  }
+
+  private async trainAndUpload(job: Job, role: RoleCaller): Promise<void> {
+    let trained = false;
+    while (!trained && job.stop === undefined) trained = await this.attempt(job, role);
+    if (trained) await this.upload(job, role);
+  }
+
+  private async toItsEnd(job: Job, work: () => Promise<void>): Promise<void> {
+    const { signal } = this.host.context;
+    try {
+      await work();
+      if (!signal.aborted) this.end(job, job.stop === undefined ? 'Completed' : 'Stopped');
     } catch (error) {
+      if (signal.aborted) return; // the engine ends: the next start decides what becomes of the job
       const reason = error instanceof JobFailure ? error.message : `InternalServerError: ${(error as Error).message}`;
       if (!(error instanceof JobFailure)) this.log(job, (error as Error).stack ?? String(error));
       this.end(job, job.stop === undefined ? 'Failed' : 'Stopped', reason);
@@ -86,7 +121,9 @@ export class TrainingRuns {
   private async wait(job: Job, seconds: number, pending = Number.POSITIVE_INFINITY): Promise<void> {
     const left = Math.min(pending, waitLeft(job));
     const spent = Math.max(0, Math.min(seconds, left));
-    await this.host.context.clock.sleep(spent * 1000, job.stopping.signal);
+    const { clock, signal } = this.host.context;
+    await clock.sleep(spent * 1000, AbortSignal.any([job.stopping.signal, signal]));
+    if (signal.aborted) throw new Error('the engine has ended');
     if (job.stop !== undefined) return;
     job.waited += spent;
     if (seconds > left) job.stop = left === pending ? StopReason.pending : StopReason.wait;
@@ -130,12 +167,12 @@ export class TrainingRuns {
     clearInterval(sync);
     blow.disarm();
     job.trained += (performance.now() - began) / 1000;
-    await writeFile(`${job.folder}.log`, `${job.lines.join('\n')}\n`);
     const reason = failed && `AlgorithmError: ${await failureText(failed.node)}, exit code: ${failed.code}`;
     const { struck } = blow;
     for (const { name, checkpoints } of job.nodes) {
       await checkpoints?.finish(role, struck?.kind === 'nodeLoss' && struck.host === name);
     }
+    if (this.host.context.signal.aborted) throw new Error('the engine has ended');
     if (reason) throw new JobFailure(reason);
     return struck;
   }
@@ -145,6 +182,7 @@ export class TrainingRuns {
     await Promise.all(
       job.nodes.map(async (node) => {
         job.streams.push(node.stream);
+        this.kept.put(job.input.TrainingJobName, keptJob(job));
         node.container = await this.containers.start({
           ...{ folder: node.folder, entry: 'container.py', python, workingFolder: 'code' },
           ...(job.nodes.length > 1 && { hosts: join(job.folder, 'hosts') }),
@@ -203,14 +241,14 @@ export class TrainingRuns {
   }
 
   /** After a fault: waits for instances, or tries again as often as the job allows. */
-  private async recover(job: Job, fault: StrikingFault): Promise<void> {
+  private async recover(job: Job, fault: StrikingFault, failure = INTERNAL): Promise<void> {
     if (fault.kind === 'interruption') {
       this.enter(job, 'Interrupted');
       const { resumes = true, resumeAfterSeconds = 60 } = fault;
       await this.wait(job, resumes ? resumeAfterSeconds : Number.POSITIVE_INFINITY);
     } else {
       const most = job.input.RetryStrategy?.MaximumRetryAttempts ?? 0;
-      if (job.retries >= most || this.host.context.signal.aborted) throw new JobFailure(INTERNAL);
+      if (job.retries >= most || this.host.context.signal.aborted) throw new JobFailure(failure);
       job.retries++;
       this.enter(job, 'Restarting');
     }
@@ -297,9 +335,16 @@ export class TrainingRuns {
     job.status = status;
     job.ended = now(this.host);
     if (failure !== undefined) job.failure = failure;
-    job.metrics = finalMetrics(job);
+    job.metrics = finalMetrics(job, this.written(job));
     if (status === 'Stopped' && job.stop !== undefined) this.enter(job, job.stop.secondary, job.stop.message);
     else this.enter(job, status);
+  }
+
+  /** What all hosts of a job wrote, in its order. */
+  private written({ input, streams }: Job): string[] {
+    if (input.AlgorithmSpecification.MetricDefinitions === undefined) return [];
+    const lines = streams.flatMap((stream) => logOf(this.host.context, stream).read());
+    return lines.sort((one, other) => one.at - other.at).map(({ text }) => text);
   }
 
   /** Takes a job into a secondary status, and tells everybody. */
@@ -315,11 +360,14 @@ export class TrainingRuns {
     });
     const { context } = this.host;
     context.log('sagemaker', `training job ${job.input.TrainingJobName}: ${job.failure ?? secondary}`);
-    context.emit({
-      source: 'aws.sagemaker',
-      'detail-type': 'SageMaker Training Job State Change',
-      resources: [job.arn],
-      detail: asEventDetail({ ...describeJob(job), Tags: this.host.tags.get(job.arn) ?? [] }),
+    context.store.together(() => {
+      this.kept.put(job.input.TrainingJobName, keptJob(job));
+      context.emit({
+        source: 'aws.sagemaker',
+        'detail-type': 'SageMaker Training Job State Change',
+        resources: [job.arn],
+        detail: asEventDetail({ ...describeJob(job), Tags: this.host.tags.get(job.arn) ?? [] }),
+      });
     });
   }
 
@@ -331,9 +379,12 @@ export class TrainingRuns {
 
   private log(job: Job, text: string, node?: Node): void {
     const { context } = this.host;
-    for (const lines of [job.lines, node?.stream.lines ?? []]) if (lines.length >= 10_000) lines.splice(0, 1_000);
-    job.lines.push(text);
-    node?.stream.lines.push({ at: context.clock.now(), text });
+    if (node !== undefined) {
+      node.last.push(text);
+      if (node.last.length > LAST_LINES) node.last.shift();
+      node.log ??= logOf(context, node.stream);
+      node.log.append({ at: context.clock.now(), text });
+    }
     const host = job.nodes.length > 1 && node !== undefined && { host: node.name };
     context.log('sagemaker', text, { trainingJob: job.input.TrainingJobName, ...host });
   }
@@ -341,6 +392,11 @@ export class TrainingRuns {
   private first(job: Job): Node {
     return job.nodes[0] as Node;
   }
+}
+
+/** The log of a host. */
+export function logOf(context: Context, { name }: StreamName): LogFile {
+  return new LogFile(context, join(context.stateDir, 'logs', 'training', `${name}.jsonl`));
 }
 
 /** Waits for the moment at which a job's fault strikes, and lets it strike once. */

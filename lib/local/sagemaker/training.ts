@@ -1,27 +1,95 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LogStream } from '../logs';
 import { ApiError, type Operation, type Shape } from '../service';
+import type { Kept } from '../state-store';
 import type { Containers } from './container';
 import { type Faults, takeFault } from './faults';
-import { actAs, arnOf, creationNeeds, type Host, invalid, now, page, sorted } from './host';
+import { actAs, arnOf, creationNeeds, forgetOldest, type Host, invalid, now, page, sorted } from './host';
 import * as shape from './shape';
 import { required } from './shape';
 import { groupsOf } from './training-cluster';
-import { describeJob, type Job, type LogStream, StopReason } from './training-job';
+import { describeJob, type Job, type KeptJob, StopReason } from './training-job';
 import { checkRequest } from './training-request';
-import { TrainingRuns } from './training-run';
+import { logOf, TrainingRuns } from './training-run';
 
 /** Training jobs: a script under SageMaker's container contract, as a child process. */
 export class TrainingJobs {
   private readonly jobs = new Map<string, Job>();
   private readonly faults: Faults;
   private readonly runs: TrainingRuns;
+  private readonly kept: Kept<KeptJob>;
+  private readonly running = new Set<Promise<void>>();
 
   constructor(
     private readonly host: Host,
     containers: Containers,
   ) {
     this.faults = host.options.faults ?? { training: [] };
-    this.runs = new TrainingRuns(host, containers, this.faults);
+    this.kept = host.context.store.collection('sagemaker/training-jobs', {
+      ...{ input: 'object', arn: 'string', CreationTime: 'object', status: 'string', secondary: 'string' },
+      ...{ transitions: 'list', streams: 'list', trained: 'number', waited: 'number', retries: 'number' },
+    });
+    this.runs = new TrainingRuns(host, containers, this.faults, this.kept);
+    this.restore();
+  }
+
+  private restore(): void {
+    const left: KeptJob[] = [];
+    this.kept.restore((job) => left.push(job));
+    left.sort((one, other) => Number(one.CreationTime) - Number(other.CreationTime));
+    for (const kept of left) {
+      const name = kept.input.TrainingJobName;
+      const job = { ...kept, folder: this.folder(name), nodes: [], stopping: new AbortController() };
+      this.jobs.set(name, job);
+      if (!hasEnded(job)) this.goOn(job);
+    }
+  }
+
+  /** Goes on with a job that ran when the engine ended. */
+  private goOn(job: Job): void {
+    const { context } = this.host;
+    const name = job.input.TrainingJobName;
+    context.whenReady(() => {
+      const role = actAs(this.host, job.input.RoleArn, job.arn);
+      this.background(name, async () => {
+        await this.runs.resume(job, role);
+        const { status, secondary, failure } = job;
+        context.log(
+          'sagemaker',
+          `training job ${name}, which ran when the engine ended: ${failure ?? secondary ?? status}`,
+        );
+      });
+    });
+    context.recovered(`the training job ${name} ran when the engine ended: ${fateOf(job)}`);
+  }
+
+  /** Resolves once no job writes anything any more; for the end of an engine. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.running);
+  }
+
+  private background(name: string, work: () => Promise<void>): void {
+    this.host.context.background(`training job ${name}`, async () => {
+      const running = work().finally(() => {
+        this.running.delete(running);
+        forgetOldest(this.jobs, hasEnded, (job) => this.forget(job));
+      });
+      this.running.add(running);
+      await running;
+    });
+  }
+
+  private forget({ input, arn, folder, streams }: Job): void {
+    this.jobs.delete(input.TrainingJobName);
+    this.host.tags.delete(arn);
+    this.kept.delete(input.TrainingJobName);
+    if (streams.length > 0) rmSync(join(this.host.context.stateDir, 'logs', 'training', input.TrainingJobName), GONE);
+    rmSync(folder, GONE);
+  }
+
+  private folder(name: string): string {
+    return join(this.host.context.stateDir, 'sagemaker', 'training', name);
   }
 
   readonly operations: Readonly<Record<string, Operation>> = {
@@ -40,7 +108,10 @@ export class TrainingJobs {
 
   /** The logs of the jobs' hosts, in the order in which they began. */
   logStreams(): readonly LogStream[] {
-    return [...this.jobs.values()].flatMap(({ streams }) => streams);
+    const { context } = this.host;
+    return [...this.jobs.values()].flatMap(({ streams }) =>
+      streams.map((stream) => ({ ...stream, read: () => logOf(context, stream).read() })),
+    );
   }
 
   private onJob(action: string, run: (job: Job) => Shape): Operation {
@@ -73,14 +144,14 @@ export class TrainingJobs {
     if (fault?.kind === 'quota') throw new ApiError('ResourceLimitExceeded', quotaMessage(input));
     const created = now(this.host);
     const job: Job = {
-      ...{ input, arn, folder: join(this.host.context.stateDir, 'sagemaker', 'training', name), CreationTime: created },
-      ...{ status: 'InProgress', secondary: 'Starting', modified: created, metrics: [], transitions: [], lines: [] },
+      ...{ input, arn, folder: this.folder(name), CreationTime: created },
+      ...{ status: 'InProgress', secondary: 'Starting', modified: created, metrics: [], transitions: [] },
       ...{ streams: [], nodes: [], trained: 0, waited: 0, retries: 0, stopping: new AbortController(), fault },
     };
     this.jobs.set(name, job);
     if (input.Tags) this.host.tags.set(arn, input.Tags);
     this.runs.enter(job, 'Starting');
-    this.host.context.background(`training job ${name}`, () => this.runs.run(job, role));
+    this.background(name, () => this.runs.run(job, role));
     return { TrainingJobArn: arn };
   }
 
@@ -113,6 +184,21 @@ export class TrainingJobs {
     }));
     return { TrainingJobSummaries, NextToken };
   }
+}
+
+const GONE = { recursive: true, force: true };
+
+function hasEnded({ status }: Job): boolean {
+  return status !== 'InProgress' && status !== 'Stopping';
+}
+
+/** What becomes of a job that ran when the engine ended, for a person. */
+function fateOf({ status, started, input, retries }: Job): string {
+  if (status === 'Stopping') return 'it is stopped, as was asked';
+  if (started === undefined) return 'it had not trained yet, and begins again';
+  if (input.EnableManagedSpotTraining === true) return 'it counts as interrupted, and goes on from its checkpoints';
+  const isRetried = retries < (input.RetryStrategy?.MaximumRetryAttempts ?? 0);
+  return isRetried ? 'it is restarted from its checkpoints' : 'it has failed with InternalServerError';
 }
 
 function quotaMessage({ ResourceConfig, EnableManagedSpotTraining: isSpot }: Shape): string {

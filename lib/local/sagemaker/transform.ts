@@ -2,8 +2,22 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError, type Caller, type Operation, type RoleCaller, type Shape } from '../service';
+import type { Kept } from '../state-store';
 import type { Containers } from './container';
-import { actAs, arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, s3Uri, sorted } from './host';
+import {
+  actAs,
+  arnOf,
+  asEventDetail,
+  creationNeeds,
+  ENGINE_ENDED,
+  forgetOldest,
+  type Host,
+  invalid,
+  now,
+  page,
+  s3Uri,
+  sorted,
+} from './host';
 import { ModelServer } from './model-server';
 import type { Models } from './models';
 import * as shape from './shape';
@@ -30,12 +44,33 @@ interface Job {
 /** Batch transform: the serving container of a model, asked about whole objects. */
 export class TransformJobs {
   private readonly jobs = new Map<string, Job>();
+  private readonly kept: Kept<Job>;
 
   constructor(
     private readonly host: Host,
     private readonly containers: Containers,
     private readonly models: Models,
-  ) {}
+  ) {
+    this.kept = host.context.store.collection('sagemaker/transform-jobs', {
+      ...{ input: 'object', arn: 'string', CreationTime: 'object', status: 'string' },
+    });
+    this.restore();
+  }
+
+  private restore(): void {
+    const left: Job[] = [];
+    this.kept.restore((job) => left.push(job));
+    left.sort((one, other) => Number(one.CreationTime) - Number(other.CreationTime));
+    for (const job of left) {
+      this.jobs.set(job.input.TransformJobName, job);
+      if (hasEnded(job)) continue;
+      const { context } = this.host;
+      context.recovered(
+        `the transform job ${job.input.TransformJobName} ran when the engine ended: it has ${job.status === 'Stopping' ? 'stopped' : 'failed with InternalServerError'}`,
+      );
+      context.whenReady(() => this.end(job, 'Failed', ENGINE_ENDED));
+    }
+  }
 
   readonly operations: Readonly<Record<string, Operation>> = {
     CreateTransformJob: {
@@ -107,8 +142,9 @@ export class TransformJobs {
       });
       job.started = now(this.host);
       await this.transformAll(job, job.server, role, folder);
-      this.end(job, 'Completed');
+      if (!context.signal.aborted) this.end(job, 'Completed');
     } catch (error) {
+      if (context.signal.aborted) return; // the next start ends it
       const { name: kind, message } = error as Error;
       const reason = error instanceof TransformFailure ? message : `ClientError: ${kind}: ${message}`;
       this.end(job, 'Failed', reason);
@@ -169,16 +205,25 @@ export class TransformJobs {
     job.ended = now(this.host);
     if (failure !== undefined && !stopped) job.failure = failure;
     this.announce(job);
+    forgetOldest(this.jobs, hasEnded, ({ input, arn }) => {
+      this.jobs.delete(input.TransformJobName);
+      this.kept.delete(input.TransformJobName);
+      this.host.tags.delete(arn);
+    });
   }
 
   private announce(job: Job): void {
     const { context } = this.host;
+    const { server: _, ...kept } = job;
     context.log('sagemaker', `transform job ${job.input.TransformJobName}: ${job.failure ?? job.status}`);
-    context.emit({
-      source: 'aws.sagemaker',
-      'detail-type': 'SageMaker Transform Job State Change',
-      resources: [job.arn],
-      detail: asEventDetail({ ...this.describe(job), Tags: this.host.tags.get(job.arn) ?? [] }),
+    context.store.together(() => {
+      this.kept.put(job.input.TransformJobName, kept);
+      context.emit({
+        source: 'aws.sagemaker',
+        'detail-type': 'SageMaker Transform Job State Change',
+        resources: [job.arn],
+        detail: asEventDetail({ ...this.describe(job), Tags: this.host.tags.get(job.arn) ?? [] }),
+      });
     });
   }
 
@@ -215,6 +260,10 @@ export class TransformJobs {
     }));
     return { TransformJobSummaries, NextToken };
   }
+}
+
+function hasEnded({ status }: Job): boolean {
+  return status !== 'InProgress' && status !== 'Stopping';
 }
 
 /** The requests that a file is cut into: whole, line by line, or as many whole lines as a payload may hold. */

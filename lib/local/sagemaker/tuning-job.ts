@@ -29,6 +29,13 @@ export interface TuningJob {
   failure?: string;
 }
 
+/** A tuning job as it is kept: with the names of the trials that have ended. */
+export type KeptTuning = Omit<TuningJob, 'ended'> & { readonly ended: readonly string[] };
+
+export function keptTuning(job: TuningJob): KeptTuning {
+  return { ...job, ended: job.ended.map(({ name }) => name) };
+}
+
 /** The share of the best value by which a better one must exceed it to count as progress. */
 const PROGRESS = 0.01;
 

@@ -1,7 +1,19 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type Caller, type Operation, type Shape } from '../service';
-import { actAs, arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, sorted } from './host';
+import type { Kept } from '../state-store';
+import {
+  actAs,
+  arnOf,
+  asEventDetail,
+  creationNeeds,
+  forgetOldest,
+  type Host,
+  invalid,
+  now,
+  page,
+  sorted,
+} from './host';
 import * as shape from './shape';
 import { required } from './shape';
 import {
@@ -10,6 +22,8 @@ import {
   hasEnded,
   isGoodEnough,
   judged,
+  type KeptTuning,
+  keptTuning,
   objectiveOf,
   summary,
   type Trial,
@@ -33,11 +47,18 @@ export class TuningJobs {
   /** The tuning job of a training job, by that one's name. */
   private readonly parents = new Map<string, TuningJob>();
 
+  private readonly kept: Kept<KeptTuning>;
+
   /** @param describeTraining what DescribeTrainingJob shows */
   constructor(
     private readonly host: Host,
     private readonly describeTraining: Operation,
   ) {
+    this.kept = host.context.store.collection('sagemaker/tuning-jobs', {
+      ...{ input: 'object', arn: 'string', definition: 'object', CreationTime: 'object', status: 'string' },
+      ...{ trials: 'list', ended: 'list' },
+    });
+    this.restore();
     this.operations = {
       CreateHyperParameterTuningJob: {
         needs: (input) =>
@@ -96,6 +117,39 @@ export class TuningJobs {
     };
   }
 
+  private restore(): void {
+    const left: KeptTuning[] = [];
+    this.kept.restore((job) => left.push(job));
+    left.sort((one, other) => Number(one.CreationTime) - Number(other.CreationTime));
+    for (const { ended, ...job } of left) {
+      const name = job.input.HyperParameterTuningJobName;
+      const restored = { ...job, ended: job.trials.filter((trial) => ended.includes(trial.name)) };
+      this.jobs.set(name, restored);
+      for (const trial of job.trials) this.parents.set(trial.name, restored);
+      if (isOver(restored)) continue;
+      this.host.context.recovered(`the tuning job ${name} goes on`);
+      this.host.context.whenReady(() => {
+        this.host.context.background(`tuning job ${name}`, async () => {
+          await this.dropUnborn(restored);
+          await this.run(restored);
+        });
+      });
+    }
+  }
+
+  /** A trial that was being started when the engine ended may not have become a training job: it is started again. */
+  private async dropUnborn(job: TuningJob): Promise<void> {
+    const last = job.trials.at(-1);
+    if (last === undefined || hasEnded(last)) return;
+    try {
+      await this.describeTraining.run({ TrainingJobName: last.name }, ITSELF);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      job.trials.pop();
+      this.parents.delete(last.name);
+    }
+  }
+
   private create(input: Shape): Shape {
     checkTuningRequest(input);
     const { HyperParameterTuningJobName: name, TrainingJobDefinition } = input;
@@ -123,6 +177,7 @@ export class TuningJobs {
     const { input } = job;
     const { ResourceLimits: limits } = input.HyperParameterTuningJobConfig;
     const points = candidates(input.HyperParameterTuningJobConfig, input.HyperParameterTuningJobName);
+    for (let begun = 0; begun < job.trials.length; begun++) points.next(); // by an earlier start of the engine
     const until = +job.CreationTime + (limits.MaxRuntimeInSeconds ?? Number.POSITIVE_INFINITY) * 1000;
     let next = points.next();
     while (!this.host.context.signal.aborted) {
@@ -149,6 +204,7 @@ export class TuningJobs {
     const trial: Trial = { name, point, arn: arnOf(this.host, 'training-job', name), CreationTime: now(this.host) };
     job.trials.push(trial);
     this.parents.set(name, job);
+    this.keep(job);
     const request = trainingRequest(job.definition, name, point, Tags);
     try {
       await this.createTraining(request);
@@ -185,6 +241,7 @@ export class TuningJobs {
     const { context } = this.host;
     job.ended.push(trial);
     job.modified = now(this.host);
+    this.keep(job);
     const told = objectiveOf(job, trial) ?? trial.refused ?? trial.described?.FailureReason ?? 'no objective metric';
     context.log(
       'sagemaker',
@@ -224,12 +281,27 @@ export class TuningJobs {
     job.modified = now(this.host);
     if (status !== 'InProgress' && status !== 'Stopping') job.end = job.modified;
     context.log('sagemaker', `tuning job ${job.input.HyperParameterTuningJobName}: ${job.failure ?? status}`);
-    context.emit({
-      source: 'aws.sagemaker',
-      'detail-type': 'SageMaker HyperParameter Tuning Job State Change',
-      resources: [job.arn],
-      detail: asEventDetail({ ...describeTuning(job, job.modified), Tags: this.host.tags.get(job.arn) ?? [] }),
+    context.store.together(() => {
+      this.keep(job);
+      context.emit({
+        source: 'aws.sagemaker',
+        'detail-type': 'SageMaker HyperParameter Tuning Job State Change',
+        resources: [job.arn],
+        detail: asEventDetail({ ...describeTuning(job, job.modified), Tags: this.host.tags.get(job.arn) ?? [] }),
+      });
     });
+    forgetOldest(this.jobs, isOver, (oldest) => this.forget(oldest));
+  }
+
+  private keep(job: TuningJob): void {
+    this.kept.put(job.input.HyperParameterTuningJobName, keptTuning(job));
+  }
+
+  private forget({ input, arn, trials }: TuningJob): void {
+    this.jobs.delete(input.HyperParameterTuningJobName);
+    this.kept.delete(input.HyperParameterTuningJobName);
+    this.host.tags.delete(arn);
+    for (const { name } of trials) this.parents.delete(name);
   }
 
   private list(input: Shape): Shape {
@@ -255,6 +327,10 @@ export class TuningJobs {
     }));
     return { HyperParameterTuningJobSummaries, NextToken };
   }
+}
+
+function isOver({ status }: TuningJob): boolean {
+  return status !== 'InProgress' && status !== 'Stopping';
 }
 
 function failureOf({ ended }: TuningJob, hopeless: boolean): string {
