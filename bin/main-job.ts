@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { createReadStream, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
@@ -39,25 +40,22 @@ async function main(keep: boolean): Promise<void> {
   say('cutting 3,000,000 flights of 2001 into months');
   const months = await cutMonths('.perennial/flights');
   say('synthesizing the example app, which `npx cdk deploy` would deploy');
-  rmSync('cdk.out', { recursive: true, force: true });
   execFileSync(process.execPath, ['dist/bin/app.cjs'], { env: { ...process.env, CDK_OUTDIR: 'cdk.out' } });
 
-  await ensurePython(imageRequirements('sagemaker-xgboost') as string, { progress: say });
-
-  rmSync('.perennial/state', { recursive: true, force: true });
   let engine: Engine | undefined;
   const verbose = process.env.PERENNIAL_VERBOSE !== undefined;
   engine = await Engine.start({
     assembly: 'cdk.out',
-    stateDir: '.perennial/state',
+    stateDir: newState(),
     timeScale: TIME_SCALE,
     startAt: new Date('2001-02-01T06:00:00Z'),
     schedules: false, // windows are judged when their truth is known; half a year of hourly looks would take too long
     log: progressOf(() => engine, verbose, { out: (line) => say(`  ${line}`) }),
   });
-  say(`the local engine answers at ${engine.url}`);
+  say(`the local engine answers at ${engine.url}; its state is in ${engine.stateDir}, which no later start touches`);
   say(`its lines begin with its own clock, whose waits pass ${1 / TIME_SCALE} times faster; it is ${day(engine)}`);
   try {
+    await ensurePython(imageRequirements('sagemaker-xgboost') as string, { progress: say });
     const loop = new Loop(engine);
     await loop.live(months);
     const facts = await loop.facts();
@@ -71,6 +69,11 @@ async function main(keep: boolean): Promise<void> {
   } finally {
     await engine.stop();
   }
+}
+
+/** A folder that no other start has: what earlier ones left, `perennial local` above all, is somebody's. */
+function newState(): string {
+  return join('.perennial', 'start', new Date().toISOString().slice(0, 19).replaceAll(':', '-'));
 }
 
 /** The example app in the engine, used as its users would use it: with the AWS SDK. */
