@@ -51,6 +51,7 @@ export async function judgeRun(
     labels,
     slices,
     candidate: scores,
+    trivial: profile.trivial,
     ...(champion && others && { champion: { version: champion.version, scores: others } }),
     rules,
   });
@@ -75,6 +76,7 @@ export async function judgeRun(
     candidate: judgement.candidate,
     champion: judgement.champion,
     championVersion: judgement.championVersion,
+    trivial: judgement.trivial,
     difference: judgement.difference,
     interval: judgement.interval,
     rows: judgement.rows,

@@ -2,6 +2,7 @@ import { CfnOutput, type Duration, type RemovalPolicy } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
+import { metricOf } from './core/metric';
 import type { DataContract } from './data-contract';
 import { DatasetBucket } from './dataset-bucket';
 import { DriftMonitor } from './drift-monitor';
@@ -10,6 +11,7 @@ import { ModelRegistry } from './model-registry';
 import { Notifications } from './notifications';
 import { CleanUp } from './private/clean-up';
 import { keyOf } from './private/keys';
+import { refuse } from './private/validate';
 import { RetrainController } from './retrain-controller';
 import { RunLedger } from './run-ledger';
 import type { Trainer } from './trainer';
@@ -38,6 +40,29 @@ export interface ContinuousTrainingProps {
    * @default - all files
    */
   readonly newestFiles?: number;
+
+  /**
+   * What is compared: `auc`, `logLoss`, `brier` or `accuracy` for a binary target, `rmse` or `mae` for a number.
+   *
+   * @default - `auc` or `rmse`
+   */
+  readonly metric?: string;
+
+  /**
+   * By how much a model may be worse and still count as not worse, 0 to 1: of AUC and accuracy as such, of an error
+   * (RMSE, MAE, log loss, Brier) as a share of the champion's, so that the target's unit does not matter.
+   *
+   * @default - 0.005 of AUC and accuracy, 0.01 of an error
+   */
+  readonly margin?: number;
+
+  /**
+   * What the first model's metric must reach besides: at least, where more of it is better, else at most, in its unit.
+   * It must always be better, beyond doubt, than the trivial answer: the training rows' base rate, mean or median.
+   *
+   * @default - to be better than the trivial answer is enough
+   */
+  readonly firstModel?: number;
 
   /**
    * Which verdicts replace the model in service.
@@ -101,6 +126,14 @@ export interface ContinuousTrainingProps {
    * @default 0.02
    */
   readonly drop?: number;
+
+  /**
+   * From which rise of an error (RMSE, MAE, log loss, Brier) on a retraining pays, as a share of the error when the
+   * model was judged.
+   *
+   * @default 0.05
+   */
+  readonly rise?: number;
 
   /**
    * The topic that tells people of failures, roll-backs, approvals that wait, drift and alarms. The policy of one that is
@@ -192,6 +225,9 @@ export class ContinuousTraining extends Construct {
       trainer: props.trainer,
       pipelineName: props.pipelineName,
       newestFiles: props.newestFiles,
+      metric: props.metric,
+      margin: props.margin,
+      firstModel: props.firstModel,
       promotion: props.promotion,
       autoApprove: props.autoApprove,
       patience: props.patience,
@@ -200,6 +236,15 @@ export class ContinuousTraining extends Construct {
       encryptionKey,
       assetsKey: props.assetsKey,
     });
+    const { higherIsBetter, name: metric } = metricOf(props.contract._contract.target.problem, props.metric);
+    refuse(this, [
+      props.drop !== undefined &&
+        !higherIsBetter &&
+        `drop must not be set for ${metric}, of which less is better: set rise`,
+      props.rise !== undefined &&
+        higherIsBetter &&
+        `rise must not be set for ${metric}, of which more is better: set drop`,
+    ]);
     const { pipelineName } = this.training;
     this.controller = new RetrainController(this, 'Controller', {
       data,
@@ -226,6 +271,7 @@ export class ContinuousTraining extends Construct {
       endpointName: this.deployment.endpointName,
       interval: props.monitorInterval,
       drop: props.drop,
+      rise: props.rise,
       encryptionKey,
     });
 

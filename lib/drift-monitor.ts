@@ -76,11 +76,19 @@ export interface DriftMonitorProps {
   readonly shift?: number;
 
   /**
-   * From which drop of AUC or accuracy on it matters.
+   * From which drop of AUC or accuracy on it matters, where the model is judged by one of them.
    *
    * @default 0.02
    */
   readonly drop?: number;
+
+  /**
+   * From which rise of an error (RMSE, MAE, log loss, Brier) on it matters, as a share of the error when the model
+   * was judged, where it is judged by one of them.
+   *
+   * @default 0.05
+   */
+  readonly rise?: number;
 
   /**
    * The key of yours that encrypts queue, topic, logs and the function's environment.
@@ -132,6 +140,7 @@ export class DriftMonitor extends Construct {
         runLength: props.runLength ?? ASSESS_DEFAULTS.runLength,
         shift: props.shift ?? ASSESS_DEFAULTS.shift,
         drop: props.drop ?? ASSESS_DEFAULTS.drop,
+        rise: props.rise ?? ASSESS_DEFAULTS.rise,
       },
     };
     refuse(this, [
@@ -144,6 +153,7 @@ export class DriftMonitor extends Construct {
       outside(rules.assess.runLength, 1, 1e9) && `runLength must be at least 1, got ${props.runLength}`,
       outside(rules.assess.shift, 1e-6, 100) && `shift must be above 0, got ${props.shift}`,
       outside(rules.assess.drop, 1e-6, 1) && `drop must be above 0 and at most 1, got ${props.drop}`,
+      outside(rules.assess.rise, 1e-6, 100) && `rise must be above 0 and at most 100, got ${props.rise}`,
     ]);
 
     this.deadLetterQueue = encryptedQueue(this, 'DeadLetters', encryptionKey, { retentionPeriod: Duration.days(14) });

@@ -8,6 +8,8 @@ import { Construct } from 'constructs';
 import { type AttemptRules, longestTraining, offerPrice } from './core/attempts';
 import type { CleanUpProperties } from './core/clean-up';
 import type { JudgeRules, Outcome, SplitRule } from './core/documents';
+import { defaultMargin, JUDGE_DEFAULTS } from './core/judge';
+import { METRICS, metricOf } from './core/metric';
 import { EnvName, ownPrefix, Prefix, scoringModelName, searchPrefix } from './core/names';
 import type { DataContract } from './data-contract';
 import type { ModelRegistry } from './model-registry';
@@ -109,23 +111,25 @@ export interface TrainingPipelineProps {
   readonly metric?: string;
 
   /**
-   * By how much a model may be worse and still count as not worse, in the metric's unit.
+   * By how much a model may be worse and still count as not worse, 0 to 1: of AUC and accuracy as such, of an error
+   * (RMSE, MAE, log loss, Brier) as a share of the champion's, so that the target's unit does not matter.
    *
-   * @default 0.005
+   * @default - 0.005 of AUC and accuracy, 0.01 of an error
    */
   readonly margin?: number;
 
   /**
-   * The confidence of the intervals, between 0.5 and 1.
+   * The confidence of the intervals, 0.5 to 0.9999.
    *
    * @default 0.95
    */
   readonly confidence?: number;
 
   /**
-   * What the first model must reach: at least, where more of the metric is better, else at most.
+   * What the first model's metric must reach besides: at least, where more of it is better, else at most, in its unit.
+   * It must always be better, beyond doubt, than the trivial answer: the training rows' base rate, mean or median.
    *
-   * @default 0.5
+   * @default - to be better than the trivial answer is enough
    */
   readonly firstModel?: number;
 
@@ -315,7 +319,7 @@ export class TrainingPipeline extends Construct {
       outside(props.holdoutShare ?? 0.2, 0.01, 0.9) && `holdoutShare must be 0.01 to 0.9, got ${props.holdoutShare}`,
       outside(props.validationShare ?? 0.1, 0.01, 0.5) &&
         `validationShare must be 0.01 to 0.5, got ${props.validationShare}`,
-      outside(props.margin ?? 0, 0, Number.MAX_VALUE) && `margin must not be negative, got ${props.margin}`,
+      ...metricMistakes(props),
       outside(props.confidence ?? 0.95, 0.5, 0.9999) && `confidence must be 0.5 to 0.9999, got ${props.confidence}`,
       outside(props.newestFiles ?? 1, 1, 100_000) && `newestFiles must be 1 to 100000, got ${props.newestFiles}`,
       outside(props.minSliceRows ?? 1000, 30, Number.MAX_VALUE) &&
@@ -654,7 +658,7 @@ export class TrainingPipeline extends Construct {
       role: this.trainingRole,
       attempt: this.attempt,
       rules: this.attemptRules,
-      search: props.tuning?._request(),
+      search: props.tuning?._request(props.contract._contract.target.problem),
       encryptionKey,
       objectsKey: props.data.encryptionKey,
       trained: seal(states, { seal: this.seal, sealed: judged, failed }),
@@ -671,7 +675,7 @@ export class TrainingPipeline extends Construct {
 
   /** How the offers are walked; refuses what could never begin. */
   private readRules(): AttemptRules {
-    const { patience = {}, budget = {}, tuning } = this.props;
+    const { contract, patience = {}, budget = {}, tuning } = this.props;
     const { compute, maxDuration } = this.trainerConfig;
     const { region } = Stack.of(this);
     const quotaWait = patience.quotaWait ?? Duration.hours(1);
@@ -684,7 +688,7 @@ export class TrainingPipeline extends Construct {
       ...(budget.maxCostPerRun !== undefined && { maxCostPerRun: budget.maxCostPerRun }),
       ...(budget.maxCostPerMonth !== undefined && { maxCostPerMonth: budget.maxCostPerMonth }),
       ...(budget.prices !== undefined && { prices: budget.prices }),
-      ...tuning?._rules(this),
+      ...tuning?._rules(this, contract._contract.target.problem),
     };
     const metrics = Object.keys(this.trainerConfig.metrics);
     const looked = (rules.tuning ?? rules.search)?.metric;
@@ -717,18 +721,35 @@ export class TrainingPipeline extends Construct {
   }
 
   private rules(): JudgeRules {
-    const { metric, margin, confidence, firstModel, promotion, minSliceRows } = this.props;
+    const { contract, metric, margin, confidence, firstModel, promotion, minSliceRows } = this.props;
     return {
       ...(metric !== undefined && { metric }),
-      margin: margin ?? 0.005,
-      confidence: confidence ?? 0.95,
-      firstModel: firstModel ?? 0.5,
-      promote: promotion === Promotion.BETTER ? ['BETTER'] : ['BETTER', 'NOT_WORSE'],
-      minSliceRows: minSliceRows ?? 1000,
+      margin: margin ?? defaultMargin(metricOf(contract._contract.target.problem, metric)),
+      confidence: confidence ?? JUDGE_DEFAULTS.confidence,
+      ...(firstModel !== undefined && { firstModel }),
+      promote: promotion === Promotion.BETTER ? ['BETTER'] : JUDGE_DEFAULTS.promote,
+      minSliceRows: minSliceRows ?? JUDGE_DEFAULTS.minSliceRows,
     };
   }
 
   private packages(): string {
     return `model-package/${this.props.registry.groupName}/*`;
   }
+}
+
+/** What is wrong with the metric, or with what goes by it. */
+function metricMistakes({ contract, metric, margin, firstModel }: TrainingPipelineProps): Array<string | false> {
+  const { problem } = contract._contract.target;
+  const found = METRICS.find((one) => one.problem === problem && one.name === (metric ?? one.name));
+  if (found === undefined) {
+    const names = METRICS.filter((one) => one.problem === problem).map(({ name }) => name);
+    return [`metric must be one of ${names.join(', ')} for a ${problem} target, got '${metric}'`];
+  }
+  const most = found.higherIsBetter ? 1 : Number.MAX_VALUE;
+  return [
+    outside(margin ?? 0, 0, 1) &&
+      `margin must be 0 to 1${found.higherIsBetter ? '' : `, a share of the champion's ${found.label}`}, got ${margin}`,
+    outside(firstModel ?? 0, 0, most) &&
+      `firstModel must be ${found.higherIsBetter ? '0 to 1' : 'at least 0'}, got ${firstModel}`,
+  ];
 }

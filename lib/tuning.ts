@@ -1,5 +1,7 @@
 import { Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import type { Problem } from './core/contract';
+import { printedMetric, validationMetric } from './core/metric';
 import { type NumericRange, type Range, type SearchRules, suggestions, type TuningRules } from './core/tuning';
 import { outside, refuse } from './private/validate';
 
@@ -72,14 +74,14 @@ export interface TuningProps {
   /**
    * The metric that is looked at, by the name that the trainer gives it.
    *
-   * @default 'validation:auc'
+   * @default - 'validation:auc' for a binary target, 'validation:rmse' for a number
    */
   readonly metric?: string;
 
   /**
-   * Whether less of the metric is better.
+   * Whether less of the metric is better: for a metric of your own script whose name does not tell.
    *
-   * @default false
+   * @default - as the metric's name tells, e.g. false for auc and true for rmse
    */
   readonly lowerIsBetter?: boolean;
 
@@ -150,19 +152,24 @@ export class Tuning {
   ) {}
 
   /** @internal */
-  public _rules(scope: Construct): { tuning?: TuningRules; search?: SearchRules } {
-    const { ranges, maxTrials, metric = 'validation:auc', lowerIsBetter = false, target } = this.props;
+  public _rules(scope: Construct, problem: Problem = 'binary'): { tuning?: TuningRules; search?: SearchRules } {
+    const { ranges, maxTrials, target } = this.props;
+    const metric = this.metric(problem);
     const names = ranges.map(({ _range }) => _range.name);
     refuse(scope, [
       (ranges.length < 1 || ranges.length > 20) && `tuning: ranges must be 1 to 20, got ${ranges.length}`,
       outside(maxTrials, 2, 100) && `tuning: maxTrials must be 2 to 100, got ${maxTrials}`,
       new Set(names).size < names.length && `tuning: each hyperparameter must have one range, got ${names.join(', ')}`,
       ...ranges.flatMap(({ _mistakes }) => _mistakes.map((mistake) => `tuning: ${mistake}`)),
+      ...this.mistakesOfMetric(problem),
+      target !== undefined &&
+        outside(target, -Number.MAX_VALUE, Number.MAX_VALUE) &&
+        `tuning: target must be a number, got ${target}`,
       this.search !== undefined &&
         outside(this.search.trialsAtOnce ?? 2, 1, 10) &&
         `tuning: trialsAtOnce must be 1 to 10, got ${this.search.trialsAtOnce}`,
     ]);
-    const rules = { metric, higherIsBetter: !lowerIsBetter, ...(target !== undefined && { target }) };
+    const rules = { metric, higherIsBetter: this.higherIsBetter(problem), ...(target !== undefined && { target }) };
     if (this.search !== undefined) return { search: { ...rules, maxTrials } };
     return {
       tuning: {
@@ -176,9 +183,9 @@ export class Tuning {
   }
 
   /** As a tuning job's request has it; undefined for trials one by one. @internal */
-  public _request(): SearchRequest | undefined {
+  public _request(problem: Problem = 'binary'): SearchRequest | undefined {
     if (this.search === undefined) return undefined;
-    const { ranges, maxTrials, metric, lowerIsBetter, target, trialsAtOnce = 2, strategy } = this.search;
+    const { ranges, maxTrials, target, trialsAtOnce = 2, strategy } = this.search;
     const all = ranges.map(({ _range }) => _range);
     const bounded = (kind: 'integer' | 'number') =>
       all
@@ -197,8 +204,8 @@ export class Tuning {
       config: {
         Strategy: strategy ?? SearchStrategy.BAYESIAN,
         HyperParameterTuningJobObjective: {
-          Type: lowerIsBetter ? 'Minimize' : 'Maximize',
-          MetricName: metric ?? 'validation:auc',
+          Type: this.higherIsBetter(problem) ? 'Maximize' : 'Minimize',
+          MetricName: this.metric(problem),
         },
         ResourceLimits: { MaxNumberOfTrainingJobs: maxTrials, MaxParallelTrainingJobs: atOnce },
         ParameterRanges: {
@@ -212,5 +219,33 @@ export class Tuning {
         RandomSeed: 42,
       },
     };
+  }
+
+  private metric(problem: Problem): string {
+    return this.props.metric ?? validationMetric(problem);
+  }
+
+  /** The metric's name tells the direction; where it tells nothing, the props do. */
+  private higherIsBetter(problem: Problem): boolean {
+    return printedMetric(this.metric(problem))?.higherIsBetter ?? this.props.lowerIsBetter === false;
+  }
+
+  private mistakesOfMetric(problem: Problem): Array<string | false> {
+    const metric = this.metric(problem);
+    const { lowerIsBetter } = this.props;
+    const known = printedMetric(metric);
+    if (known === undefined) {
+      return [
+        lowerIsBetter === undefined &&
+          `tuning: lowerIsBetter must say which way ${metric} points, because its name does not tell`,
+      ];
+    }
+    return [
+      known.problem !== undefined &&
+        known.problem !== problem &&
+        `tuning: metric must be one for a ${problem} target, e.g. ${validationMetric(problem)}, got ${metric}`,
+      lowerIsBetter === known.higherIsBetter &&
+        `tuning: lowerIsBetter must be ${!known.higherIsBetter} for ${metric}, got ${lowerIsBetter}; leave it out`,
+    ];
   }
 }

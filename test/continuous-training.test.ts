@@ -2,9 +2,19 @@ import { App, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import { describe, expect, test } from 'vitest';
-import { ContinuousTraining, DataContract, Promotion, ScheduleTrigger, Trainer } from '../lib';
+import {
+  ContinuousTraining,
+  DataContract,
+  HyperparameterRange,
+  Promotion,
+  ScheduleTrigger,
+  Trainer,
+  Tuning,
+} from '../lib';
 import { definitionsOf, statesOf } from './support/definition';
 import { CONTRACT, templateOf, wholeLoop } from './support/stacks';
+
+const REGRESSION = DataContract.fromObject({ ...CONTRACT, features: ['kind'], target: 'size' });
 
 describe('ContinuousTraining', () => {
   test('keeps data, ledger and registry when the stack is deleted, unless told otherwise', () => {
@@ -55,6 +65,36 @@ describe('ContinuousTraining', () => {
     for (const rate of ['rate(1 day)', 'rate(6 hours)']) {
       template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: rate });
     }
+  });
+
+  test('passes on how a number is judged and watched', () => {
+    const { stack } = wholeLoop({
+      contract: REGRESSION,
+      metric: 'mae',
+      margin: 0.03,
+      firstModel: 12,
+      rise: 0.2,
+      tuning: Tuning.oneByOne({ ranges: [HyperparameterRange.integer('max_depth', 3, 9)], maxTrials: 2 }),
+    });
+    const template = templateOf(stack);
+    const states = Object.fromEntries(Object.values(definitionsOf(template)).flatMap(statesOf));
+    expect(states.Judge.Arguments.Payload).toContain('"metric":"mae","margin":0.03,"confidence":0.95,"firstModel":12');
+    expect(states['Next attempt'].Arguments.Payload.rules.tuning).toMatchObject({
+      metric: 'validation:rmse',
+      higherIsBetter: false,
+    });
+    const settings = Object.values(template.findResources('AWS::Lambda::Function'))
+      .map(({ Properties }) => JSON.parse(Properties.Environment?.Variables?.SETTINGS ?? '{}'))
+      .find(({ assess }) => assess !== undefined);
+    expect(settings.assess.rise).toBe(0.2);
+  });
+
+  test.each([
+    [{ contract: REGRESSION, drop: 0.1 }, 'drop must not be set for rmse, of which less is better: set rise'],
+    [{ metric: 'brier', drop: 0.1 }, 'drop must not be set for brier, of which less is better: set rise'],
+    [{ rise: 0.1 }, 'rise must not be set for auc, of which more is better: set drop'],
+  ])('refuses a setting of the monitor that the metric would ignore: %o', (props, message) => {
+    expect(() => wholeLoop(props)).toThrow(message);
   });
 
   test('is the same template every time it is synthesized', () => {

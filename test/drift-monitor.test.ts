@@ -34,7 +34,7 @@ describe('DriftMonitor', () => {
   });
 
   test('judges as told', () => {
-    const rules = { falseAlarm: 0.01, runLength: 100, shift: 0.25, drop: 0.05 };
+    const rules = { falseAlarm: 0.01, runLength: 100, shift: 0.25, drop: 0.05, rise: 0.2 };
     const template = monitor({ ...rules, interval: Duration.minutes(30), lookBack: Duration.days(7) });
     expect(rulesOf(template)).toEqual({ lookBackDays: 7, assess: { ...ASSESS_DEFAULTS, ...rules } });
     template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: 'rate(30 minutes)' });
@@ -54,6 +54,9 @@ describe('DriftMonitor', () => {
     [{ runLength: 0 }, 'runLength must be at least 1, got 0'],
     [{ shift: 0 }, 'shift must be above 0, got 0'],
     [{ drop: 2 }, 'drop must be above 0 and at most 1, got 2'],
+    [{ drop: Number.NaN }, 'drop must be above 0 and at most 1, got NaN'],
+    [{ rise: 0 }, 'rise must be above 0 and at most 100, got 0'],
+    [{ rise: Number.NaN }, 'rise must be above 0 and at most 100, got NaN'],
   ])('refuses %o', (props, message) => {
     expect(() => monitor(props)).toThrow(message);
   });

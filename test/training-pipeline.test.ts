@@ -39,6 +39,10 @@ function statesWith(props: Partial<TrainingPipelineProps> = {}): Record<string, 
   return Object.fromEntries(statesOf(definitionWith(props)));
 }
 
+/** The contract with another kind of target. */
+const predicting = (problem: 'binary' | 'regression') =>
+  DataContract.fromObject(problem === 'binary' ? CONTRACT : { ...CONTRACT, features: ['kind'], target: 'size' });
+
 /** The rules in the payload of the judging state. */
 function rulesOf(states: Record<string, State>) {
   const [, rules] = /'rules': (\{.*\})\} %\}$/.exec(states.Judge.Arguments.Payload) ?? [];
@@ -61,15 +65,25 @@ describe('TrainingPipeline', () => {
     });
   });
 
-  test('replaces a champion by what is not worse within 0.005 at 95 %', () => {
-    expect(rulesOf(statesWith())).toEqual({
-      margin: 0.005,
-      confidence: 0.95,
-      firstModel: 0.5,
-      promote: ['BETTER', 'NOT_WORSE'],
-      minSliceRows: 1000,
-    });
-  });
+  test.each([
+    ['binary', undefined, 0.005],
+    ['binary', 'accuracy', 0.005],
+    ['binary', 'logLoss', 0.01],
+    ['binary', 'brier', 0.01],
+    ['regression', undefined, 0.01],
+    ['regression', 'mae', 0.01],
+  ] as const)(
+    'replaces a champion of a %s target, by %s, by what is not worse by more than %d at 95 %%',
+    (problem, metric, margin) => {
+      expect(rulesOf(statesWith({ contract: predicting(problem), ...(metric && { metric }) }))).toEqual({
+        ...(metric && { metric }),
+        margin,
+        confidence: 0.95,
+        promote: ['BETTER', 'NOT_WORSE'],
+        minSliceRows: 1000,
+      });
+    },
+  );
 
   test('judges as told', () => {
     const rules = {
@@ -208,7 +222,20 @@ describe('TrainingPipeline', () => {
     [{ pipelineName: 'My_Pipeline' }, 'pipelineName must be 1 to 20 lower-case letters, digits and inner hyphens'],
     [{ holdoutShare: 0 }, 'holdoutShare must be 0.01 to 0.9, got 0'],
     [{ validationShare: 0.9 }, 'validationShare must be 0.01 to 0.5, got 0.9'],
-    [{ margin: -1 }, 'margin must not be negative, got -1'],
+    [{ margin: -1 }, 'margin must be 0 to 1, got -1'],
+    [{ margin: Number.NaN }, 'margin must be 0 to 1, got NaN'],
+    [{ metric: 'logLoss', margin: 5 }, "margin must be 0 to 1, a share of the champion's log loss, got 5"],
+    [{ firstModel: Number.NaN }, 'firstModel must be 0 to 1, got NaN'],
+    [{ firstModel: 70 }, 'firstModel must be 0 to 1, got 70'],
+    [{ metric: 'rmse' }, "metric must be one of auc, logLoss, brier, accuracy for a binary target, got 'rmse'"],
+    [{ metric: 'AUC' }, "metric must be one of auc, logLoss, brier, accuracy for a binary target, got 'AUC'"],
+    [{ metric: '' }, "metric must be one of auc, logLoss, brier, accuracy for a binary target, got ''"],
+    [
+      { contract: predicting('regression'), metric: 'auc' },
+      "metric must be one of rmse, mae for a regression target, got 'auc'",
+    ],
+    [{ contract: predicting('regression'), firstModel: -1 }, 'firstModel must be at least 0, got -1'],
+    [{ contract: predicting('regression'), firstModel: Number.POSITIVE_INFINITY }, 'must be at least 0, got Infinity'],
     [{ confidence: 95 }, 'confidence must be 0.5 to 0.9999, got 95'],
     [{ newestFiles: 0 }, 'newestFiles must be 1 to 100000, got 0'],
     [{ minSliceRows: 3 }, 'minSliceRows must be at least 30, got 3'],
@@ -224,6 +251,7 @@ describe('TrainingPipeline', () => {
           ranges: [HyperparameterRange.integer('max_depth', 1, 5)],
           maxTrials: 3,
           metric: 'x',
+          lowerIsBetter: false,
         }),
       },
       'tuning.metric must be one that the trainer prints (train:auc, ',

@@ -2,6 +2,7 @@ import { Lazy, Token } from 'aws-cdk-lib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HyperparameterRange, SearchStrategy, Tuning, type TuningProps } from '../lib';
+import type { Problem } from '../lib/core/contract';
 import { bestTrial, isGoodEnough, type Range, suggestions, type Trial, type TuningRules } from '../lib/core/tuning';
 import { emptyStack } from './support/stacks';
 
@@ -9,8 +10,8 @@ const { number, integer, choice } = HyperparameterRange;
 const DEPTH = integer('max_depth', 3, 10);
 
 /** The rules of a search one by one. */
-const rulesOf = (props: Partial<TuningProps> = {}): TuningRules =>
-  Tuning.oneByOne({ ranges: [DEPTH], maxTrials: 4, ...props })._rules(emptyStack()).tuning as TuningRules;
+const rulesOf = (props: Partial<TuningProps> = {}, problem?: Problem): TuningRules =>
+  Tuning.oneByOne({ ranges: [DEPTH], maxTrials: 4, ...props })._rules(emptyStack(), problem).tuning as TuningRules;
 
 describe('Tuning.oneByOne', () => {
   test("tries the trainer's own values first, then others, and takes more of validation:auc for better", () => {
@@ -23,11 +24,34 @@ describe('Tuning.oneByOne', () => {
   });
 
   test('looks at what it is told, until that is good enough', () => {
-    expect(rulesOf({ metric: 'validation:rmse', lowerIsBetter: true, target: 0 })).toMatchObject({
-      metric: 'validation:rmse',
+    expect(rulesOf({ metric: 'validation:logloss', target: 0 })).toMatchObject({
+      metric: 'validation:logloss',
       higherIsBetter: false,
       target: 0,
     });
+  });
+
+  test.each<[Problem, string | undefined, string, boolean]>([
+    ['binary', undefined, 'validation:auc', true],
+    ['regression', undefined, 'validation:rmse', false],
+    ['regression', 'validation:rmse', 'validation:rmse', false],
+    ['regression', 'validation:mae', 'validation:mae', false],
+    ['regression', 'val_r2', 'val_r2', true],
+    ['binary', 'validation:logloss', 'validation:logloss', false],
+    ['binary', 'eval_loss', 'eval_loss', false],
+    ['binary', 'Validation-Accuracy', 'Validation-Accuracy', true],
+  ])('knows of a %s target and %s which way the metric points', (problem, metric, expected, higherIsBetter) => {
+    const props = { ranges: [DEPTH], maxTrials: 4, ...(metric !== undefined && { metric }) };
+    expect(rulesOf(props, problem)).toMatchObject({ metric: expected, higherIsBetter });
+    expect(Tuning.sageMaker(props)._request(problem)?.config.HyperParameterTuningJobObjective).toEqual({
+      Type: higherIsBetter ? 'Maximize' : 'Minimize',
+      MetricName: expected,
+    });
+  });
+
+  test('is told which way a metric points whose name does not tell', () => {
+    expect(rulesOf({ metric: 'surprise', lowerIsBetter: true }).higherIsBetter).toBe(false);
+    expect(rulesOf({ metric: 'surprise', lowerIsBetter: false }).higherIsBetter).toBe(true);
   });
 });
 
@@ -67,10 +91,9 @@ describe('Tuning.sageMaker', () => {
       trialsAtOnce: 10,
       strategy: SearchStrategy.RANDOM,
       metric: 'validation:rmse',
-      lowerIsBetter: true,
       target: 0.5,
     });
-    expect(tuning._request()).toMatchObject({
+    expect(tuning._request('regression')).toMatchObject({
       atOnce: 3,
       config: {
         Strategy: 'Random',
@@ -92,6 +115,24 @@ describe('a search', () => {
   test.each<[Partial<TuningProps>, string]>([
     [{ ranges: [] }, 'Stack: tuning: ranges must be 1 to 20, got 0'],
     [{ ranges: Array.from({ length: 21 }, (_, i) => integer(`n${i}`, 1, 2)) }, 'ranges must be 1 to 20, got 21'],
+    [
+      { metric: 'surprise' },
+      'tuning: lowerIsBetter must say which way surprise points, because its name does not tell',
+    ],
+    [
+      { metric: 'neg_mean_squared_error' },
+      'lowerIsBetter must say which way neg_mean_squared_error points, because its name does not tell',
+    ],
+    [
+      { metric: 'validation:auc', lowerIsBetter: true },
+      'tuning: lowerIsBetter must be false for validation:auc, got true; leave it out',
+    ],
+    [{ lowerIsBetter: true }, 'tuning: lowerIsBetter must be false for validation:auc, got true; leave it out'],
+    [
+      { metric: 'validation:rmse' },
+      'tuning: metric must be one for a binary target, e.g. validation:auc, got validation:rmse',
+    ],
+    [{ target: Number.NaN }, 'tuning: target must be a number, got NaN'],
     [{ maxTrials: 1 }, 'tuning: maxTrials must be 2 to 100, got 1'],
     [{ maxTrials: 101 }, 'tuning: maxTrials must be 2 to 100, got 101'],
     [{ ranges: [DEPTH, DEPTH] }, 'tuning: each hyperparameter must have one range, got max_depth, max_depth'],

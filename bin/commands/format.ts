@@ -3,8 +3,9 @@ export function count(value: number): string {
   return value.toLocaleString('en-US');
 }
 
-/** A metric with four significant digits after the point, as people compare them. */
+/** A metric with four digits after the point, as people compare them; of a smaller one the first three that say something. */
 export function metric(value: number): string {
+  if (value !== 0 && Math.abs(value) < 0.0005) return String(Number(value.toPrecision(3)));
   return Math.abs(value) >= 1000 ? value.toLocaleString('en-US', { maximumFractionDigits: 1 }) : value.toFixed(4);
 }
 

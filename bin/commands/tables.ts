@@ -109,11 +109,10 @@ export function rowsOf({ prepared }: Run): number {
   return prepared === undefined ? 0 : prepared.rows.train + prepared.rows.validation + prepared.rows.holdout;
 }
 
-/** The improvement with its interval, and over which version; for a first model the metric's own interval. */
+/** The improvement with its interval, and over which version, or the trivial answer. */
 export function difference(judged: RunJudged): string {
-  if (judged.champion === undefined) return `within ${interval(judged.interval, metric)}`;
-  const over = judged.championVersion === undefined ? '' : ` over v${judged.championVersion}`;
-  return `${signed(judged.difference)} ${interval(judged.interval)}${over}`;
+  const over = judged.championVersion === undefined ? 'the trivial answer' : `v${judged.championVersion}`;
+  return `${signed(judged.difference)} ${interval(judged.interval)} over ${over}`;
 }
 
 /** How a run ended, with the version it registered. */

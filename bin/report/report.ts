@@ -219,15 +219,17 @@ function runCells(run: Run): Content[] {
 function candidate({ judged }: Run): Content {
   if (judged === undefined) return '–';
   const against =
-    judged.champion === undefined ? undefined : `v${judged.championVersion ?? '?'}: ${metric(judged.champion)}`;
+    judged.champion === undefined
+      ? judged.trivial === undefined
+        ? undefined
+        : `trivial: ${metric(judged.trivial)}`
+      : `v${judged.championVersion ?? '?'}: ${metric(judged.champion)}`;
   return html`${judged.metric} ${metric(judged.candidate)}<br><span class="note">${against}</span>`;
 }
 
 function improvement({ judged }: Run): Content {
   if (judged === undefined) return '–';
-  return judged.champion === undefined
-    ? html`<span class="note">first model<br>${interval(judged.interval, metric)}</span>`
-    : html`${signed(judged.difference)}<br><span class="note">${interval(judged.interval)}</span>`;
+  return html`${signed(judged.difference)}<br><span class="note">${interval(judged.interval)}</span>`;
 }
 
 function failures(runs: readonly Run[]): Content {

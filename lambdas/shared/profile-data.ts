@@ -6,6 +6,7 @@ import {
   type Profile,
   quantileEdges,
 } from '../../lib/core/profile';
+import { quantile } from '../../lib/core/statistics';
 import type { Database } from './duckdb';
 
 /** Rows from which quantiles are taken: a quantile of that many is within 0.2 % of the data's. */
@@ -25,16 +26,30 @@ export async function profileData(database: Database, contract: Contract, where:
     contract.target.problem === 'binary'
       ? await countNumber(database, 'y', where, [1])
       : await profileNumber(database, 'y', where, rows);
-  return { contractId: contractId(contract), rows, features, target };
+  const trivial = await trivialAnswers(database, where, rows);
+  return { contractId: contractId(contract), rows, features, target, trivial };
+}
+
+/** The target's mean, and its median in a sample. */
+async function trivialAnswers(database: Database, where: string, rows: number): Promise<Profile['trivial']> {
+  const { mean } = await database.row<{ mean: number | null }>(
+    `SELECT avg(y::DOUBLE) AS mean FROM data WHERE ${where} AND y IS NOT NULL`,
+  );
+  const values = (await sampleOf(database, 'y', where, rows)).sort((a, b) => a - b);
+  return { mean: rounded(mean) ?? 0, median: values.length === 0 ? 0 : quantile(values, 0.5) };
 }
 
 async function profileNumber(database: Database, column: string, where: string, rows: number): Promise<Histogram> {
+  return countNumber(database, column, where, quantileEdges(await sampleOf(database, column, where, rows)));
+}
+
+async function sampleOf(database: Database, column: string, where: string, rows: number): Promise<number[]> {
   const every = Math.max(1, Math.floor(rows / SAMPLE));
   const values: number[] = [];
   // the hash picks the rows, so that their order does not matter
   const sample = `SELECT ${column}::DOUBLE FROM data WHERE ${where} AND ${column} IS NOT NULL AND h // 100000000 % ${every} = 0`;
   for await (const [block] of database.blocks(sample)) for (const value of block) values.push(value as number);
-  return countNumber(database, column, where, quantileEdges(values));
+  return values;
 }
 
 async function countNumber(

@@ -221,12 +221,18 @@ export interface JudgeReport {
 export interface JudgeRules {
   /** Compared metric; a default per problem if absent. */
   readonly metric?: string;
-  /** By how much the candidate may be worse and still count as not worse, in the metric's unit; at least 0. */
+  /**
+   * By how much the candidate may be worse and still count as not worse, at least 0: in the metric's unit where high
+   * values are good (AUC, accuracy), of an error (RMSE, MAE, log loss, Brier) as a share of the champion's.
+   */
   readonly margin: number;
   /** Two-sided confidence of intervals, between 0 and 1. */
   readonly confidence: number;
-  /** The value that a first model must reach (binary AUC: above; regression RMSE: below). */
-  readonly firstModel: number;
+  /**
+   * What a first model's metric must reach besides beating the trivial answer: at least, where high values are good,
+   * else at most; beating it is enough, if absent.
+   */
+  readonly firstModel?: number;
   /** Which verdicts replace the champion. */
   readonly promote: ReadonlyArray<'BETTER' | 'NOT_WORSE'>;
   /** Fewest rows of a slice value for it to be judged. */

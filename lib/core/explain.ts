@@ -14,11 +14,29 @@ export function amount(rows: number): string {
 }
 
 /** Why a first model is taken or refused. */
-export function explainFirst(metric: Metric, judgement: Omit<Judgement, 'because'>, required: number): string {
-  const { candidate, rows, verdict } = judgement;
-  const limit = `${metric.higherIsBetter ? 'at least' : 'at most'} ${figure(required)}`;
-  const end = verdict === 'FIRST' ? `enough for a first model (${limit})` : `a first model must have ${limit}`;
-  return `${metric.label} ${figure(candidate, 4)} on ${amount(rows)}: ${end}`;
+export function explainFirst(
+  metric: Metric,
+  judgement: Omit<Judgement, 'because'>,
+  trivialOf: 'mean' | 'median',
+  required: number | undefined,
+  isConstant: boolean,
+): string {
+  const { candidate, trivial = Number.NaN, rows, difference, interval, confidence, verdict } = judgement;
+  const [low, high] = interval.map((end) => figure(end));
+  const answer = metric.problem === 'binary' ? 'the base rate' : `the training rows' ${trivialOf}`;
+  const facts =
+    `${metric.label} ${figure(candidate, 4)} against ${figure(trivial, 4)} of the trivial answer, ${answer}, ` +
+    `on ${amount(rows)}: difference ${figure(difference)} [${low}, ${high}] at ${figure(confidence * 100)} %`;
+  const limit =
+    typeof required === 'number'
+      ? ` and have ${metric.higherIsBetter ? 'at least' : 'at most'} ${figure(required)}`
+      : '';
+  if (isConstant && verdict === 'FIRST_REFUSED') {
+    return `${facts}; it answers every row alike, so it has learnt nothing from the features`;
+  }
+  return verdict === 'FIRST'
+    ? `${facts}: enough for a first model`
+    : `${facts}; a first model must be better than the trivial answer beyond doubt${limit}`;
 }
 
 /** Why a candidate replaces the champion or not. */

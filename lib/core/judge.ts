@@ -1,9 +1,23 @@
 import type { Problem } from './contract';
 import type { HoldoutLabels, JudgeRules } from './documents';
 import { explainComparison, explainFirst } from './explain';
-import { around, METRICS, type Metric, metricOf, refuseLabels, refuseScores } from './metric';
+import { METRICS, type Metric, marginOf, metricOf, refuseLabels, refuseScores, type TrivialAnswers } from './metric';
 import { findWorseSlices } from './slices';
-import { calibrationError } from './statistics';
+import { calibrationError, moments, quantile } from './statistics';
+
+/** What a judgement goes by where nobody says otherwise. */
+export const JUDGE_DEFAULTS = {
+  /** In the metric's unit where high values are good; of an error a share of the champion's, so that its unit does not matter. */
+  margin: { score: 0.005, error: 0.01 },
+  confidence: 0.95,
+  promote: ['BETTER', 'NOT_WORSE'],
+  minSliceRows: 1000,
+} as const;
+
+/** The margin by which a model may be worse and still count as not worse, as {@link JudgeRules.margin} has it. */
+export function defaultMargin({ higherIsBetter }: Pick<Metric, 'higherIsBetter'>): number {
+  return higherIsBetter ? JUDGE_DEFAULTS.margin.score : JUDGE_DEFAULTS.margin.error;
+}
 
 /** INCONCLUSIVE and WORSE keep the champion. */
 export const VERDICTS = ['BETTER', 'NOT_WORSE', 'INCONCLUSIVE', 'WORSE', 'FIRST', 'FIRST_REFUSED'] as const;
@@ -23,11 +37,14 @@ export interface Judgement {
   readonly candidateError: number;
   readonly champion?: number;
   readonly championVersion?: number;
-  /** Improvement of the candidate over the champion, positive is better; for a first model, the candidate's metric itself. */
+  /** The metric of the trivial answer, which a first model must beat. */
+  readonly trivial?: number;
+  /** Improvement of the candidate over the champion, of a first model over the trivial answer; positive is better. */
   readonly difference: number;
   /** Confidence interval of {@link difference}. */
   readonly interval: readonly [number, number];
   readonly confidence: number;
+  /** In the metric's unit. */
   readonly margin: number;
   /** Other metrics of both models, for people. */
   readonly also: Readonly<Record<string, { readonly candidate: number; readonly champion?: number }>>;
@@ -50,6 +67,8 @@ export interface JudgeInput {
   readonly candidate: ArrayLike<number>;
   /** Absent for a first model. */
   readonly champion?: { readonly version: number; readonly scores: ArrayLike<number> };
+  /** What a first model must beat; the holdout's own, which are harder to beat, if absent. */
+  readonly trivial?: TrivialAnswers;
   readonly slices: HoldoutLabels['slices'];
   readonly rules: JudgeRules;
 }
@@ -58,8 +77,8 @@ export interface JudgeInput {
  * Decides whether a candidate may replace the champion.
  *
  * With the interval [low, high] of the improvement: BETTER if low > 0, else NOT_WORSE if low > −margin,
- * else WORSE if high < 0, else INCONCLUSIVE. A first model is FIRST if its metric itself (not its
- * interval's end) reaches `rules.firstModel`. A slice blocks promotion if the candidate is worse on it by
+ * else WORSE if high < 0, else INCONCLUSIVE. A first model is FIRST if it is better than the trivial answer (low > 0)
+ * and its metric itself reaches `rules.firstModel`. A slice blocks promotion if the candidate is worse on it by
  * more than the margin and that is significant (one-sided, Holm over all slices judged).
  */
 export function judge(input: JudgeInput): Judgement {
@@ -78,30 +97,79 @@ export function judge(input: JudgeInput): Judgement {
     candidate: value,
     candidateError: error,
     confidence: rules.confidence,
-    margin: rules.margin,
     also: otherMetrics(metric, input),
   };
+  return champion === undefined ? judgeFirst(metric, input, common) : judgeChallenger(metric, input, champion, common);
+}
 
-  if (champion === undefined) {
-    const promote = metric.higherIsBetter ? value >= rules.firstModel : value <= rules.firstModel;
-    const verdict = promote ? 'FIRST' : 'FIRST_REFUSED';
-    const interval = around(value, error, rules.confidence);
-    const judgement = { ...common, verdict, promote, difference: value, interval, worseSlices: [] } as const;
-    return { ...judgement, because: explainFirst(metric, judgement, rules.firstModel) };
-  }
+/** What all judgements say alike. */
+type Common = Pick<
+  Judgement,
+  'problem' | 'metric' | 'higherIsBetter' | 'rows' | 'candidate' | 'candidateError' | 'confidence' | 'also'
+>;
 
+function judgeFirst(metric: Metric, input: JudgeInput, common: Common): Judgement {
+  const { labels, candidate, rules } = input;
+  const { of, answers, value: trivial } = bestConstant(metric, labels, input.trivial ?? trivialOf(labels));
+  const compared = metric.compare(labels, candidate, answers);
+  const interval = compared.interval(rules.confidence);
+  const { firstModel } = rules;
+  const reaches =
+    firstModel === undefined ||
+    (metric.higherIsBetter ? common.candidate >= firstModel : common.candidate <= firstModel);
+  const isConstant = Array.prototype.every.call(candidate, (score) => score === candidate[0]);
+  const promote = interval[0] > 0 && reaches && !isConstant;
+  const judgement = {
+    ...common,
+    verdict: promote ? 'FIRST' : 'FIRST_REFUSED',
+    promote,
+    trivial,
+    difference: compared.difference,
+    interval,
+    margin: 0,
+    worseSlices: [],
+  } as const;
+  return { ...judgement, because: explainFirst(metric, judgement, of, firstModel, isConstant) };
+}
+
+/** The constant that comes nearest to the labels: a binary target's base rate, a number's mean or median. */
+function bestConstant(metric: Metric, labels: ArrayLike<number>, constants: TrivialAnswers) {
+  const kinds = metric.problem === 'binary' ? (['mean'] as const) : (['mean', 'median'] as const);
+  const all = kinds.map((of) => {
+    const answers = new Float64Array(labels.length).fill(constants[of]);
+    return { of, answers, value: metric.measure(labels, answers).value };
+  });
+  return all.reduce((best, one) => (one.value < best.value ? one : best));
+}
+
+/** The mean and the median of some labels. */
+function trivialOf(labels: ArrayLike<number>): TrivialAnswers {
+  const sorted = Float64Array.from(labels).sort();
+  return { mean: moments(labels).mean, median: quantile(sorted, 0.5) };
+}
+
+function judgeChallenger(
+  metric: Metric,
+  input: JudgeInput,
+  champion: NonNullable<JudgeInput['champion']>,
+  common: Common,
+): Judgement {
+  const { labels, candidate, rules } = input;
   const compared = metric.compare(labels, candidate, champion.scores);
   const interval = compared.interval(rules.confidence);
-  const verdict = verdictOf(interval, rules.margin);
+  const known = metric.measure(labels, champion.scores).value;
+  const margin = marginOf(metric, rules.margin, known);
+  const verdict = verdictOf(interval, margin);
   const worseSlices = findWorseSlices(metric, input, champion.scores);
   const judgement = {
     ...common,
     verdict,
     promote: worseSlices.length === 0 && rules.promote.some((one) => one === verdict),
-    champion: metric.measure(labels, champion.scores).value,
+    champion: known,
     championVersion: champion.version,
     difference: compared.difference,
     interval,
+    margin,
     worseSlices,
   };
   return { ...judgement, because: explainComparison(metric, judgement) };

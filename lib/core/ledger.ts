@@ -141,7 +141,9 @@ export interface RunJudged extends Fact {
   readonly candidate: number;
   readonly champion?: number;
   readonly championVersion?: number;
-  /** Candidate minus champion (or the candidate itself, for a first model), with its confidence interval. */
+  /** The metric of the trivial answer, which a first model must beat. */
+  readonly trivial?: number;
+  /** Improvement over the champion (over the trivial answer, for a first model), with its confidence interval. */
   readonly difference: number;
   readonly interval: readonly [number, number];
   readonly rows: number;

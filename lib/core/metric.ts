@@ -38,6 +38,12 @@ export interface Metric {
   readonly compare: (labels: ArrayLike<number>, candidate: ArrayLike<number>, champion: ArrayLike<number>) => Compared;
 }
 
+/** The target's mean (of a binary one the base rate) and median, of the rows that a model was trained on. */
+export interface TrivialAnswers {
+  readonly mean: number;
+  readonly median: number;
+}
+
 /** Area under the ROC curve; intervals by DeLong's method. */
 const AUC: Metric = {
   name: 'auc',
@@ -67,7 +73,11 @@ const COMPLEMENT: Shape = { value: (mean) => 1 - mean, slope: () => -1 };
 const ROOT: Shape = { value: Math.sqrt, slope: (mean) => (mean > 0 ? 0.5 / Math.sqrt(mean) : 0) };
 
 /** Makes a metric of row losses: standard errors by the delta method, intervals by the paired bootstrap. */
-function ofLoss(name: string, label: string, problem: Problem, loss: Loss, shape: Shape = MEAN): Metric {
+function ofLoss(
+  { name, label, problem }: Pick<Metric, 'name' | 'label' | 'problem'>,
+  loss: Loss,
+  shape: Shape = MEAN,
+): Metric {
   const improvement = (candidate: number, champion: number) =>
     shape === COMPLEMENT
       ? shape.value(candidate) - shape.value(champion)
@@ -104,11 +114,11 @@ function ofLoss(name: string, label: string, problem: Problem, loss: Loss, shape
 /** All metrics; the first of a problem is its default. */
 export const METRICS: readonly Metric[] = [
   AUC,
-  ofLoss('logLoss', 'log loss', 'binary', LOSSES.logLoss),
-  ofLoss('brier', 'Brier score', 'binary', LOSSES.brier),
-  ofLoss('accuracy', 'accuracy', 'binary', LOSSES.mistake, COMPLEMENT),
-  ofLoss('rmse', 'RMSE', 'regression', LOSSES.squared, ROOT),
-  ofLoss('mae', 'MAE', 'regression', LOSSES.absolute),
+  ofLoss({ name: 'logLoss', label: 'log loss', problem: 'binary' }, LOSSES.logLoss),
+  ofLoss({ name: 'brier', label: 'Brier score', problem: 'binary' }, LOSSES.brier),
+  ofLoss({ name: 'accuracy', label: 'accuracy', problem: 'binary' }, LOSSES.mistake, COMPLEMENT),
+  ofLoss({ name: 'rmse', label: 'RMSE', problem: 'regression' }, LOSSES.squared, ROOT),
+  ofLoss({ name: 'mae', label: 'MAE', problem: 'regression' }, LOSSES.absolute),
 ];
 
 /** The metric of that name, or the problem's default. */
@@ -120,6 +130,44 @@ export function metricOf(problem: Problem, name?: string): Metric {
     throw new PerennialError(ErrorName.INVALID_DOCUMENT, `metric must be one of ${names} for ${problem}, got ${name}`);
   }
   return metric;
+}
+
+/**
+ * A margin in the metric's unit.
+ *
+ * @param margin in that unit already where high values are good; of an error, a share of the champion's
+ */
+export function marginOf({ higherIsBetter }: Metric, margin: number, champion: number): number {
+  return higherIsBetter ? margin : margin * champion;
+}
+
+/** What a training script may call a metric, after `validation:` or the like: of which problem, and which way it points. */
+const PRINTED: Readonly<Record<string, { readonly problem?: Problem; readonly higherIsBetter: boolean }>> = {
+  ...Object.fromEntries(
+    METRICS.map(({ name, problem, higherIsBetter }) => [name.toLowerCase(), { problem, higherIsBetter }]),
+  ),
+  f1: { problem: 'binary', higherIsBetter: true },
+  precision: { problem: 'binary', higherIsBetter: true },
+  recall: { problem: 'binary', higherIsBetter: true },
+  r2: { problem: 'regression', higherIsBetter: true },
+  mse: { problem: 'regression', higherIsBetter: false },
+  mape: { problem: 'regression', higherIsBetter: false },
+  error: { higherIsBetter: false },
+  loss: { higherIsBetter: false },
+};
+
+/** What the name of a metric that a training script prints tells, e.g. `validation:rmse`; undefined if it tells nothing. */
+export function printedMetric(name: string): (typeof PRINTED)[string] | undefined {
+  const words = name.toLowerCase().split(/[^a-z0-9]+/);
+  const last = words.at(-1) ?? '';
+  // some print errors with a minus, so that more is better
+  const isNegated = words.some((word) => word === 'neg' || word === 'negative');
+  return !isNegated && Object.hasOwn(PRINTED, last) ? PRINTED[last] : undefined;
+}
+
+/** The metric that the product's own training scripts print and that says most of a problem. */
+export function validationMetric(problem: Problem): string {
+  return `validation:${metricOf(problem).name}`;
 }
 
 /** The interval that holds the truth with this confidence, for a normal estimate. */

@@ -38,6 +38,8 @@ export interface Profile {
   readonly rows: number;
   readonly features: Readonly<Record<string, Histogram>>;
   readonly target: Histogram;
+  /** What a model without any feature would answer. */
+  readonly trivial: { readonly mean: number; readonly median: number };
 }
 
 /** How many bins a number gets by default, at most. */

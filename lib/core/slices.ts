@@ -1,6 +1,6 @@
 import { ErrorName, PerennialError } from './errors';
 import type { JudgeInput, Judgement } from './judge';
-import type { Metric } from './metric';
+import { type Metric, marginOf } from './metric';
 import { holm, normalTail } from './statistics';
 
 type WorseSlice = Judgement['worseSlices'][number];
@@ -13,7 +13,7 @@ type WorseSlice = Judgement['worseSlices'][number];
  */
 export function findWorseSlices(metric: Metric, input: JudgeInput, champion: ArrayLike<number>): WorseSlice[] {
   const { labels, candidate, slices, rules } = input;
-  const judged: WorseSlice[] = [];
+  const judged: Array<WorseSlice & { readonly margin: number }> = [];
   for (const [feature, { values, codes }] of Object.entries(slices)) {
     if (codes.length !== labels.length) {
       throw new PerennialError(
@@ -28,16 +28,20 @@ export function findWorseSlices(metric: Metric, input: JudgeInput, champion: Arr
     rowsOf.forEach((rows, code) => {
       if (rows.length < Math.max(2, rules.minSliceRows)) return;
       const pick = (from: ArrayLike<number>) => Float64Array.from(rows, (row) => from[row]);
-      const { difference, error } = metric.compare(pick(labels), pick(candidate), pick(champion));
+      const [truth, known] = [pick(labels), pick(champion)];
+      const { difference, error } = metric.compare(truth, pick(candidate), known);
       if (Number.isNaN(error)) return;
-      judged.push({ feature, value: values[code], rows: rows.length, difference, p: worse(difference, error) });
+      const margin = marginOf(metric, rules.margin, metric.measure(truth, known).value);
+      const slice = { feature, value: values[code] as string, rows: rows.length, difference };
+      judged.push({ ...slice, p: worse(difference, error), margin });
     });
   }
   const corrected = holm(judged.map((slice) => slice.p));
   return judged
-    .map((slice, i) => ({ ...slice, p: corrected[i] }))
-    .filter((slice) => slice.p <= 1 - rules.confidence && slice.difference < -rules.margin)
-    .sort((a, b) => a.p - b.p || a.difference - b.difference);
+    .map((slice, i) => ({ ...slice, p: corrected[i] as number }))
+    .filter(({ p, difference, margin }) => p <= 1 - rules.confidence && difference < -margin)
+    .sort((a, b) => a.p - b.p || a.difference - b.difference)
+    .map(({ margin: _, ...slice }) => slice);
 }
 
 /** The chance of a difference so low if the candidate is not worse. */

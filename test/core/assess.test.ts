@@ -48,7 +48,13 @@ function baselineOf(rows: number, seed = 1): Baseline {
     delay: countNumbers(quantileEdges(delay.map((value) => value ?? Number.NaN)), delay),
     carrier: countCategories(CARRIERS, carrier),
   };
-  const profile = { contractId: 'c', rows, features, target: countNumbers([1], labels) };
+  const profile = {
+    contractId: 'c',
+    rows,
+    features,
+    trivial: { mean: 0.5, median: 0 },
+    target: countNumbers([1], labels),
+  };
   return { runId: 'r', contract, profile, scores: countNumbers(quantileEdges(scores), scores), judgement };
 }
 

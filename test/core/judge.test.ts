@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JudgeRules } from '../../lib/core/documents';
-import { type JudgeInput, judge } from '../../lib/core/judge';
+import { defaultMargin, type JudgeInput, judge } from '../../lib/core/judge';
 import { METRICS } from '../../lib/core/metric';
 import { random } from '../../lib/core/random';
 
@@ -34,24 +34,140 @@ function regression(noise: { candidate: number; champion?: number }, rows = 20_0
 }
 
 describe('a first model', () => {
-  it('is taken if it reaches the required AUC', () => {
+  it('is taken if it is better than the base rate and reaches the required AUC', () => {
     const judgement = judge(binary({ candidate: 0.5 }));
 
     expect(judgement).toMatchObject({ verdict: 'FIRST', promote: true, metric: 'auc', higherIsBetter: true });
-    expect(judgement.difference).toBe(judgement.candidate);
-    expect(judgement.because).toMatch(/^AUC 0\.8\d+ on 20,000 rows: enough for a first model \(at least 0\.6\)$/);
+    expect(judgement.trivial).toBe(0.5);
+    expect(judgement.difference).toBeCloseTo(judgement.candidate - 0.5, 12);
+    expect(judgement.because).toMatch(
+      /^AUC 0\.8\d+ against 0\.5 of the trivial answer, the base rate, on 20,000 rows: difference 0\.3\d+ \[0\.\d+, 0\.\d+\] at 95 %: enough for a first model$/,
+    );
   });
 
-  it('is refused if it does not', () => {
+  it('is refused if it does not reach it', () => {
     const judgement = judge(binary({ candidate: 0.05 }));
 
     expect(judgement).toMatchObject({ verdict: 'FIRST_REFUSED', promote: false });
-    expect(judgement.because).toMatch(/a first model must have at least 0\.6$/);
+    expect(judgement.interval[0]).toBeGreaterThan(0);
+    expect(judgement.because).toMatch(
+      /a first model must be better than the trivial answer beyond doubt and have at least 0\.6$/,
+    );
   });
 
   it('must not exceed the allowed RMSE', () => {
     expect(judge(regression({ candidate: 20 })).verdict).toBe('FIRST');
-    expect(judge(regression({ candidate: 60 })).verdict).toBe('FIRST_REFUSED');
+    const judgement = judge(regression({ candidate: 60 }));
+    expect(judgement.verdict).toBe('FIRST_REFUSED');
+    expect(judgement.because).toMatch(/and have at most 10$/);
+  });
+
+  it.each([
+    ['mean', 'rmse', { mean: 50, median: 40 }],
+    ['median', 'rmse', { mean: 90, median: 50 }],
+    ['mean', 'mae', { mean: 50, median: 40 }],
+    ['median', 'mae', { mean: 90, median: 50 }],
+  ])("must be better than the training rows' %s, the better constant by %s of %o", (of, metric, trivial) => {
+    const { firstModel: _, ...rules } = RULES;
+    const constant = trivial[of as 'mean' | 'median'];
+    const input = { ...regression({ candidate: 60 }), trivial, rules: { ...rules, metric } };
+    const judgement = judge(input);
+
+    expect(judgement).toMatchObject({ verdict: 'FIRST', promote: true });
+    const errors = Array.from(input.labels, (label) => Math.abs(label - constant));
+    const expected =
+      metric === 'mae'
+        ? errors.reduce((sum, error) => sum + error, 0) / errors.length
+        : Math.sqrt(errors.reduce((sum, error) => sum + error ** 2, 0) / errors.length);
+    expect(judgement.trivial).toBeCloseTo(expected, 9);
+    expect(judgement.difference).toBeCloseTo(expected - judgement.candidate, 9);
+    expect(judgement.because).toContain(`of the trivial answer, the training rows' ${of}, on`);
+    // the same numbers, of which none goes with its row
+    expect(judge({ ...input, candidate: Float64Array.from(input.candidate).reverse() }).verdict).toBe('FIRST_REFUSED');
+  });
+
+  it('that answers one constant is refused by every metric', () => {
+    const { firstModel: _, ...rules } = RULES;
+    for (const { name, problem } of METRICS) {
+      const input = problem === 'binary' ? binary({ candidate: 0 }, 2000) : regression({ candidate: 0 }, 2000);
+      const mean = Array.from(input.labels).reduce((sum, label) => sum + label, 0) / 2000;
+      const constant = { ...input, candidate: Array(2000).fill(mean), rules: { ...rules, metric: name } };
+      const judgement = judge(constant);
+      expect(judgement.verdict, name).toBe('FIRST_REFUSED');
+      expect(judgement.because).toContain('it answers every row alike');
+    }
+  });
+
+  it('of pure noise is taken in 1 of 40 at most, not in every second', () => {
+    const { firstModel: _, ...rules } = RULES;
+    const taken = Array.from({ length: 400 }, (_, seed) => {
+      const next = random(seed + 1);
+      const labels = Array.from({ length: 400 }, () => (next() < 0.3 ? 1 : 0));
+      const noise = { problem: 'binary', labels, candidate: labels.map(() => next()), slices: {}, rules } as const;
+      return judge(noise).promote;
+    }).filter(Boolean);
+    expect(taken.length).toBeLessThan(400 * (0.025 + 3 * Math.sqrt((0.025 * 0.975) / 400)));
+  });
+});
+
+describe('the unit of a regression', () => {
+  const UNITS = [1e-6, 1e-3, 1, 60, 1e9];
+  const scaled = (input: JudgeInput, unit: number): JudgeInput => {
+    const scale = (values: ArrayLike<number>) => Float64Array.from(values, (value) => value * unit);
+    const { labels, candidate, champion } = input;
+    return {
+      ...input,
+      labels: scale(labels),
+      candidate: scale(candidate),
+      champion: champion && { ...champion, scores: scale(champion.scores) },
+    };
+  };
+
+  it.each([
+    [0.9, 'BETTER'],
+    [1, 'NOT_WORSE'],
+    [1.005, 'NOT_WORSE'],
+    [1.015, 'WORSE'],
+    [5, 'WORSE'],
+  ])('changes no verdict on a model with %d times the error', (times, verdict) => {
+    const { champion, labels, ...rest } = regression({ candidate: 30, champion: 30 }, 5000);
+    const scores = champion?.scores ?? [];
+    const candidate = Float64Array.from(labels, (label, i) => label + times * ((scores[i] as number) - label));
+    for (const metric of ['rmse', 'mae']) {
+      const input = { ...rest, champion, labels, candidate, rules: { ...RULES, metric } };
+      const one = judge(input);
+      expect(one.verdict, metric).toBe(verdict);
+      for (const unit of UNITS) {
+        const judgement = judge(scaled(input, unit));
+        expect(judgement.verdict, `${metric} × ${unit}`).toBe(verdict);
+        expect(judgement.margin / unit).toBeCloseTo(one.margin, 9);
+        expect(judgement.difference / unit).toBeCloseTo(one.difference, 9);
+      }
+    }
+  });
+
+  it('changes no verdict on a first model', () => {
+    const { firstModel: _, ...rules } = RULES;
+    for (const unit of UNITS) {
+      expect(judge({ ...scaled(regression({ candidate: 60 }), unit), rules }).verdict).toBe('FIRST');
+      const reverse = scaled(regression({ candidate: 60 }), unit);
+      expect(judge({ ...reverse, candidate: Float64Array.from(reverse.candidate).reverse(), rules }).verdict).toBe(
+        'FIRST_REFUSED',
+      );
+    }
+  });
+
+  it('is the default margin’s: a hundredth of the champion’s error, and half a hundredth of AUC', () => {
+    const { margin, champion = 0 } = judge(regression({ candidate: 30, champion: 30 }));
+    expect(margin).toBe(0.01 * champion);
+    expect(METRICS.map((metric) => [metric.name, defaultMargin(metric)])).toEqual([
+      ['auc', 0.005],
+      ['logLoss', 0.01],
+      ['brier', 0.01],
+      ['accuracy', 0.005],
+      ['rmse', 0.01],
+      ['mae', 0.01],
+    ]);
   });
 });
 

@@ -22,6 +22,7 @@ const PROFILE: Profile = {
     km: { kind: 'number', edges: [10, 20], counts: [0, 0, 0], missing: 0, mean: 0, deviation: 0 },
     city: { kind: 'category', values: ['Bonn'], counts: [0], other: 0, missing: 0 },
   },
+  trivial: { mean: 0.5, median: 0 },
   target: { kind: 'number', edges: [1], counts: [0, 0], missing: 0, mean: 0, deviation: 0 },
 };
 

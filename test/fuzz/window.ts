@@ -51,6 +51,7 @@ function baseline(contract: Contract): Baseline {
           scores.map((_, i) => (i % 2 === 0 ? 'OAK' : 'SFO')),
         ),
       },
+      trivial: { mean: 0.5, median: 0 },
       target: countNumbers([1], labels),
     },
     scores: countNumbers([0.25, 0.5, 0.75], scores),

@@ -53,6 +53,7 @@ function baseline(): Baseline {
           flights.map(({ origin }) => origin),
         ),
       },
+      trivial: { mean: 0.5, median: 0 },
       target: countNumbers([1], labels),
     },
     scores: countNumbers(quantileEdges(scores), scores),

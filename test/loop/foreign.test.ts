@@ -64,7 +64,7 @@ describe('where somebody else has the endpoint, and other versions are in the re
 
   test('a deployment is refused by name, says whose the endpoint is, and touches nothing', async () => {
     const before = await endpointNow();
-    const { runs, deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 4000)));
+    const { runs, deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
 
     expect(runs.at(-1)?.ended).toMatchObject({ outcome: 'PROMOTED' });
     expect(deployments).toMatchObject([{ outcome: 'FAILED', version: 1, error: { name: 'Perennial.NameTaken' } }]);

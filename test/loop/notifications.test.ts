@@ -33,7 +33,7 @@ describe('people are told', () => {
   });
 
   test('of an approval that waits, with what to type', async () => {
-    const told = await toldAfter(async () => loop.put('incoming/january.csv', csv(await flights(1, 2000))));
+    const told = await toldAfter(async () => loop.put('incoming/january.csv', csv(await flights(1, 8000))));
     expect(told).toEqual([
       expect.stringMatching(
         /^"flights: the run data-\w+ made version 1, which waits for approval: perennial approve 1, or perennial reject 1 \(lib\/RUNBOOK\.md, ApprovalWaits\)"$/,

@@ -32,7 +32,7 @@ test.each([
   async (role, action) => {
     const loop = await Loop.start({ edit: without(role, action) });
     try {
-      const { runs, deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 2000)));
+      const { runs, deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
       expect(deployments).toEqual([]);
       expect(runs.at(-1)?.ended).toMatchObject({ outcome: 'FAILED' });
       expect(runs.at(-1)?.ended?.error?.cause).toContain(`not authorized to perform: ${action}`);
@@ -46,7 +46,7 @@ test.each([
 test('a trigger that the controller may not act on is not lost: it waits in the dead-letter queue', async () => {
   const loop = await Loop.start({ edit: without('FlightsControllerHandlerRole', 's3:ListBucketVersions') });
   try {
-    const { runs } = await loop.upload('incoming/january.csv', csv(await flights(1, 2000)));
+    const { runs } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
     expect(runs).toEqual([]);
     const [letters] = loop.engine.assembly
       .ofType('AWS::SQS::Queue')

@@ -23,7 +23,7 @@ describe('a model is deployed as it was judged', () => {
 
   /** Trains, and gives the version that waits for a person. */
   const train = async (month: number) => {
-    const { runs } = await loop.upload(`incoming/${month}.csv`, csv(await flights(month, 4000)));
+    const { runs } = await loop.upload(`incoming/${month}.csv`, csv(await flights(month, 8000)));
     const end = runs.at(-1)?.ended;
     return { run: runs.at(-1), end, arn: end?.modelPackageArn as string };
   };

@@ -21,7 +21,7 @@ describe('wrong data', () => {
   let january: string[];
   let february: string[];
   beforeAll(async () => {
-    [january, february] = await Promise.all([flights(1, 3000), flights(2, 3000)]);
+    [january, february] = await Promise.all([flights(1, 8000), flights(2, 8000)]);
     // January alone is fine, and its model serves throughout; `origin` may be one of January's
     const origins = [...new Set([...january, ...february].map((row) => row.split(',')[4]))].sort();
     loop = await Loop.start({
@@ -110,7 +110,7 @@ describe('wrong data', () => {
   }, 60_000);
 
   test('3 % bad rows are quarantined with reason and line, and the others trained on', async () => {
-    const march = await flights(3, 3000);
+    const march = await flights(3, 8000);
     const wrongType = spoil(march.slice(0, 1000), 0.03, 3, 'far');
     const outOfRange = spoil(march.slice(1000, 2000), 0.03, 2, '99999');
     const newCategory = spoil(march.slice(2000), 0.03, 4, 'MARS');
@@ -151,7 +151,7 @@ describe('wrong data', () => {
 test('a target with one class is refused before anything is trained', async () => {
   const loop = await Loop.start();
   try {
-    const early = spoil(await flights(1, 3000), 1, 2, '0');
+    const early = spoil(await flights(1, 8000), 1, 2, '0');
     const { runs } = await loop.upload('incoming/early.csv', csv(early));
     expect(runs).toHaveLength(1);
     expect(runs[0]?.attempts).toEqual([]);

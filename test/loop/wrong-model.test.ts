@@ -95,7 +95,7 @@ describe('a champion', () => {
   beforeAll(async () => {
     loop = await Loop.start();
     sagemaker = new SageMakerClient(loop.engine.clientConfig);
-    const { deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 4000)));
+    const { deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
     expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
   }, 120_000);
   afterAll(() => loop.stop());
@@ -151,7 +151,7 @@ describe('a champion', () => {
 
   test('whose endpoint somebody deleted is scored all the same, and the next model makes the endpoint again', async () => {
     await sagemaker.send(new DeleteEndpointCommand({ EndpointName: 'flights' }));
-    const { runs } = await loop.upload('incoming/february.csv', csv(await flights(2, 4000)));
+    const { runs } = await loop.upload('incoming/february.csv', csv(await flights(2, 8000)));
     expect(runs.at(-1)?.judged).toMatchObject({ championVersion: 1 });
     expect(runs.at(-1)?.ended?.outcome).not.toBe('FAILED');
     if (runs.at(-1)?.ended?.outcome === 'PROMOTED') {
@@ -166,7 +166,7 @@ describe('a champion', () => {
     for (const { modelPackageArn } of deployments) {
       await sagemaker.send(new DeleteModelPackageCommand({ ModelPackageName: modelPackageArn })).catch(() => undefined);
     }
-    const { runs } = await loop.upload('incoming/march.csv', csv(await flights(3, 4000)));
+    const { runs } = await loop.upload('incoming/march.csv', csv(await flights(3, 8000)));
     expect(runs.at(-1)?.judged).toMatchObject({ verdict: 'FIRST' });
     expect(runs.at(-1)?.ended).toMatchObject({ outcome: 'PROMOTED' });
     const arn = runs.at(-1)?.ended?.modelPackageArn as string;

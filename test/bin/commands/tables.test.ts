@@ -62,7 +62,9 @@ describe('a table', () => {
 
   test('of runs has reason, data version, verdict and interval of each', () => {
     const [, , first, second, third, last] = printRuns(facts).split('\n');
-    expect(first).toMatch(/data +3f2a91bc0d12 +436,342 +FIRST +auc 0\.6987 +within \[0\.6951, 0\.7023\] +PROMOTED v1$/);
+    expect(first).toMatch(
+      /data +3f2a91bc0d12 +436,342 +FIRST +auc 0\.6987 +\+0\.1987 \[\+0\.1951, \+0\.2023\] over the trivial answer +PROMOTED v1$/,
+    );
     expect(second).toMatch(/BETTER +auc 0\.6874 +\+0\.0222 \[\+0\.0187, \+0\.0257\] over v1 +PROMOTED v2$/);
     expect(third).toMatch(/drift +c01dbeef1234 .*INCONCLUSIVE .*−0\.0021 \[−0\.0068, \+0\.0026\] over v2 +REJECTED$/);
     expect(last).toMatch(/FAILED$/);
