@@ -25,7 +25,10 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
     .option('--port <number>', 'port on 127.0.0.1; 0 takes any free one', port, 4566)
     .option('--state <folder>', "the engine's state; safe to delete afterwards", '.perennial/state')
     .option('--speed <factor>', 'how much faster waits pass: with 60 a minute takes a second', speed, 1)
-    .option('--faults <file>', 'what is to befall training jobs, in JSON: interruptions, lack of capacity')
+    .option(
+      '--faults <file>',
+      'what is to befall jobs and endpoints, in JSON: interruptions, full quotas, lack of capacity',
+    )
     .addHelpText(
       'after',
       '\nExample:\n  $ npx cdk synth --quiet && perennial local\n\nIn another terminal, with the lines that it prints:\n  $ aws s3 cp january.parquet s3://<DataBucket>/incoming/\n  $ perennial runs',

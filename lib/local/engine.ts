@@ -97,7 +97,7 @@ const LOG_LIMIT = 20_000;
 export class Engine {
   /** Everything that happened, oldest first. */
   readonly log: LogEntry[] = [];
-  /** What befalls jobs that are still to be created; more may be pushed at any time. */
+  /** What befalls jobs and endpoints that are still to be created or updated; more may be pushed at any time. */
   readonly faults: Faults;
   /** The parts by themselves, for tests that look inside. */
   readonly services: Services;
@@ -120,7 +120,8 @@ export class Engine {
     private readonly state: State,
   ) {
     this.iam = new Iam(assembly.place, assembly.resources, () => clock.now());
-    this.faults = { training: [...checkFaults(options.faults ?? {}).training] };
+    const { training, transform, endpoints } = checkFaults(options.faults ?? {});
+    this.faults = { training: [...training], transform: [...transform], endpoints: [...endpoints] };
     this.services = makeServices(this.context(), { ...options, faults: this.faults });
     this.byName = new Map(this.all().map((service) => [service.name, service]));
   }

@@ -4,6 +4,7 @@ export * from './engine';
 export type { UnusedPermission } from './iam';
 export type {
   CapacityFault,
+  EndpointFault,
   Faults,
   InternalFault,
   InterruptionFault,
@@ -11,8 +12,10 @@ export type {
   NodeLossFault,
   QuotaFault,
   SlowStartFault,
+  StandingQuota,
   ThrottleFault,
   TrainingFault,
+  TransformFault,
 } from './sagemaker/faults';
 export { checkFaults } from './sagemaker/faults';
 export * from './service';

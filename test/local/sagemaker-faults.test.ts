@@ -448,13 +448,31 @@ describe('faults from a file', () => {
   it('are taken as they are', () => {
     const training = [{ kind: 'nodeLoss', host: 'algo-2', afterLine: 'x', times: 2, match: { spot: true } }];
 
-    expect(checkFaults({ training })).toEqual({ training });
-    expect(checkFaults({})).toEqual({ training: [] });
+    const transform = [{ kind: 'quota', atOnce: 1, match: { job: 'a', instanceType: 'ml.m5.large' } }];
+    const endpoints = [{ kind: 'slowStart', seconds: 9, match: { endpoint: 'a' } }];
+    expect(checkFaults({ training, transform, endpoints })).toEqual({ training, transform, endpoints });
+    expect(checkFaults({ training })).toEqual({ training, transform: [], endpoints: [] });
+    expect(checkFaults({})).toEqual({ training: [], transform: [], endpoints: [] });
   });
 
   it.each<[string, unknown, string]>([
-    ['no object', [], 'it must be an object with a list `training`'],
-    ['another list', { endpoints: [] }, "there are no faults of 'endpoints', only of training"],
+    ['no object', [], 'it must be an object with the lists training, transform, endpoints'],
+    ['another list', { models: [] }, "there are no faults of 'models', only of training, transform, endpoints"],
+    [
+      'a kind that another list has',
+      { transform: [{ kind: 'nodeLoss', host: 'algo-1' }] },
+      'transform[0].kind must be one of capacity, quota, throttle, internal, slowStart, got "nodeLoss"',
+    ],
+    [
+      'a condition that another list has',
+      { endpoints: [{ kind: 'quota', match: { job: 'x' } }] },
+      "endpoints[0].match has no 'job'; it has endpoint, instanceType",
+    ],
+    [
+      'a quota that stays, so many times',
+      { transform: [{ kind: 'quota', atOnce: 1, times: 2 }] },
+      'transform[0] must have times or atOnce, got both',
+    ],
     ['no list', { training: 3 }, 'training must be a list of faults, got 3'],
     ['no fault', { training: [null] }, 'training[0] must be an object, got null'],
     [
@@ -495,14 +513,16 @@ describe('faults from a file', () => {
   });
 
   it('are told in the README, all and as they are', () => {
-    const readme = readFileSync('lib/local/README.md', 'utf8').split('## What befalls training jobs')[1] ?? '';
+    const readme = readFileSync('lib/local/README.md', 'utf8').split('## What befalls jobs and endpoints')[1] ?? '';
     const [, example = ''] = /```json\n(.*?)```/s.exec(readme) ?? [];
-    const told = [...readme.matchAll(/^\| `(\w+)` \|/gm)].map(([, kind]) => kind);
+    const told = (table: string) => [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, kind]) => kind);
+    const [, training = '', serving = ''] = readme.split('| `kind` |');
 
-    expect(checkFaults(JSON.parse(example)).training).toHaveLength(2);
-    const [head, ...kinds] = told;
-    expect(head).toBe('kind');
-    expect(() => checkFaults({ training: [{}] })).toThrow(`must be one of ${kinds.join(', ')}, got nothing`);
+    expect(checkFaults(JSON.parse(example))).toMatchObject({ training: [{}, {}], transform: [{}], endpoints: [{}] });
+    const mistake = (table: string) => `must be one of ${told(table).join(', ')}, got nothing`;
+    expect(() => checkFaults({ training: [{}] })).toThrow(mistake(training));
+    expect(() => checkFaults({ transform: [{}] })).toThrow(mistake(serving));
+    expect(() => checkFaults({ endpoints: [{}] })).toThrow(mistake(serving));
   });
 
   it('reach the engine, which takes more', async () => {

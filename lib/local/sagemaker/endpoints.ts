@@ -6,10 +6,17 @@ import type { Containers } from './container';
 import { awaitBake, refuseDeployment } from './deployment';
 import type { EndpointConfigs } from './endpoint-configs';
 import { CREATE, REWEIGH, UPDATE } from './endpoint-requests';
+import { type EndpointFault, refuseCall, takeServingFault, waitOf } from './faults';
 import { endFleet, type Fleet, Fleets, type KeptVariant, type Variant } from './fleet';
 import { arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, sorted } from './host';
 import type { Models } from './models';
 import * as shape from './shape';
+
+const NO_INSTANCES =
+  'Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry using a different ML instance type or after some time.';
+const BROKEN = 'Request to service failed. If failure persists after retry, contact customer support.';
+
+class NoInstances extends Error {}
 
 export interface Endpoint {
   readonly name: string;
@@ -163,6 +170,7 @@ export class Endpoints {
     if (this.endpoints.has(name)) throw invalid(`Cannot create already existing endpoint "${arn}".`);
     const config = this.configs.get(configName);
     refuseDeployment(DeploymentConfig, config);
+    const fault = this.meet(name, config);
     const at = now(this.host);
     const change: Change = { config, retain: false, caller };
     const endpoint: Endpoint = {
@@ -172,12 +180,13 @@ export class Endpoints {
     this.endpoints.set(name, endpoint);
     if (input.Tags) this.host.tags.set(arn, input.Tags);
     this.announce(endpoint);
-    this.host.context.background(`endpoint ${name}`, () => this.bringUp(endpoint, change));
+    this.host.context.background(`endpoint ${name}`, () => this.bringUp(endpoint, change, fault));
     return { EndpointArn: arn };
   }
 
-  private async bringUp(endpoint: Endpoint, { config }: Change): Promise<void> {
+  private async bringUp(endpoint: Endpoint, { config }: Change, fault?: EndpointFault): Promise<void> {
     try {
+      await this.awaitInstances(fault);
       endpoint.fleet = await this.fleets.start(endpoint, config);
     } catch (error) {
       return this.fail(endpoint, error as Error);
@@ -203,28 +212,56 @@ export class Endpoints {
     const deployment =
       input.DeploymentConfig ?? (input.RetainDeploymentConfig === true ? endpoint.deployment : undefined);
     refuseDeployment(deployment, config);
+    const fault = this.meet(endpoint.name, config);
+    delete endpoint.failure;
     const at = now(this.host);
     endpoint.pending = { EndpointConfigName: config.EndpointConfigName, StartTime: at };
     const retain = input.RetainAllVariantProperties === true;
     const change: Change = { config, retain, caller, ...(deployment && { deployment }) };
     endpoint.change = change;
     this.enter(endpoint, 'Updating');
-    this.host.context.background(`endpoint ${endpoint.name}`, () => this.shiftTo(endpoint, change));
+    this.host.context.background(`endpoint ${endpoint.name}`, () => this.shiftTo(endpoint, change, fault));
     return { EndpointArn: endpoint.arn };
   }
 
-  private async shiftTo(endpoint: Endpoint, change: Change): Promise<void> {
+  private async shiftTo(endpoint: Endpoint, change: Change, fault?: EndpointFault): Promise<void> {
     const { context } = this.host;
     try {
+      await this.awaitInstances(fault);
       await this.replace(endpoint, change);
     } catch (error) {
       if (context.signal.aborted) return; // the engine ends: the next start begins the update again
-      // as on AWS: the old fleet goes on, and the status does not tell
+      // as on AWS: the old fleet goes on, and the status does not tell; of a lack of machines alone there is a reason
+      if (error instanceof NoInstances) endpoint.failure = error.message;
       context.log('sagemaker', `endpoint ${endpoint.name}: rolled back: ${(error as Error).message}`);
     }
     delete endpoint.pending;
     delete endpoint.shift;
     this.enter(endpoint, 'InService');
+  }
+
+  /** What befalls a new fleet; a call that is not to be is refused. */
+  private meet(endpoint: string, { ProductionVariants: variants }: Shape): EndpointFault | undefined {
+    const faults = this.host.options.faults?.endpoints ?? [];
+    const types: string[] = variants.map(({ InstanceType }: Shape) => InstanceType);
+    const fleets = [...this.endpoints.values()].flatMap(({ fleet, shift }) => [fleet, ...(shift ? [shift.fleet] : [])]);
+    const inUse = fleets
+      .flatMap((fleet) => [...fleet.values()])
+      .filter(({ config }) => types.includes(config.InstanceType))
+      .reduce((sum, { instances }) => sum + instances, 0);
+    const instances = variants.reduce(
+      (sum: number, { InitialInstanceCount = 1 }: Shape) => sum + InitialInstanceCount,
+      0,
+    );
+    const asked = { endpoint, types, instances, inUse };
+    return refuseCall(takeServingFault(faults, 'endpoints', asked), `${types[0]} for endpoint usage`, asked);
+  }
+
+  private async awaitInstances(fault: EndpointFault | undefined): Promise<void> {
+    if (fault === undefined) return;
+    await this.host.context.clock.sleep(waitOf(fault) * 1000);
+    if (fault.kind === 'capacity') throw new NoInstances(NO_INSTANCES);
+    if (fault.kind === 'internal') throw new Error(BROKEN);
   }
 
   /** Starts the new fleet beside the old one, shifts the traffic, and ends the old one. */

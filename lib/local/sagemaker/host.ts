@@ -8,8 +8,8 @@ export interface SageMakerOptions {
   readonly python?: PythonOptions & { readonly interpreter?: string };
   /** Real seconds within which an endpoint's container must answer `/ping`. @default 20 */
   readonly containerStartSeconds?: number;
-  /** What befalls jobs: lack of capacity, interruptions, lost hosts. @default - nothing */
-  readonly faults?: Faults;
+  /** What befalls jobs and endpoints: lack of capacity, full quotas, interruptions, lost hosts. @default - nothing */
+  readonly faults?: Partial<Faults>;
 }
 
 /** What every part of the service works with. */

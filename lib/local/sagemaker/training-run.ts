@@ -6,7 +6,7 @@ import { ownPart } from '../paths';
 import type { Context, RoleCaller, Shape } from '../service';
 import type { Kept } from '../state-store';
 import { type Container, type Containers, HOSTS } from './container';
-import { type Faults, type StrikingFault, takeAgain } from './faults';
+import { CAPACITY, type Faults, INTERNAL, type StrikingFault, takeAgain } from './faults';
 import { asEventDetail, ENGINE_ENDED, type Host, now, s3Uri } from './host';
 import { uploadFolder, withSlash } from './staging';
 import { filesBelow, othersBelow, pack } from './tar';
@@ -39,16 +39,12 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** How many lines of its log a script's failure shows. */
 const LAST_LINES = 6;
 
-const CAPACITY =
-  'CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type.';
-const INTERNAL = 'InternalServerError: We encountered an internal error. Please try again.';
-
 /** The way of training jobs from the wait for instances to their end. */
 export class TrainingRuns {
   constructor(
     private readonly host: Host,
     private readonly containers: Containers,
-    private readonly faults: Faults,
+    private readonly faults: Pick<Faults, 'training'>,
     private readonly kept: Kept<KeptJob>,
   ) {}
 

@@ -4,7 +4,7 @@ import type { LogStream } from '../logs';
 import { ApiError, type Operation, type Shape } from '../service';
 import type { Kept } from '../state-store';
 import type { Containers } from './container';
-import { type Faults, takeFault } from './faults';
+import { type Faults, quotaMessage, takeFault } from './faults';
 import { actAs, arnOf, creationNeeds, forgetOldest, type Host, invalid, now, page, sorted } from './host';
 import * as shape from './shape';
 import { required } from './shape';
@@ -16,7 +16,7 @@ import { logOf, TrainingRuns } from './training-run';
 /** Training jobs: a script under SageMaker's container contract, as a child process. */
 export class TrainingJobs {
   private readonly jobs = new Map<string, Job>();
-  private readonly faults: Faults;
+  private readonly faults: Pick<Faults, 'training'>;
   private readonly runs: TrainingRuns;
   private readonly kept: Kept<KeptJob>;
   private readonly running = new Set<Promise<void>>();
@@ -25,7 +25,7 @@ export class TrainingJobs {
     private readonly host: Host,
     containers: Containers,
   ) {
-    this.faults = host.options.faults ?? { training: [] };
+    this.faults = { training: host.options.faults?.training ?? [] };
     this.kept = host.context.store.collection('sagemaker/training-jobs', {
       ...{ input: 'object', arn: 'string', CreationTime: 'object', status: 'string', secondary: 'string' },
       ...{ transitions: 'list', streams: 'list', trained: 'number', waited: 'number', retries: 'number' },
@@ -141,7 +141,10 @@ export class TrainingJobs {
     const role = actAs(this.host, input.RoleArn, arn);
     const fault = takeFault(this.faults.training, input);
     if (fault?.kind === 'throttle') throw new ApiError('ThrottlingException', 'Rate exceeded');
-    if (fault?.kind === 'quota') throw new ApiError('ResourceLimitExceeded', quotaMessage(input));
+    if (fault?.kind === 'quota') {
+      const [limit, instances] = limitOf(input);
+      throw new ApiError('ResourceLimitExceeded', quotaMessage(limit, 0, 0, instances));
+    }
     const created = now(this.host);
     const job: Job = {
       ...{ input, arn, folder: this.folder(name), CreationTime: created },
@@ -201,8 +204,7 @@ function fateOf({ status, started, input, retries }: Job): string {
   return isRetried ? 'it is restarted from its checkpoints' : 'it has failed with InternalServerError';
 }
 
-function quotaMessage({ ResourceConfig, EnableManagedSpotTraining: isSpot }: Shape): string {
+function limitOf({ ResourceConfig, EnableManagedSpotTraining: isSpot }: Shape): [limit: string, instances: number] {
   const [{ InstanceType, InstanceCount }] = groupsOf(ResourceConfig);
-  const limit = `${InstanceType} for ${isSpot ? 'spot training' : 'training'} job usage`;
-  return `The account-level service limit '${limit}' is 0 Instances, with current utilization of 0 Instances and a request delta of ${InstanceCount} Instances. Please use AWS Service Quotas to request an increase for this quota.`;
+  return [`${InstanceType} for ${isSpot ? 'spot training' : 'training'} job usage`, InstanceCount];
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ApiError, type Caller, type Operation, type RoleCaller, type Shape } from '../service';
 import type { Kept } from '../state-store';
 import type { Containers } from './container';
+import { CAPACITY, INTERNAL, refuseCall, type TransformFault, takeServingFault, waitOf } from './faults';
 import {
   actAs,
   arnOf,
@@ -39,6 +40,10 @@ interface Job {
   ended?: Date;
   failure?: string;
   server?: ModelServer;
+  /** What befalls it. */
+  readonly fault?: TransformFault;
+  /** Ends its wait for instances. */
+  readonly stopping?: AbortController;
 }
 
 /** Batch transform: the serving container of a model, asked about whole objects. */
@@ -84,6 +89,7 @@ export class TransformJobs {
       }
       job.status = 'Stopping';
       this.announce(job);
+      job.stopping?.abort();
       void job.server?.end();
       return {};
     }),
@@ -118,7 +124,9 @@ export class TransformJobs {
     }
     const { ExecutionRoleArn } = this.models.get(ModelName);
     const role = actAs(this.host, ExecutionRoleArn, arn);
-    const job: Job = { input, arn, CreationTime: now(this.host), status: 'InProgress' };
+    const fault = this.meet(input);
+    const stopping = new AbortController();
+    const job: Job = { input, arn, CreationTime: now(this.host), status: 'InProgress', fault, stopping };
     this.jobs.set(name, job);
     if (input.Tags) this.host.tags.set(arn, input.Tags);
     this.announce(job);
@@ -126,11 +134,24 @@ export class TransformJobs {
     return { TransformJobArn: arn };
   }
 
+  /** What befalls a job; a call that is not to be is refused. */
+  private meet({ TransformJobName: job, TransformResources }: Shape): TransformFault | undefined {
+    const { InstanceType: type, InstanceCount: instances } = TransformResources;
+    const others = [...this.jobs.values()].filter(
+      (other) => !hasEnded(other) && other.input.TransformResources.InstanceType === type,
+    );
+    const inUse = others.reduce((sum, { input }) => sum + input.TransformResources.InstanceCount, 0);
+    const asked = { job, types: [type], instances, inUse };
+    const fault = takeServingFault(this.host.options.faults?.transform ?? [], 'transform', asked);
+    return refuseCall(fault, `${type} for transform job usage`, asked);
+  }
+
   private async run(job: Job, role: RoleCaller): Promise<void> {
     const { context } = this.host;
     const { TransformJobName: name, ModelName } = job.input;
     const folder = join(context.stateDir, 'sagemaker', 'transform', name);
     try {
+      await this.awaitInstances(job);
       const model = this.models.container(ModelName);
       const env = { ...model.Environment, ...job.input.Environment };
       job.server = await ModelServer.start(this.host, this.containers, {
@@ -151,6 +172,14 @@ export class TransformJobs {
     } finally {
       await job.server?.end();
     }
+  }
+
+  private async awaitInstances({ fault, stopping }: Job): Promise<void> {
+    const seconds = fault && waitOf(fault);
+    if (seconds !== undefined) await this.host.context.clock.sleep(seconds * 1000, stopping?.signal);
+    if (stopping?.signal.aborted) throw new TransformFailure('it was stopped');
+    if (fault?.kind === 'capacity') throw new TransformFailure(CAPACITY);
+    if (fault?.kind === 'internal') throw new TransformFailure(INTERNAL);
   }
 
   private async transformAll(job: Job, server: ModelServer, role: Caller, folder: string): Promise<void> {
@@ -214,7 +243,7 @@ export class TransformJobs {
 
   private announce(job: Job): void {
     const { context } = this.host;
-    const { server: _, ...kept } = job;
+    const { server: _, fault: __, stopping: ___, ...kept } = job;
     context.log('sagemaker', `transform job ${job.input.TransformJobName}: ${job.failure ?? job.status}`);
     context.store.together(() => {
       this.kept.put(job.input.TransformJobName, kept);
