@@ -118,10 +118,16 @@ export function progressOf(engine: () => Engine | undefined, verbose: boolean, {
   };
 }
 
-/** Whether a person should know: a permission that is missing, what is lost, a fault. Refused calls are often meant so. */
+/**
+ * Whether a person should know: a permission that is missing, what is lost, a fault. Refused calls are often meant so, and
+ * what was recovered is told together.
+ */
 export function isTrouble({ message, detail }: LogEntry): boolean {
+  if (detail?.recovered === true) return false;
   const isCall = detail?.by !== undefined;
-  return isCall ? /failed: AccessDenied/.test(message) : /\bfailed\b|could not be delivered|is lost/.test(message);
+  return isCall
+    ? /failed: AccessDenied/.test(message)
+    : /\bfailed\b|could not be delivered|is lost|is set aside/.test(message);
 }
 
 /** One line about an event; undefined if it is of no interest. */

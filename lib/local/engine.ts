@@ -304,7 +304,8 @@ export class Engine {
     const waiting = this.waiting ?? [];
     this.waiting = undefined;
     for (const work of waiting) work();
-    for (const what of this.recovered) this.record('engine', what);
+    for (const what of this.recovered) this.record('engine', what, { recovered: true });
+    this.state.store.aside.listener = (what) => this.record('engine', what); // logs are read only when they are used
   }
 
   private async end(): Promise<void> {

@@ -9,6 +9,8 @@ const REASONS = 'reasons.txt';
 export class SetAside {
   /** What was set aside, each in a sentence. */
   readonly told: string[] = [];
+  /** Told of what is set aside from now on. */
+  listener: (what: string) => void = () => {};
 
   /** @param stateDir the engine's state */
   constructor(private readonly stateDir: string) {}
@@ -37,6 +39,7 @@ export class SetAside {
     const told = `${what} is set aside in ${relative(this.stateDir, to)}: ${why}`;
     appendFileSync(join(folder, REASONS), `${new Date().toISOString()} ${told}\n`);
     this.told.push(told);
+    this.listener(told);
   }
 }
 
