@@ -99,22 +99,23 @@ function inertRows(inert: Engine['inert']): string[][] {
 
 /** Prints a line an event that means something to a person, and what failed; everything if asked to. */
 export function progressOf(engine: () => Engine | undefined, verbose: boolean, { out }: Pick<Surroundings, 'out'>) {
-  const shown = new Set<string>();
+  let shown = new Set<string>();
   let last = '';
   return (entry: LogEntry) => {
     if (verbose || isTrouble(entry)) out(`${entry.at.toISOString().slice(11, 19)} ${entry.service}: ${entry.message}`);
-    for (const { event, rules } of engine()?.services.events.events.slice(-20) ?? []) {
+    const events = engine()?.services.events.events.slice(-20) ?? [];
+    const messages = engine()?.services.sns.published.slice(-20) ?? [];
+    for (const { event, rules } of events) {
       if (shown.has(event.id)) continue;
-      shown.add(event.id);
       const line = describeEvent(event, rules.length > 0);
       if (line !== undefined && line !== last) out(`${event.time.slice(11, 19)} ${line}`);
       last = line ?? last;
     }
-    for (const message of engine()?.services.sns.published.slice(-20) ?? []) {
+    for (const message of messages) {
       if (shown.has(message.messageId)) continue;
-      shown.add(message.messageId);
       out(`${message.at.toISOString().slice(11, 19)} notification: ${describeNotification(message)}`);
     }
+    shown = new Set([...events.map(({ event }) => event.id), ...messages.map(({ messageId }) => messageId)]);
   };
 }
 

@@ -18,11 +18,16 @@ export interface IssuedKeys extends Keys {
   readonly until?: number;
 }
 
+/** With fewer keys than this, those that have ended are not looked for. */
+const FEW = 1_000;
+
 /** The access keys of one start of the engine: random, in memory alone, gone with it. */
 export class KeyRing {
   /** The key of the person at the keyboard. */
   readonly root: Keys;
   private readonly issued = new Map<string, IssuedKeys>();
+  /** The number of keys at which those that have ended are dropped. */
+  private full = FEW;
 
   /** @param now the engine's time, in milliseconds since the epoch */
   constructor(private readonly now: () => number = Date.now) {
@@ -53,7 +58,13 @@ export class KeyRing {
     const accessKeyId = `L${'sessionToken' in more ? 'S' : 'K'}IA${letters(16)}`;
     const keys = { accessKeyId, secretAccessKey: randomBytes(30).toString('base64'), ...more };
     this.issued.set(accessKeyId, { ...keys, caller, since: this.now() });
+    if (this.issued.size > this.full) this.dropEnded();
     return keys;
+  }
+
+  private dropEnded(): void {
+    for (const [id, { until }] of this.issued) if (until !== undefined && until < Date.now()) this.issued.delete(id);
+    this.full = this.issued.size + FEW;
   }
 }
 
