@@ -34,7 +34,7 @@ import { includes } from '../lib/core/waiting';
 import { defaultBus, type Send } from './shared/bus';
 import { type Data, freezeNow, noData, s3Data, unseenUploads } from './shared/data';
 import { env, settings } from './shared/env';
-import { awsExecutions, type Executions, hasEnded } from './shared/executions';
+import { awsExecutions, type Executions, hasEnded, startAlone } from './shared/executions';
 import {
   changeLease,
   dynamoLedger,
@@ -165,7 +165,8 @@ function flush(ports: ControllerPorts): Promise<ReadLease<Lease>> {
       if (!unstarted && outbox.length === 0) return { done: { ...read, value: lease } };
 
       // one that has ended already is found to be so when it is looked at
-      if (unstarted && lease.lastRun) await executions.start(lease.lastRun.runId, stableJson(lease.lastRun.input));
+      const run = unstarted ? lease.lastRun : undefined;
+      if (run !== undefined) await startAlone(executions, run.runId, stableJson(run.input));
       await record(ports, outbox);
       return ledger.swap(TRAINING_LEASE.sk, read.revision, lease);
     },
@@ -200,7 +201,7 @@ async function endOf({ executions }: ControllerPorts, lease: Lease, now: Date): 
   // what was begun a moment ago may not be seen yet; to start it once more has no effect
   const { holder, lastRun } = lease;
   const isOwn = holder === runId && lastRun?.runId === runId;
-  if (isOwn && (await executions.start(runId, stableJson(lastRun.input)))) return undefined;
+  if (isOwn && (await startAlone(executions, runId, stableJson(lastRun.input)))) return undefined;
   return { runId, status: GONE, at: now.toISOString() };
 }
 

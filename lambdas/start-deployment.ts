@@ -10,7 +10,7 @@ import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../lib/co
 import { type DeploymentMessage, inputOf, parseDeploymentMessage } from '../lib/core/messages';
 import { EnvName, packageVersion } from '../lib/core/names';
 import { env } from './shared/env';
-import { awsExecutions, type Executions, hasEnded } from './shared/executions';
+import { awsExecutions, type Executions, hasEnded, startAlone } from './shared/executions';
 import {
   changeLease,
   DEPLOYMENT_LEASE,
@@ -148,7 +148,7 @@ function flush({ ledger, executions, now, pause }: StartDeploymentPorts): Promis
       const { unstarted, ...lease } = read.value;
       if (!unstarted) return { done: { ...read, value: lease } };
       // one that has ended already is found to be so when it is looked at
-      if (lease.last) await executions.start(idOf(lease.last), stableJson(lease.last));
+      if (lease.last) await startAlone(executions, idOf(lease.last), stableJson(lease.last));
       return ledger.swap(DEPLOYMENT_LEASE.sk, read.revision, lease);
     },
     pause,
@@ -185,7 +185,8 @@ async function endOf(
     return hasEnded(found) ? { kind: 'ended', deploymentId, at: endedAt ?? now.toISOString(), execution } : undefined;
   }
   // what was begun a moment ago may not be seen yet; to start it once more has no effect
-  if (last && idOf(last) === deploymentId && (await executions.start(deploymentId, stableJson(last)))) return undefined;
+  const isOwn = last !== undefined && idOf(last) === deploymentId;
+  if (isOwn && (await startAlone(executions, deploymentId, stableJson(last)))) return undefined;
   return { kind: 'ended', deploymentId, at: now.toISOString() };
 }
 

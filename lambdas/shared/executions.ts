@@ -74,6 +74,17 @@ export function awsExecutions(stateMachineArn: string, sfn = new SFNClient()): E
   };
 }
 
+/**
+ * Starts an execution that was decided on before, unless somebody has started another one since: then it is started
+ * when that is looked at again.
+ *
+ * @returns false if it has ended already
+ */
+export async function startAlone(executions: Executions, name: string, input: string): Promise<boolean> {
+  const others = (await executions.running()).filter((other) => other !== name);
+  return others.length > 0 || executions.start(name, input);
+}
+
 /** Whether an execution has ended, for all that is known. */
 export function hasEnded({ status }: Execution): boolean {
   return status !== 'RUNNING' && status !== 'PENDING_REDRIVE';

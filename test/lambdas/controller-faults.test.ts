@@ -262,6 +262,22 @@ describe('never two runs at once', () => {
   });
 });
 
+test('a run whose start failed waits for one that somebody has started since', async () => {
+  const world = new World();
+  world.upload('incoming/a.csv');
+  const denied = { ...world.ports, executions: { ...failing(world), running: async () => [] } };
+  await expect(world.handle(denied, world.queue.splice(0))).rejects.toThrow('denied');
+  await world.executions.start('by-hand', '{}');
+  for (let hour = 0; hour < 2; hour++) {
+    world.reconcile();
+    await world.deliver();
+    expect(world.running()).toEqual(['by-hand']);
+  }
+  world.stop('by-hand', 'SUCCEEDED');
+  await world.deliver();
+  expect(world.trainedOn(world.running()[0])).toEqual(['incoming/a.csv']);
+});
+
 describe('a row that somebody changed by hand', () => {
   test.each<[string, object, boolean]>([
     ['no triggers that wait', { pending: undefined }, true],

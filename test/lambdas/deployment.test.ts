@@ -262,6 +262,20 @@ describe('starting deployments', () => {
     expect(world.executions.mostAtOnce).toBe(1);
   });
 
+  test('lets a deployment whose start failed wait for one that somebody has started since', async () => {
+    const world = new World();
+    const start = async () => Promise.reject(new Error('denied'));
+    const executions = { find: async () => undefined, running: async () => [], start };
+    await expect(world.deliver([world.approve(1, 0)], { ...world.ports, executions })).rejects.toThrow('denied');
+    await world.executions.start('by-hand', '{}');
+    for (let hour = 0; hour < 2; hour++) {
+      await world.deliver([RECONCILE]);
+      expect(world.running()).toEqual(['by-hand']);
+    }
+    await world.deliver([world.stop('by-hand', 'SUCCEEDED')]);
+    expect(world.running()).toEqual([expect.stringMatching(/^deploy-v1-/)]);
+  });
+
   test.each<[string, object]>([
     ['an unknown holder', { holder: 'nobody' }],
     ['a holder that is no name', { holder: ['x'] }],
