@@ -6,8 +6,9 @@ import { ASSESS_DEFAULTS, assess, type MonitoredWindow, NOTHING_SEEN, type Watch
 import { type CapturedLine, type CapturedRow, parseCapturedLine } from '../lib/core/capture';
 import type { Contract } from '../lib/core/contract';
 import type { Baseline, DriftDetail, MonitorReport, MonitorRules } from '../lib/core/documents';
-import { ErrorName, PerennialError } from '../lib/core/errors';
+import { ErrorName } from '../lib/core/errors';
 import { type DeploymentEnded, LedgerKey, type RefusedFile, type WindowJudged } from '../lib/core/ledger';
+import { parseMonitorEvent } from '../lib/core/messages';
 import { EnvName, Events, MetricName, Prefix, runKeys, shortHash, VARIANT_NAME } from '../lib/core/names';
 import { countLike } from '../lib/core/profile';
 import { isData } from '../lib/core/snapshot';
@@ -19,14 +20,6 @@ import { change, current, dynamoLedger, type Ledger } from './shared/ledger-port
 import { metric } from './shared/metric';
 import { S3Store, whyUnavailable } from './shared/s3-store';
 import { readTruth, type Truth } from './shared/truth';
-
-/** An upload to `truth/`, or the time for a scheduled look. */
-export interface MonitorEvent {
-  readonly 'detail-type': string;
-  /** ISO. */
-  readonly time: string;
-  readonly detail?: { readonly object?: { readonly key: string; readonly 'version-id'?: string } };
-}
 
 export interface MonitorPorts {
   readonly pipeline: string;
@@ -44,7 +37,7 @@ export interface MonitorPorts {
 let onAws: MonitorPorts | undefined;
 
 /** Runs {@link monitor} on the data bucket and the ledger. */
-export async function handler(event: MonitorEvent): Promise<{ readonly summary: string }> {
+export async function handler(event: unknown): Promise<{ readonly summary: string }> {
   onAws ??= portsOnAws();
   const { summary } = await monitor(onAws, event);
   return { summary };
@@ -108,10 +101,14 @@ const MOST_READINGS = 2;
 /** Characters; fifty summaries must fit an item of the ledger. */
 const LONGEST_SUMMARY = 1000;
 
-/** Judges one window: an upload of truth, or what was captured since the last look. Repeatable after any line. */
+/**
+ * Judges one window: an upload of truth, or what was captured since the last look. Repeatable after any line.
+ *
+ * @param event an upload to `truth/`, or the time for a scheduled look
+ */
 export async function monitor(
   ports: MonitorPorts,
-  event: MonitorEvent,
+  event: unknown,
 ): Promise<{ readonly summary: string; readonly verdict?: WindowJudged['verdict'] }> {
   const window = windowOf(event);
   if (window === undefined) return { summary: 'a marker of a folder or of a tool holds no truth' };
@@ -137,18 +134,11 @@ export async function monitor(
   return { summary: fact.summary, verdict: fact.verdict };
 }
 
-function windowOf({ 'detail-type': type, time, detail }: MonitorEvent): Window | undefined {
-  if (Number.isNaN(Date.parse(time))) {
-    throw new PerennialError(
-      ErrorName.INVALID_DOCUMENT,
-      `an event must have an ISO time, got ${time}; send it as EventBridge or Scheduler would`,
-    );
-  }
-  const end = new Date(time).toISOString();
-  if (type === Events.SCHEDULE) return { id: shortHash(`captured ${end}`), end };
-  const { key = '', 'version-id': versionId = 'null' } = detail?.object ?? {};
-  if (!isData(key)) return undefined;
-  return { id: shortHash(`${key} ${versionId}`), end, truth: { key, versionId } };
+function windowOf(event: unknown): Window | undefined {
+  const { at: end, upload } = parseMonitorEvent(event);
+  if (upload === undefined) return { id: shortHash(`captured ${end}`), end };
+  if (!isData(upload.key)) return undefined;
+  return { id: shortHash(`${upload.key} ${upload.versionId}`), end, truth: upload };
 }
 
 async function judgeWindow(

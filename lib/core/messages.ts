@@ -52,6 +52,14 @@ export type DeploymentMessage =
   | { readonly kind: 'reconcile' }
   | { readonly kind: 'other'; readonly because: string };
 
+/** What the monitor is asked to look at. */
+export interface MonitorMessage {
+  /** ISO time of the event. */
+  readonly at: string;
+  /** An upload of true outcomes; absent if it is to look at what was captured. */
+  readonly upload?: { readonly key: string; readonly versionId: string };
+}
+
 /** The statuses with which an execution ends. */
 export const ENDED = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'] as const;
 
@@ -80,6 +88,11 @@ const UPLOAD = object<{
   id,
   time,
   detail: object({ object: object({ key, 'version-id': optional(key), size: optional(count) }) }),
+});
+const LOOK = object<{ time: string }>({ time });
+const TRUTH = object<{ time: string; detail: { object: { key: string; 'version-id'?: string } } }>({
+  time,
+  detail: object({ object: object({ key, 'version-id': optional(key) }) }),
 });
 const EXECUTION = object<{
   time: string;
@@ -131,7 +144,7 @@ export const DEPLOYMENT_INPUT = object<DeploymentInput>({ modelPackageArn, appro
  * @throws PerennialError INVALID_DOCUMENT that says which member must be what, and what it is
  */
 export function parseMessage(body: string, ofPipeline: string): Message {
-  const event = anyEvent(body);
+  const event = inBody(body);
   const { source, type } = event;
   const trigger = (reason: Reason, eventId: string, at: string, detail: Evidence['detail']): Message => ({
     kind: 'trigger',
@@ -189,7 +202,7 @@ export function parseMessage(body: string, ofPipeline: string): Message {
 
 /** Reads the body of a message of the deployments' queue, as {@link parseMessage} does. */
 export function parseDeploymentMessage(body: string, modelPackageGroup: string, ofPipeline: string): DeploymentMessage {
-  const event = anyEvent(body);
+  const event = inBody(body);
   const { source, type, detail } = event;
   if (source === 'aws.sagemaker') {
     const group = own(detail, 'ModelPackageGroupName');
@@ -229,6 +242,25 @@ export function parseDeploymentMessage(body: string, modelPackageGroup: string, 
   return { kind: 'other', because: `nothing to do with deployments: ${shortened(type, 100)}` };
 }
 
+/**
+ * Reads an event that the monitor is invoked with.
+ *
+ * @throws PerennialError INVALID_DOCUMENT that says which member must be what, and what it is
+ */
+export function parseMonitorEvent(event: unknown): MonitorMessage {
+  const { 'detail-type': type } = readDocument(
+    object<{ 'detail-type': string }>({ 'detail-type': text }),
+    event,
+    'what the monitor is asked must be an event',
+    FIX,
+  );
+  const what = `an event '${shortened(type, 100)}'`;
+  if (type === Events.SCHEDULE) return { at: iso(readDocument(LOOK, event, what, FIX).time) };
+  const { time, detail } = readDocument(TRUTH, event, what, FIX);
+  const { key, 'version-id': versionId = 'null' } = detail.object; // as S3 calls the versions of a bucket without any
+  return { at: iso(time), upload: { key, versionId } };
+}
+
 /** What an execution was started with, if it was one of ours. */
 export function inputOf(input: unknown): DeploymentInput | undefined {
   if (typeof input !== 'string') return undefined;
@@ -247,8 +279,9 @@ interface AnyEvent {
   as<T>(shape: Shape<T>): T;
 }
 
-function anyEvent(body: string): AnyEvent {
-  const FIX = 'send it as EventBridge or Scheduler would';
+const FIX = 'send it as EventBridge or Scheduler would';
+
+function inBody(body: string): AnyEvent {
   let event: unknown;
   try {
     event = JSON.parse(body);

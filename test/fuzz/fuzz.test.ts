@@ -3,11 +3,15 @@ import { fuzzCommands } from './commands';
 import { fuzzContract } from './contract';
 import { fuzzDocuments } from './documents';
 import { CASES } from './fuzz';
+import { fuzzControllerMessages, fuzzDeploymentMessages, fuzzMonitorEvents } from './messages';
 import { slowly, type Tally } from './mutate';
 
 test.each<[what: string, run: (cases: number) => Promise<Tally>, cases: number]>([
   ['contract', fuzzContract, CASES],
   ['document', fuzzDocuments, CASES],
+  ['message to the controller', fuzzControllerMessages, slowly(150)],
+  ['message to the deployments', fuzzDeploymentMessages, slowly(150)],
+  ['question to the monitor', fuzzMonitorEvents, slowly(500)],
   ['command', fuzzCommands, slowly(150)],
 ])(
   'whatever befalls a %s, it is taken or refused by name',

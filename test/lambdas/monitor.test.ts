@@ -1,6 +1,6 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type MonitorEvent, type MonitorPorts, monitor } from '../../lambdas/monitor';
+import { type MonitorPorts, monitor } from '../../lambdas/monitor';
 import type { Truth } from '../../lambdas/shared/truth';
 import { ASSESS_DEFAULTS } from '../../lib/core/assess';
 import type { Contract } from '../../lib/core/contract';
@@ -144,11 +144,11 @@ class World {
   }
 }
 
-function upload(key = 'truth/march.csv', version = 'v1', time = '2026-03-01T23:00:00Z'): MonitorEvent {
+function upload(key = 'truth/march.csv', version = 'v1', time = '2026-03-01T23:00:00Z'): object {
   return { 'detail-type': 'Object Created', time, detail: { object: { key, 'version-id': version } } };
 }
 
-function look(hour: number): MonitorEvent {
+function look(hour: number): object {
   return { 'detail-type': Events.SCHEDULE, time: `2026-03-01T${String(hour).padStart(2, '0')}:30:00Z` };
 }
 
@@ -405,9 +405,20 @@ describe('a scheduled look', () => {
     expect(world.ledger.all('MONITOR#').map(({ rows }) => rows)).toEqual([ROWS, ROWS]);
   });
 
-  test('names an event without a time', async () => {
-    await expect(monitor(world.ports, { 'detail-type': Events.SCHEDULE } as MonitorEvent)).rejects.toThrow(
-      'an event must have an ISO time, got undefined',
+  test.each<[string, unknown, RegExp]>([
+    ['no event', null, /must be/],
+    ['no type', { time: '2026-03-01T00:00:00Z' }, /detail-type must be/],
+    ['no time', { 'detail-type': Events.SCHEDULE }, /time must be/],
+    ['a key that is none', { ...upload(), detail: { object: { key: 7 } } }, /detail.object.key must be/],
+    ['no object', { ...upload(), detail: null }, /detail must be/],
+    [
+      'an odd version',
+      { ...upload(), detail: { object: { key: 'truth/a.csv', 'version-id': {} } } },
+      /version-id must be/,
+    ],
+  ])('names what is wrong with %s', async (_, event, message) => {
+    await expect(monitor(world.ports, event)).rejects.toThrow(
+      expect.objectContaining({ name: ErrorName.INVALID_DOCUMENT, message: expect.stringMatching(message) }),
     );
   });
 });
