@@ -113,7 +113,7 @@ export class StackTemplate {
     const entries = Object.entries(raw);
     const [[key, argument] = ['', undefined]] = entries;
     if (entries.length === 1) {
-      const intrinsic = this.intrinsics[key];
+      const intrinsic = Object.hasOwn(this.intrinsics, key) ? this.intrinsics[key] : undefined;
       if (intrinsic !== undefined) return intrinsic(argument);
       if (key.startsWith('Fn::')) {
         throw this.error(`${key} is not known to the engine; it knows ${Object.keys(this.intrinsics).join(', ')}`);

@@ -48,7 +48,7 @@ function readCondition(written: string, key: string, values: unknown, syntax: Sy
   });
   const lower = key.toLowerCase();
   if (name === 'null' && set === undefined && ifExists === undefined) return readNull(written, lower, wanted);
-  const operator = OPERATORS[name];
+  const operator = Object.hasOwn(OPERATORS, name) ? OPERATORS[name] : undefined;
   if (operator === undefined) {
     const known = [...Object.keys(OPERATORS), 'null'].join(', ');
     throw new Error(
