@@ -51,8 +51,11 @@ export class DynamoDb implements Service {
     });
     this.kept.tokens.restore((done, token) => this.tokens.set(token, done));
 
+    const underKey = (needs: Operation['needs']): Operation['needs'] => {
+      return (input, caller) => this.withKeys(needs(input, caller));
+    };
     const one = (kind: WriteKind, allowed?: string[]): Operation => ({
-      needs: (input) => [this.need(`${kind}Item`, input.TableName, this.leading(input, kind))],
+      needs: underKey((input) => [this.need(`${kind}Item`, input.TableName, this.leading(input, kind))]),
       run: (input) => {
         const write = prepare(kind, this.table(input.TableName), input);
         const reply = returned(write, input.ReturnValues, allowed);
@@ -61,7 +64,7 @@ export class DynamoDb implements Service {
       },
     });
     const read = (action: string, run: (table: Table, input: Shape) => Shape): Operation => ({
-      needs: (input) => [this.need(action, input.TableName, this.leading(input, action), input.IndexName)],
+      needs: underKey((input) => [this.need(action, input.TableName, this.leading(input, action), input.IndexName)]),
       run: (input) => run(this.table(input.TableName), input),
     });
     const control = (action: string, run: (input: Shape) => Shape): Operation => ({
@@ -76,25 +79,31 @@ export class DynamoDb implements Service {
       Query: read('Query', query),
       Scan: read('Scan', scan),
       BatchGetItem: {
-        needs: ({ RequestItems = {} }) => Object.keys(RequestItems).map((name) => this.need('BatchGetItem', name)),
+        needs: underKey(({ RequestItems = {} }) =>
+          Object.keys(RequestItems).map((name) => this.need('BatchGetItem', name)),
+        ),
         run: (input) => this.batchGet(input),
       },
       BatchWriteItem: {
-        needs: ({ RequestItems = {} }) => Object.keys(RequestItems).map((name) => this.need('BatchWriteItem', name)),
+        needs: underKey(({ RequestItems = {} }) =>
+          Object.keys(RequestItems).map((name) => this.need('BatchWriteItem', name)),
+        ),
         run: (input) => this.batchWrite(input),
       },
       TransactGetItems: {
-        needs: ({ TransactItems = [] }) =>
+        needs: underKey(({ TransactItems = [] }) =>
           TransactItems.map(({ Get }: Shape) => this.need('GetItem', Get.TableName, this.leading(Get, 'GetItem'))),
+        ),
         run: (input) => this.transactGet(input),
       },
       TransactWriteItems: {
-        needs: ({ TransactItems = [] }) =>
+        needs: underKey(({ TransactItems = [] }) =>
           TransactItems.map((item: Shape) => {
             const [kind, input] = transactionItem(item);
             const action = kind === 'ConditionCheck' ? 'ConditionCheckItem' : `${kind}Item`;
             return this.need(action, input.TableName, this.leading(input, kind));
           }),
+        ),
         run: (input) => this.transact(input),
       },
       CreateTable: control('CreateTable', (input) => this.createTable(input)),
@@ -160,6 +169,23 @@ export class DynamoDb implements Service {
       resource: this.arn(tableName ?? '', index),
       ...(leading.length > 0 && { conditions: { 'dynamodb:LeadingKeys': leading } }),
     };
+  }
+
+  /**
+   * What a request needs, and what it needs of the keys of its tables: to read or write, DynamoDB decrypts the key of a
+   * table in the caller's name. It keeps that for minutes; the engine asks each time.
+   *
+   * @see https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html
+   */
+  private withKeys(needs: readonly Need[]): readonly Need[] {
+    const { account } = this.context.place;
+    const names = new Set(needs.map(({ resource }) => /:table\/([^/]+)/.exec(resource)?.[1] ?? ''));
+    const ofKeys = [...names].flatMap((name) => {
+      const key = this.tables.get(name)?.kmsKey;
+      const context = { 'aws:dynamodb:tableName': name, 'aws:dynamodb:subscriberId': account };
+      return key === undefined ? [] : this.context.keyNeeds({ key, actions: ['Decrypt'], via: 'dynamodb', context });
+    });
+    return [...needs, ...ofKeys];
   }
 
   /** The partition that a request reads or writes, for `dynamodb:LeadingKeys`; none if it cannot be told. */

@@ -9,6 +9,7 @@ import { type Clock, ScaledClock } from './clock';
 import { Gateway, notImplemented } from './gateway';
 import { callerName, Iam, type UnusedPermission } from './iam';
 import { KeyRing, type Keys } from './keys';
+import { Kms } from './kms';
 import { checkFaults, type Faults } from './sagemaker/faults';
 import {
   ApiError,
@@ -103,6 +104,7 @@ export class Engine {
   readonly services: Services;
   private readonly byName: Map<string, Service>;
   private readonly iam: Iam;
+  private readonly kms: Kms;
   private readonly working = new Map<number, string>();
   private readonly stopping = new AbortController();
   private stopped: Promise<void> | undefined;
@@ -120,6 +122,7 @@ export class Engine {
     private readonly state: State,
   ) {
     this.iam = new Iam(assembly.place, assembly.resources, () => clock.now());
+    this.kms = new Kms(assembly.place, assembly.resources);
     const { training, transform, endpoints } = checkFaults(options.faults ?? {});
     this.faults = { training: [...training], transform: [...transform], endpoints: [...endpoints] };
     this.services = makeServices(this.context(), { ...options, faults: this.faults });
@@ -231,6 +234,10 @@ export class Engine {
     }
     for (const { role, policy } of this.iam.unknownPolicies) {
       inert.push({ path: role, type: 'AWS::IAM::Role', why: `unknown to the engine, grants nothing: ${policy}` });
+    }
+    for (const path of this.kms.strangers) {
+      const why = 'not in the template: its policy is taken to leave the decision to IAM, and to let services in';
+      inert.push({ path, type: 'AWS::KMS::Key', why });
     }
     return inert;
   }
@@ -383,6 +390,8 @@ export class Engine {
       assumeRole: (...role) => this.iam.assumeRole(...role),
       assumeRoleAs: (...asked) => this.iam.assumeRoleAs(...asked),
       userId: (caller) => this.iam.userId(caller),
+      keyNeeds: (use) => this.kms.needs(use),
+      keyArn: (key) => this.kms.arnOf(key),
       credentials: (caller, until) => this.environmentOf(this.keys.issueTo(caller, until)),
       emit: (event) => this.services.events.accept(event),
       metric: (...value) => this.services.cloudwatch.record(...value),

@@ -4,6 +4,7 @@ import { MANAGED } from './iam/managed';
 import { arnOf } from './iam/pattern';
 import type { Identity } from './iam/principal';
 import { type PolicyKind, readPolicy, type Statement } from './iam/statement';
+import { keyPolicy, managedKeyPolicy, ownerOf } from './kms';
 import { identify } from './resource-types';
 import { ApiError, type Caller, type Need, type Place, type Resource, type RoleCaller, type Shape } from './service';
 
@@ -51,7 +52,9 @@ export interface AssumeRole {
 }
 
 /** Services whose actions the engine asks IAM for; of others it cannot tell whether a permission is used. */
-const JUDGED = new Set('s3 dynamodb sqs sns cloudwatch events scheduler lambda states sagemaker iam sts'.split(' '));
+const JUDGED = new Set(
+  's3 dynamodb sqs sns cloudwatch events scheduler lambda states sagemaker kms iam sts'.split(' '),
+);
 
 /** Resources with a policy of their own: where the policy is, and what it is for. */
 const RESOURCE_POLICIES: Readonly<Record<string, { document: string; of: string }>> = {
@@ -66,6 +69,8 @@ export class Iam {
   private readonly resourcePolicies = new Map<string, Statement[]>();
   private readonly resourceTags = new Map<string, Record<string, string>>();
   private readonly managed = new Map<string, readonly Statement[]>();
+  /** Keys whose policy is known: without it nobody may use them. */
+  private readonly keys = new Set<string>();
 
   /**
    * @param now the engine's time, in milliseconds since the epoch
@@ -95,6 +100,10 @@ export class Iam {
         }
       }
       if (one.type === 'AWS::Lambda::Permission') this.letInvoke(one);
+      if (one.type === 'AWS::KMS::Key') {
+        this.let(one.arn, this.read(one, keyPolicy(this.place, one.properties), 'resource'));
+        this.keys.add(one.arn);
+      }
     }
   }
 
@@ -111,7 +120,9 @@ export class Iam {
   /** Throws `AccessDeniedException` unless the caller may. */
   authorize(caller: Caller, need: Need): void {
     if (caller.kind === 'root') return;
-    this.judge(caller, need, { resource: this.policyOf(need.resource) });
+    const isOfKey = need.action.startsWith('kms:') && this.knowsKey(need.resource);
+    if (need.action.startsWith('kms:') && !isOfKey && caller.kind === 'service') return; // nobody knows its policy here
+    this.judge(caller, need, { resource: this.policyOf(need.resource), closed: isOfKey });
   }
 
   /**
@@ -328,6 +339,16 @@ export class Iam {
     this.let(Resource, this.read(permission, { Version: '2012-10-17', Statement }, 'resource'));
   }
 
+  /** Whether a key's policy is known; one that AWS manages has it from the first use on. */
+  private knowsKey(keyArn: string): boolean {
+    const owner = ownerOf(keyArn);
+    if (owner !== undefined && !this.keys.has(keyArn)) {
+      this.keys.add(keyArn);
+      this.let(keyArn, readPolicy(managedKeyPolicy(this.place, owner), 'resource', keyArn));
+    }
+    return this.keys.has(keyArn);
+  }
+
   private bucketArn(target: string): string {
     return target.startsWith('arn:') ? target : `arn:${this.place.partition}:s3:::${target}`;
   }
@@ -400,12 +421,13 @@ function hintOf(
 /** @see https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html */
 function denied(
   caller: Caller,
-  { action, resource }: Need,
+  { action, resource, refusal }: Need,
   { because, by }: Decision & { allowed: false },
   target?: Role,
   hint = because === 'resource-based policy' ? target?.path : undefined,
 ): ApiError {
-  const where = resource === '*' ? '' : ` on resource: "${resource}"`;
+  const named = action.startsWith('kms:') ? resource : `"${resource}"`; // KMS alone writes it bare
+  const where = resource === '*' ? '' : ` on resource: ${named}`;
   const policy = target !== undefined && because === 'resource-based policy' ? 'role trust policy' : because;
   const article = policy === 'role trust policy' ? 'the' : policy === 'identity-based policy' ? 'an' : 'a';
   const why =
@@ -413,6 +435,10 @@ function denied(
       ? `because no ${policy} allows the ${action} action`
       : `with an explicit deny in ${article} ${policy}`;
   const user = `User: ${callerName(caller)} is not authorized to perform: ${action}${where} ${why}`;
-  const code = target === undefined ? 'AccessDeniedException' : 'AccessDenied'; // STS has names of its own
-  return new ApiError(code, hint === undefined ? user : `${user} (${hint})`, 403);
+  const {
+    code,
+    status,
+    before = '',
+  } = refusal ?? { code: target === undefined ? 'AccessDeniedException' : 'AccessDenied', status: 403 }; // STS has a name of its own
+  return new ApiError(code, `${before}${user}${hint === undefined ? '' : ` (${hint})`}`, status);
 }

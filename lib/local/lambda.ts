@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname, join, resolve } from 'node:path';
 import { compilePattern, matchesPattern } from './event-pattern';
+import { checkKeyUse } from './kms';
 import { type AsyncConfig, invokeLater, type Later, readAsyncConfig } from './lambda/asynchronous';
 import { BOOTSTRAP } from './lambda/bootstrap';
 import type { EnvironmentOptions, Outcome } from './lambda/environment';
@@ -211,6 +212,10 @@ export class Lambda implements Service {
   private environment(made: LambdaFunction): EnvironmentOptions {
     const { context, options } = this;
     const caller = this.caller(made); // refuses a role that Lambda may not assume
+    if (made.kmsKey !== undefined && Object.keys(made.environment).length > 0) {
+      const of = { 'aws:lambda:FunctionArn': made.arn };
+      checkKeyUse(context, caller, { key: made.kmsKey, actions: ['Decrypt'], via: 'lambda', context: of });
+    }
     return {
       function: made,
       api: this.api,

@@ -1,7 +1,16 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { checkKeyUse } from './kms';
 import { LogFile, type LogLine } from './log-file';
-import { ApiError, type Context, type Operation, type Resource, type Service, type Shape } from './service';
+import {
+  ApiError,
+  type Caller,
+  type Context,
+  type Operation,
+  type Resource,
+  type Service,
+  type Shape,
+} from './service';
 import { KeptMap } from './state-store';
 
 /** One stream of a log group. */
@@ -17,6 +26,8 @@ export interface LogStream {
 type ReadStream = Omit<LogStream, 'read'> & { readonly lines: readonly LogLine[] };
 
 const TRAINING_JOBS = '/aws/sagemaker/TrainingJobs';
+/** What CloudWatch Logs does with the key of a group. */
+const KEY_ACTIONS = ['Encrypt', 'Decrypt', 'ReEncryptFrom', 'ReEncryptTo', 'GenerateDataKey', 'DescribeKey'];
 /** The most events that one answer has. */
 const EVENTS = 10_000;
 /** The most streams that one answer has. */
@@ -85,14 +96,34 @@ export class Logs implements Service {
   }
 
   load(resources: readonly Resource[]): void {
-    for (const { type, physicalId } of resources) {
-      if (type === 'AWS::Logs::LogGroup') this.groups.set(physicalId, { made: true, functions: [] });
+    for (const resource of resources) {
+      if (resource.type !== 'AWS::Logs::LogGroup') continue;
+      this.groups.set(resource.physicalId, { made: true, functions: [] });
+      this.checkKey(resource);
     }
     for (const { type, physicalId, properties } of resources) {
       if (type !== 'AWS::Lambda::Function') continue;
       const group = properties.LoggingConfig?.LogGroup ?? `/aws/lambda/${physicalId}`;
       const { made = false, functions = [] } = this.groups.get(group) ?? {};
       this.groups.set(group, { made, functions: [...functions, physicalId] });
+    }
+  }
+
+  /**
+   * Throws unless the group's key lets CloudWatch Logs use it: AWS makes no group under another.
+   *
+   * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+   */
+  private checkKey({ stack, path, physicalId, properties: { KmsKeyId: key } }: Resource): void {
+    if (key === undefined) return;
+    const { partition, region, account } = this.context.place;
+    const arn = `arn:${partition}:logs:${region}:${account}:log-group:${physicalId}`;
+    const caller: Caller = { kind: 'service', principal: `logs.${region}.amazonaws.com`, sourceArn: arn };
+    try {
+      checkKeyUse(this.context, caller, { key, actions: KEY_ACTIONS, via: 'logs', context: { 'aws:logs:arn': arn } });
+    } catch (error) {
+      const refused = `The specified KMS key does not exist or is not allowed to be used with Arn '${arn}'`;
+      throw new Error(`stack ${stack}, log group ${path}: ${refused}: ${(error as Error).message}`);
     }
   }
 

@@ -51,6 +51,8 @@ const SQS_QUERY_CODES: Readonly<Record<string, string>> = {
   TooManyEntriesInBatchRequest: 'AWS.SimpleQueueService.TooManyEntriesInBatchRequest',
   BatchEntryIdsNotDistinct: 'AWS.SimpleQueueService.BatchEntryIdsNotDistinct',
   MessageNotInflight: 'AWS.SimpleQueueService.MessageNotInflight',
+  KmsAccessDenied: 'KMS.AccessDeniedException',
+  KmsDisabled: 'KMS.DisabledException',
 };
 
 /** Writes an error as the request's protocol does. */

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import * as buckets from './s3/buckets';
 import { type ChecksumAlgorithm, digestOf } from './s3/checksums';
+import { askedEncryption, checkReadable, defaultEncryption, mayEncrypt, underKey } from './s3/encryption';
 import { announce, authorize, bucketArn, Exchange, readable } from './s3/exchange';
 import { list } from './s3/listing';
 import * as multipart from './s3/multipart';
@@ -84,9 +85,9 @@ export class S3 implements Service, Objects {
 
   load(resources: readonly Resource[]): void {
     for (const { type, physicalId, properties } of resources) {
-      if (type === 'AWS::S3::Bucket') {
-        this.configure(physicalId, properties.NotificationConfiguration, properties.VersioningConfiguration?.Status);
-      }
+      if (type !== 'AWS::S3::Bucket') continue;
+      this.configure(physicalId, properties.NotificationConfiguration, properties.VersioningConfiguration?.Status);
+      this.store.configure(this.store.bucket(physicalId), { encryption: defaultEncryption(this.context, properties) });
     }
     for (const { type, properties } of resources) {
       // What the CDK's L2 Bucket makes of `eventBridgeEnabled`: done here, without its Lambda.
@@ -143,7 +144,15 @@ export class S3 implements Service, Objects {
   }
 
   async file(bucketName: string, key: string, caller: Caller, versionId?: string): Promise<string> {
-    return this.store.path(readable(this.context, caller, this.store.bucket(bucketName), key, versionId));
+    return this.store.path(this.read(bucketName, key, caller, versionId));
+  }
+
+  /** The version of an object whose bytes a caller may read. */
+  private read(bucketName: string, key: string, caller: Caller, versionId?: string): ObjectVersion {
+    const bucket = this.store.bucket(bucketName);
+    const version = readable(this.context, caller, bucket, key, versionId);
+    checkReadable(this.context, caller, bucket, version);
+    return version;
   }
 
   async put(
@@ -151,9 +160,11 @@ export class S3 implements Service, Objects {
     key: string,
     body: Buffer | { readonly file: string },
     caller: Caller,
+    kmsKey?: string,
   ): Promise<StoredObject> {
     authorize(this.context, caller, 'PutObject', bucketName, key);
-    const version = await this.write(bucketName, key, body, {});
+    const encryption = kmsKey === undefined ? undefined : underKey(this.context, kmsKey);
+    const version = await this.write(bucketName, key, body, caller, { ...(encryption && { encryption }) });
     return this.shown(bucketName, version);
   }
 
@@ -161,9 +172,13 @@ export class S3 implements Service, Objects {
     bucketName: string,
     key: string,
     body: Buffer | { readonly file: string },
-    headers: Readonly<Record<string, string>>,
+    caller: Caller,
+    {
+      headers = {},
+      encryption = this.store.bucket(bucketName).settings.encryption,
+    }: Pick<Partial<Draft>, 'headers' | 'encryption'>,
   ): Promise<ObjectVersion> {
-    void this.store.bucket(bucketName);
+    mayEncrypt(this.context, caller, bucketName, key, encryption);
     const { name, path } = this.store.newFile();
     const digests = (['MD5', 'CRC32'] as const).map(digestOf);
     let size = 0;
@@ -192,6 +207,7 @@ export class S3 implements Service, Objects {
       size,
       etag: md5.toString('hex'),
       headers: { 'content-type': 'binary/octet-stream', ...headers },
+      ...(encryption && { encryption }),
       checksum: {
         algorithm: 'CRC32' satisfies ChecksumAlgorithm,
         value: crc32.toString('base64'),
@@ -230,8 +246,6 @@ export class S3 implements Service, Objects {
     const needs =
       (action: string) =>
       ({ Bucket, Key = '' }: Shape) => [{ action: `s3:${action}`, resource: bucketArn(this.context, Bucket, Key) }];
-    const read = ({ Bucket, Key, VersionId }: Shape, caller: Caller) =>
-      readable(this.context, caller, this.store.bucket(Bucket), Key, VersionId);
     const head = (version: ObjectVersion) => ({
       ContentLength: version.size,
       ContentType: version.headers['content-type'],
@@ -243,13 +257,14 @@ export class S3 implements Service, Objects {
     return {
       PutObject: {
         needs: needs('PutObject'),
-        run: async ({ Bucket, Key, Body = '', ContentType, Metadata = {} }) => {
+        run: async ({ Bucket, Key, Body = '', ContentType, Metadata = {}, ...input }, caller) => {
           const headers: Record<string, string> = ContentType ? { 'content-type': ContentType } : {};
           for (const [name, value] of Object.entries(Metadata)) {
             headers[`x-amz-meta-${name.toLowerCase()}`] = String(value);
           }
           const body = Buffer.from(typeof Body === 'string' ? Body : JSON.stringify(Body));
-          const version = await this.write(Bucket, Key, body, headers);
+          const encryption = askedEncryption(this.context, input);
+          const version = await this.write(Bucket, Key, body, caller, { headers, ...(encryption && { encryption }) });
           const shown = this.shown(Bucket, version);
           return { ETag: `"${shown.etag}"`, ...(shown.versionId && { VersionId: shown.versionId }) };
         },
@@ -257,7 +272,7 @@ export class S3 implements Service, Objects {
       GetObject: {
         needs: () => [], // `read` asks
         run: async (input, caller) => {
-          const version = read(input, caller);
+          const version = this.read(input.Bucket, input.Key, caller, input.VersionId);
           if (version.size > LARGEST_INLINE) {
             throw new ApiError(
               'EntityTooLarge',
@@ -269,7 +284,11 @@ export class S3 implements Service, Objects {
           return { ...head(version), Body: Buffer.concat(chunks).toString('utf8') };
         },
       },
-      HeadObject: { needs: () => [], run: (input, caller) => head(read(input, caller)) },
+      HeadObject: {
+        needs: () => [],
+        run: ({ Bucket, Key, VersionId }, caller) =>
+          head(readable(this.context, caller, this.store.bucket(Bucket), Key, VersionId)),
+      },
       ListObjectsV2: {
         needs: () => [],
         run: async ({ Bucket, Prefix = '', MaxKeys = 1000 }, caller) => {

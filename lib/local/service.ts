@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from './clock';
 import type { AssumeRole } from './iam';
 import type { Statement } from './iam/statement';
+import type { KeyUse } from './kms';
 import type { Verified } from './signature';
 import type { StateStore } from './state-store';
 
@@ -48,6 +49,19 @@ export interface Need {
   readonly conditions?: Readonly<Record<string, string | readonly string[]>>;
   /** The service that asks in the caller's name, as S3 asks KMS: `s3`. @default - the caller asks itself */
   readonly via?: string;
+  /** How a refusal is told. @default AccessDeniedException, 403 */
+  readonly refusal?: Refusal;
+  /** Whether a service that acts in its own name does not tell on whose behalf. @default false */
+  readonly withoutSource?: boolean;
+}
+
+/** A service's own way to tell of a refusal. */
+export interface Refusal {
+  readonly code: string;
+  /** Of HTTP. */
+  readonly status: number;
+  /** What it says before IAM's message. */
+  readonly before?: string;
 }
 
 /** A failure in the API's own terms; the gateway writes it in the caller's protocol. */
@@ -167,6 +181,10 @@ export interface Context {
   assumeRoleAs(caller: Caller, asked: AssumeRole): RoleCaller;
   /** A caller's `aws:userid`. */
   userId(caller: Caller): string;
+  /** What the use of a key needs, on top of what a call needs otherwise. */
+  keyNeeds(use: KeyUse): readonly Need[];
+  /** The ARN of a key that is named by id, ARN or alias. */
+  keyArn(key: string): string;
   /**
    * The environment that gives a child process new credentials of a role's session, and the engine's address.
    *
@@ -227,10 +245,20 @@ export interface Queues {
 export interface Objects {
   /** Needs `s3:ListBucket` of the caller. In key order. */
   list(bucket: string, prefix: string, caller: Caller): Promise<StoredObject[]>;
-  /** The path of a file with the object's bytes, not to be changed. Needs `s3:GetObject` (or `s3:GetObjectVersion`). */
+  /** The path of a file with the object's bytes, not to be changed. Needs `s3:GetObject` (or `s3:GetObjectVersion`), and `kms:Decrypt` of its key. */
   file(bucket: string, key: string, caller: Caller, versionId?: string): Promise<string>;
-  /** Stores a file's or a buffer's bytes, and emits the event. Needs `s3:PutObject`. */
-  put(bucket: string, key: string, body: Buffer | { readonly file: string }, caller: Caller): Promise<StoredObject>;
+  /**
+   * Stores a file's or a buffer's bytes, and emits the event. Needs `s3:PutObject`, and what the key needs.
+   *
+   * @param kmsKey what encrypts them. @default - what the bucket says
+   */
+  put(
+    bucket: string,
+    key: string,
+    body: Buffer | { readonly file: string },
+    caller: Caller,
+    kmsKey?: string,
+  ): Promise<StoredObject>;
 }
 
 export interface StoredObject {

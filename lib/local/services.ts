@@ -75,5 +75,7 @@ export const HANDLED_TYPES: ReadonlySet<string> = new Set([
   'AWS::IAM::Role',
   'AWS::IAM::Policy',
   'AWS::IAM::ManagedPolicy',
+  'AWS::KMS::Key',
+  'AWS::KMS::Alias',
   'Custom::S3BucketNotifications',
 ]);

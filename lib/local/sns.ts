@@ -4,6 +4,7 @@ import {
   ApiError,
   type Caller,
   type Context,
+  type Need,
   type Operation,
   type Resource,
   type Service,
@@ -31,6 +32,9 @@ export interface PublishedMessage {
   readonly attributes: Readonly<Record<string, Shape>>;
 }
 
+/** Services that do not tell KMS on whose behalf they publish to an encrypted topic. @see https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services */
+const UNTOLD = ['events.amazonaws.com'];
+
 /** Published messages that are remembered; older ones are forgotten. */
 const KEPT_MESSAGES = 1_000;
 
@@ -41,10 +45,12 @@ export class Sns implements Service {
   /** What was published, oldest first. */
   readonly published: PublishedMessage[] = [];
   private readonly topics = new Set<string>();
+  /** The keys of encrypted topics, by topic. */
+  private readonly keys = new Map<string, string>();
   private readonly subscriptions = new Map<string, Subscription>();
   /** What calls have made; the rest is the template's. */
   private readonly kept: {
-    readonly topics: Kept<object>;
+    readonly topics: Kept<{ readonly key?: string }>;
     readonly subscriptions: Kept<Subscription>;
     readonly published: Kept<PublishedMessage>;
   };
@@ -53,11 +59,11 @@ export class Sns implements Service {
   constructor(private readonly context: Context) {
     const { store } = context;
     this.kept = {
-      topics: store.collection('sns/topics'),
+      topics: store.collection('sns/topics', { key: 'string?' }),
       subscriptions: store.collection('sns/subscriptions', { arn: 'string', topicArn: 'string', endpoint: 'string' }),
       published: store.collection('sns/published', { at: 'object', messageId: 'string', message: 'string' }),
     };
-    this.kept.topics.restore((_, arn) => this.topics.add(arn));
+    this.kept.topics.restore(({ key }, arn) => this.addTopic(arn, key));
     this.kept.subscriptions.restore((one, arn) => this.subscriptions.set(arn, one));
     this.kept.published.restore((one) => this.published.push(one));
     this.published.sort((one, other) => +one.at - +other.at);
@@ -79,16 +85,23 @@ export class Sns implements Service {
     this.operations = {
       CreateTopic: {
         needs: ({ Name }) => [{ action: 'sns:CreateTopic', resource: this.topicArn(Name) }],
-        run: ({ Name }) => {
-          if (!this.topics.has(this.topicArn(Name))) this.kept.topics.put(this.topicArn(Name), {});
-          this.topics.add(this.topicArn(Name));
-          return { TopicArn: this.topicArn(Name) };
+        run: ({ Name, Attributes }) => {
+          const TopicArn = this.topicArn(Name);
+          if (this.topics.has(TopicArn)) return { TopicArn };
+          const key = Attributes?.KmsMasterKeyId || undefined;
+          this.kept.topics.put(TopicArn, { ...(key && { key }) });
+          this.addTopic(TopicArn, key);
+          return { TopicArn };
         },
       },
       DeleteTopic: onTopic('DeleteTopic', (input) => this.deleteTopic(input.TopicArn)),
       ListTopics: onAll('ListTopics', () => ({ Topics: [...this.topics].map((TopicArn) => ({ TopicArn })) })),
-      GetTopicAttributes: onTopic('GetTopicAttributes', (input) => ({
-        Attributes: { TopicArn: this.known(input.TopicArn), Owner: context.place.account },
+      GetTopicAttributes: onTopic('GetTopicAttributes', ({ TopicArn }) => ({
+        Attributes: {
+          TopicArn: this.known(TopicArn),
+          Owner: context.place.account,
+          ...(this.keys.has(TopicArn) && { KmsMasterKeyId: this.keys.get(TopicArn) }),
+        },
       })),
       Subscribe: onTopic('Subscribe', (input) => this.subscribe(input)),
       Unsubscribe: onAll('Unsubscribe', ({ SubscriptionArn }) => {
@@ -100,20 +113,31 @@ export class Sns implements Service {
         this.known(TopicArn);
         return this.listed((one) => one.topicArn === TopicArn);
       }),
-      Publish: onTopic('Publish', (input) => this.publish(input)),
+      Publish: {
+        needs: (input, caller) => [
+          { action: 'sns:Publish', resource: topicOf(input) },
+          ...this.keyNeeds(topicOf(input), caller),
+        ],
+        run: (input) => this.publish(input),
+      },
     };
   }
 
   load(resources: readonly Resource[]): void {
     for (const { type, arn, physicalId, properties } of resources) {
       if (type === 'AWS::SNS::Topic') {
-        this.topics.add(arn);
+        this.addTopic(arn, properties.KmsMasterKeyId);
         for (const { Protocol, Endpoint } of properties.Subscription ?? []) {
           this.add(`${arn}:${randomUUID()}`, { ...properties, TopicArn: arn, Protocol, Endpoint });
         }
       }
       if (type === 'AWS::SNS::Subscription') this.add(physicalId, properties);
     }
+  }
+
+  private addTopic(arn: string, key: string | undefined): void {
+    this.topics.add(arn);
+    if (key) this.keys.set(arn, key);
   }
 
   private add(arn: string, { TopicArn, Protocol, Endpoint, RawMessageDelivery, FilterPolicy }: Shape): void {
@@ -124,6 +148,19 @@ export class Sns implements Service {
     }
     const raw = String(RawMessageDelivery) === 'true';
     this.subscriptions.set(arn, { arn, topicArn: TopicArn, protocol: Protocol, endpoint: Endpoint, raw });
+  }
+
+  /** @see https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html */
+  private keyNeeds(topicArn: string, caller: Caller): readonly Need[] {
+    const key = this.keys.get(topicArn);
+    if (key === undefined) return [];
+    return this.context.keyNeeds({
+      key,
+      actions: ['GenerateDataKey', 'Decrypt'],
+      via: 'sns',
+      context: { 'aws:sns:topicArn': topicArn },
+      withoutSource: caller.kind === 'service' && UNTOLD.includes(caller.principal),
+    });
   }
 
   private topicArn(name: string): string {
@@ -143,6 +180,7 @@ export class Sns implements Service {
       for (const one of this.subscriptions.values()) if (one.topicArn === topicArn) this.forget(one.arn);
     });
     this.topics.delete(topicArn);
+    this.keys.delete(topicArn);
     return {};
   }
 

@@ -3,6 +3,7 @@ import {
   ApiError,
   type Caller,
   type Context,
+  type Need,
   type Operation,
   type Queues,
   type Resource,
@@ -22,6 +23,12 @@ interface KeptQueue {
 }
 
 type Of<T> = T & { readonly queue: string };
+
+/** What an action asks of the key of an encrypted queue. @see https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html */
+const KEY_ACTIONS: Readonly<Record<string, readonly string[]>> = {
+  SendMessage: ['GenerateDataKey', 'Decrypt'],
+  ReceiveMessage: ['Decrypt'],
+};
 
 /** SQS: queues in memory, and in the engine's state. */
 export class Sqs implements Service, Queues {
@@ -144,7 +151,7 @@ export class Sqs implements Service, Queues {
   }
 
   private operation(action: string, run: Operation['run']): Operation {
-    return { needs: (input) => [this.need(action, input)], run };
+    return { needs: (input) => [this.need(action, input), ...this.keyNeeds(action, input)], run };
   }
 
   private batch(action: string, one: (queue: Queue, entry: Shape, caller: Caller) => Shape): Operation {
@@ -169,6 +176,15 @@ export class Sqs implements Service, Queues {
   private need(action: string, input: Shape) {
     const resource = action === 'ListQueues' ? '*' : this.arn(nameIn(input));
     return { action: `sqs:${action}`, resource };
+  }
+
+  /** What the key of an encrypted queue needs; SQS keeps a data key for minutes, the engine asks each time. */
+  private keyNeeds(action: string, input: Shape): readonly Need[] {
+    const actions = KEY_ACTIONS[action];
+    const queue = actions && this.queues.get(nameIn(input));
+    const key = queue?.attributes.KmsMasterKeyId;
+    if (actions === undefined || queue === undefined || !key) return [];
+    return this.context.keyNeeds({ key, actions, via: 'sqs', context: { 'aws:sqs:arn': queue.arn } });
   }
 
   private arn(name: string): string {

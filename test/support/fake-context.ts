@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkInput } from '../../lib/local/api/input-check';
 import { type Clock, ScaledClock } from '../../lib/local/clock';
+import type { KeyUse } from '../../lib/local/kms';
 import {
   ApiError,
   type BusEvent,
@@ -81,6 +82,14 @@ export class FakeContext implements Context {
 
   userId(): string {
     return 'AROAFAKE:local';
+  }
+
+  keyNeeds({ key, actions }: KeyUse): Need[] {
+    return actions.map((action) => ({ action: `kms:${action}`, resource: key }));
+  }
+
+  keyArn(key: string): string {
+    return key;
   }
 
   credentials({ roleArn }: RoleCaller): Record<string, string> {

@@ -2,12 +2,14 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../../lib/local/clock';
+import type { KeyUse } from '../../lib/local/kms';
 import {
   ApiError,
   type BusEvent,
   type Caller,
   type Context,
   type Delivery,
+  type Need,
   type RoleCaller,
   type Shape,
 } from '../../lib/local/service';
@@ -68,6 +70,14 @@ export class RecordingContext implements Context {
 
   userId(): string {
     return 'AROAFAKE:local';
+  }
+
+  keyNeeds({ key, actions }: KeyUse): Need[] {
+    return actions.map((action) => ({ action: `kms:${action}`, resource: key }));
+  }
+
+  keyArn(key: string): string {
+    return key;
   }
 
   credentials(): Record<string, string> {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkInput } from '../../lib/local/api/input-check';
 import { type Clock, ScaledClock } from '../../lib/local/clock';
+import type { KeyUse } from '../../lib/local/kms';
 import {
   ApiError,
   type BusEvent,
@@ -63,6 +64,14 @@ export class ServedContext implements Context {
   assumeRole = (roleArn: string): RoleCaller => ({ kind: 'role', roleArn });
   assumeRoleAs = (_: Caller, { roleArn }: { roleArn: string }) => this.assumeRole(roleArn);
   userId = () => 'AROAFAKE:local';
+
+  keyNeeds({ key, actions }: KeyUse): Need[] {
+    return actions.map((action) => ({ action: `kms:${action}`, resource: key }));
+  }
+
+  keyArn(key: string): string {
+    return key;
+  }
   credentials = () => ({});
   emit = (event: BusEvent) => void this.events.push(event);
   metric = () => {};

@@ -35,6 +35,8 @@ const LONGEST_RANGE_KEY = 1024;
 export class Table {
   readonly keys: KeySchema;
   readonly indexes: ReadonlyMap<string, Index>;
+  /** The key of KMS that the table is under, if it is not DynamoDB's own. */
+  readonly kmsKey: string | undefined;
   private readonly types: Readonly<Record<string, string>>;
   private readonly partitions = new Map<string, Item[]>();
 
@@ -45,6 +47,8 @@ export class Table {
     readonly created: number,
   ) {
     this.keys = keysOf(definition.KeySchema ?? []);
+    const [{ SSESpecification: ofReplica = {} } = {}] = definition.Replicas ?? []; // of a global table
+    this.kmsKey = definition.SSESpecification?.KMSMasterKeyId ?? ofReplica.KMSMasterKeyId;
     this.types = Object.fromEntries(
       (definition.AttributeDefinitions ?? []).map((one: Shape) => [one.AttributeName, one.AttributeType]),
     );

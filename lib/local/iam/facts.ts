@@ -39,9 +39,10 @@ const ALWAYS: Readonly<Record<string, (circumstances: Circumstances) => Value>> 
   'aws:principalisawsservice': ({ caller }) => String(caller.kind === 'service'),
   'aws:principalservicename': ({ caller }) => (caller.kind === 'service' ? caller.principal : undefined),
   'aws:principalservicenameslist': ({ caller }) => (caller.kind === 'service' ? [caller.principal] : undefined),
-  'aws:sourcearn': ({ caller }) =>
-    caller.kind === 'service' && caller.sourceArn !== '' ? caller.sourceArn : undefined,
-  'aws:sourceaccount': ({ caller, place }) => (caller.kind === 'service' ? place.account : undefined),
+  'aws:sourcearn': ({ caller, need }) =>
+    caller.kind === 'service' && caller.sourceArn !== '' && !need.withoutSource ? caller.sourceArn : undefined,
+  'aws:sourceaccount': ({ caller, need, place }) =>
+    caller.kind === 'service' && !need.withoutSource ? place.account : undefined,
   'aws:principalarn': ({ caller }) => (caller.kind === 'role' ? caller.roleArn : undefined),
   'aws:principalaccount': ({ caller, place }) => (caller.kind === 'service' ? undefined : place.account),
   'aws:principaltype': ({ caller }) => ({ role: 'AssumedRole', root: 'Account', service: undefined })[caller.kind],
@@ -63,6 +64,15 @@ const OF_S3: Readonly<Record<string, (circumstances: Circumstances) => Value>> =
   's3:resourceaccount': ({ place }) => place.account,
 };
 
+/** Those of every request to KMS. @see https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html */
+const OF_KMS: Readonly<Record<string, (circumstances: Circumstances) => Value>> = {
+  'kms:calleraccount': ({ caller, place }) => (caller.kind === 'service' ? undefined : place.account),
+  'kms:viaservice': ({ need, place }) =>
+    need.via === undefined ? undefined : `${need.via}.${place.region}.${place.urlSuffix}`,
+};
+
+const OF_SERVICE: Readonly<Record<string, typeof OF_S3>> = { s3: OF_S3, kms: OF_KMS };
+
 const PRINCIPAL_TAG = 'aws:principaltag/';
 const RESOURCE_TAG = 'aws:resourcetag/';
 
@@ -78,7 +88,7 @@ export function factsOf(circumstances: Circumstances): Facts {
       return tagOf(key.slice(PRINCIPAL_TAG.length), { ...role?.tags, ...caller.tags });
     }
     if (key.startsWith(RESOURCE_TAG)) return tagOf(key.slice(RESOURCE_TAG.length), resourceTags);
-    return need.action.startsWith('s3:') ? OF_S3[key]?.(circumstances) : undefined;
+    return OF_SERVICE[need.action.slice(0, need.action.indexOf(':'))]?.[key]?.(circumstances);
   };
   const variables = (key: string) => {
     const value = get(key);

@@ -16,6 +16,8 @@ export interface LambdaFunction {
   readonly timeoutSeconds: number;
   readonly memoryMb: number;
   readonly environment: Readonly<Record<string, string>>;
+  /** What encrypts the environment. @default - Lambda's own key */
+  readonly kmsKey?: string;
   /** Invocations at once; undefined: as many as the engine gives. */
   readonly reserved?: number;
   readonly deadLetterArn?: string;
@@ -47,6 +49,7 @@ export function readFunction(resource: Resource, context: Context): LambdaFuncti
     timeoutSeconds: properties.Timeout ?? 3,
     memoryMb: properties.MemorySize ?? 128,
     environment: properties.Environment?.Variables ?? {},
+    ...(properties.KmsKeyArn && { kmsKey: properties.KmsKeyArn }),
     ...(properties.ReservedConcurrentExecutions !== undefined && {
       reserved: Number(properties.ReservedConcurrentExecutions),
     }),

@@ -6,8 +6,17 @@ import { ApiError } from '../service';
 import { algorithmNamed, type Checksum, declaredAlgorithm, receiveFile, receiveText } from './body';
 import { type ChecksumAlgorithm, digestOf, digestsOfFile } from './checksums';
 import { checkWrite, range } from './conditions';
+import { encryptionHeaders, mayDecrypt } from './encryption';
 import type { Exchange } from './exchange';
-import { authorizeWrite, checksumHeaders, commit, copySource, keptHeaders, taggingHeader } from './objects';
+import {
+  authorizePut,
+  authorizeWrite,
+  checksumHeaders,
+  commit,
+  copySource,
+  keptHeaders,
+  taggingHeader,
+} from './objects';
 import type { Upload, UploadedPart } from './store';
 import { parse } from './xml';
 
@@ -15,7 +24,7 @@ const SMALLEST_PART = 5 * 1024 ** 2;
 const MOST_PARTS = 10_000;
 
 export function createUpload(x: Exchange): void {
-  authorizeWrite(x);
+  const encryption = authorizeWrite(x);
   const bucket = x.bucket;
   const named = x.header('x-amz-checksum-algorithm');
   const algorithm = named === undefined ? undefined : algorithmNamed(named);
@@ -30,6 +39,7 @@ export function createUpload(x: Exchange): void {
     initiated: x.context.clock.now(),
     headers: keptHeaders(x),
     ...(tags && { tags }),
+    ...(encryption && { encryption }),
     ...(algorithm && { checksum: { algorithm, type: type as Checksum['type'] } }),
     parts: new Map(),
   };
@@ -38,7 +48,7 @@ export function createUpload(x: Exchange): void {
     'InitiateMultipartUploadResult',
     { Bucket: bucket.name, Key: x.key, UploadId: upload.id },
     {
-      'x-amz-server-side-encryption': 'AES256',
+      ...encryptionHeaders(encryption),
       'x-amz-checksum-algorithm': algorithm,
       'x-amz-checksum-type': algorithm && type,
     },
@@ -47,7 +57,7 @@ export function createUpload(x: Exchange): void {
 
 export async function uploadPart(x: Exchange): Promise<void> {
   x.authorize('PutObject');
-  const upload = uploadOf(x);
+  const upload = decryptableUpload(x);
   const number = partNumber(x);
   const algorithm = declaredAlgorithm(x.request);
   if (algorithm && upload.checksum && algorithm !== upload.checksum.algorithm) {
@@ -61,7 +71,7 @@ export async function uploadPart(x: Exchange): Promise<void> {
   keep(x, upload, number, { file: name, ...received, lastModified: x.context.clock.now() });
   x.reply(200, {
     etag: `"${received.md5}"`,
-    'x-amz-server-side-encryption': 'AES256',
+    ...encryptionHeaders(upload.encryption),
     ...checksumHeaders(received.checksum),
   });
 }
@@ -69,7 +79,7 @@ export async function uploadPart(x: Exchange): Promise<void> {
 export async function copyPart(x: Exchange): Promise<void> {
   const { source } = copySource(x);
   x.authorize('PutObject');
-  const upload = uploadOf(x);
+  const upload = decryptableUpload(x);
   const number = partNumber(x);
   const header = x.header('x-amz-copy-source-range');
   const wanted = range(header, source.size);
@@ -90,11 +100,12 @@ export async function copyPart(x: Exchange): Promise<void> {
       lastModified: x.context.clock.now(),
     };
     keep(x, upload, number, part);
-    x.replyXml('CopyPartResult', {
+    const content = {
       LastModified: new Date(part.lastModified).toISOString(),
       ETag: `"${part.md5}"`,
       ...shownChecksum(part.checksum),
-    });
+    };
+    x.replyXml('CopyPartResult', content, encryptionHeaders(upload.encryption));
   } catch (error) {
     await rm(path, { force: true });
     throw error;
@@ -117,8 +128,8 @@ interface NamedPart {
 }
 
 export async function completeUpload(x: Exchange): Promise<void> {
-  authorizeWrite(x);
-  const upload = uploadOf(x);
+  authorizePut(x);
+  const upload = decryptableUpload(x);
   checkWrite(x.request, x.bucket.current(x.key));
   const named: NamedPart[] = parse(await receiveText(x), 'CompleteMultipartUpload').Part ?? [];
   if (named.some((one, i) => i > 0 && Number(one.PartNumber) <= Number(named[i - 1].PartNumber))) {
@@ -155,6 +166,7 @@ export async function completeUpload(x: Exchange): Promise<void> {
     etag: `${createHash('md5').update(md5s).digest('hex')}-${parts.length}`,
     headers: upload.headers,
     ...(upload.tags && { tags: upload.tags }),
+    ...(upload.encryption && { encryption: upload.encryption }),
     ...(checksum && { checksum }),
     parts: parts.map(({ size, checksum: own }) => ({ size, ...(own && { checksum: own.value }) })),
   };
@@ -172,7 +184,7 @@ export async function completeUpload(x: Exchange): Promise<void> {
       ETag: `"${version.etag}"`,
       ...shownChecksum(checksum),
     },
-    { 'x-amz-version-id': x.shownVersion(version), 'x-amz-server-side-encryption': 'AES256' },
+    { 'x-amz-version-id': x.shownVersion(version), ...encryptionHeaders(upload.encryption) },
   );
 }
 
@@ -282,6 +294,13 @@ function shownChecksum(checksum: Checksum | undefined, withType = true): Record<
     [`Checksum${checksum.algorithm satisfies ChecksumAlgorithm}`]: checksum.value,
     ...(withType && { ChecksumType: checksum.type }),
   };
+}
+
+/** The upload, if S3 may read its parts for the caller. */
+function decryptableUpload(x: Exchange): Upload {
+  const upload = uploadOf(x);
+  mayDecrypt(x.context, x.caller, x.bucketName, x.key, upload.encryption);
+  return upload;
 }
 
 function uploadOf(x: Exchange): Upload {

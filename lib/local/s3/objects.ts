@@ -4,6 +4,7 @@ import { ApiError, type Shape } from '../service';
 import { algorithmNamed, type Checksum, receiveFile, receiveText } from './body';
 import { digestsOfFile } from './checksums';
 import { checkWrite, preconditionFailed, range, unmodified } from './conditions';
+import { checkReadable, type Encryption, encryptionHeaders, mayEncrypt, wantedEncryption } from './encryption';
 import { authorize, type Created, type Exchange, readable } from './exchange';
 import type { Draft, ObjectVersion } from './store';
 import { parse } from './xml';
@@ -21,13 +22,16 @@ const KEPT = [
 /** Reads GET, PUT, DELETE … of an object, `/<bucket>/<key>`, without a subresource. */
 export async function getObject(x: Exchange): Promise<void> {
   const version = readable(x.context, x.caller, x.bucket, x.key, versionIdOf(x));
+  const wantsChecksum = x.header('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
+  // of an object under a key, HEAD shows all but the checksum to who may not decrypt
+  if (x.request.method === 'GET' || wantsChecksum) checkReadable(x.context, x.caller, x.bucket, version);
   const headers: Record<string, string | number | undefined> = {
     ...version.headers,
     'accept-ranges': 'bytes',
     etag: `"${version.etag}"`,
     'last-modified': new Date(version.lastModified).toUTCString(),
     'x-amz-version-id': x.shownVersion(version),
-    'x-amz-server-side-encryption': 'AES256',
+    ...encryptionHeaders(version.encryption),
     'x-amz-tagging-count': version.tags && Object.keys(version.tags).length,
   };
   if (unmodified(x.request, version)) {
@@ -41,9 +45,7 @@ export async function getObject(x: Exchange): Promise<void> {
   const { start, end } = wanted ?? { start: 0, end: version.size - 1 };
   if (part) headers['x-amz-mp-parts-count'] = version.parts?.length;
   if (wanted) headers['content-range'] = `bytes ${start}-${end}/${version.size}`;
-  if (!wanted && x.header('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED') {
-    Object.assign(headers, checksumHeaders(version.checksum));
-  }
+  if (!wanted && wantsChecksum) Object.assign(headers, checksumHeaders(version.checksum));
   headers['content-length'] = end - start + 1;
   const status = wanted ? 206 : 200;
   if (x.request.method === 'HEAD' || version.size === 0) {
@@ -74,7 +76,7 @@ function partOf(x: Exchange, version: ObjectVersion): { start: number; end: numb
 
 export async function putObject(x: Exchange): Promise<void> {
   const bucket = x.bucket;
-  authorizeWrite(x);
+  const encryption = authorizeWrite(x);
   checkWrite(x.request, bucket.current(x.key));
   const { name, path } = x.store.newFile();
   const tags = taggingHeader(x);
@@ -87,12 +89,13 @@ export async function putObject(x: Exchange): Promise<void> {
     headers: keptHeaders(x),
     ...(tags && { tags }),
     ...(received.checksum && { checksum: received.checksum }),
+    ...(encryption && { encryption }),
   };
   const version = commit(x, draft, 'PutObject');
   x.reply(200, {
     etag: `"${version.etag}"`,
     'x-amz-version-id': x.shownVersion(version),
-    'x-amz-server-side-encryption': 'AES256',
+    ...encryptionHeaders(encryption),
     ...checksumHeaders(version.checksum),
   });
 }
@@ -113,7 +116,16 @@ export function commit(x: Exchange, draft: Draft, reason: Created['reason']): Ob
   }
 }
 
-export function authorizeWrite(x: Exchange): void {
+/** Throws unless the caller may write the object. @returns how it is to be encrypted */
+export function authorizeWrite(x: Exchange): Encryption | undefined {
+  authorizePut(x);
+  const encryption = wantedEncryption(x);
+  mayEncrypt(x.context, x.caller, x.bucketName, x.key, encryption);
+  return encryption;
+}
+
+/** The same as far as the bucket goes. */
+export function authorizePut(x: Exchange): void {
   const conditions: Record<string, string> = {};
   for (const name of ['x-amz-server-side-encryption', 'x-amz-server-side-encryption-aws-kms-key-id', 'x-amz-acl']) {
     const value = x.header(name);
@@ -181,13 +193,14 @@ export function copySource(x: Exchange): { source: ObjectVersion; bucket: string
   const bucket = x.store.bucket(decoded.slice(0, slash));
   const versionId = new URLSearchParams(query).get('versionId') ?? undefined;
   const source = readable(x.context, x.caller, bucket, decoded.slice(slash + 1), versionId);
+  checkReadable(x.context, x.caller, bucket, source);
   if (unmodified(x.request, source, 'x-amz-copy-source-')) throw preconditionFailed('x-amz-copy-source-If-None-Match');
   return { source, bucket: bucket.name };
 }
 
 export async function copyObject(x: Exchange): Promise<void> {
   const { source, bucket } = copySource(x);
-  authorizeWrite(x);
+  const encryption = authorizeWrite(x);
   const replace = x.header('x-amz-metadata-directive') === 'REPLACE';
   if (!replace && bucket === x.bucketName && source.key === x.key && source === x.bucket.current(x.key)) {
     throw new ApiError(
@@ -221,6 +234,7 @@ export async function copyObject(x: Exchange): Promise<void> {
     headers: replace ? keptHeaders(x) : source.headers,
     ...(tags && { tags }),
     ...(checksum && { checksum }),
+    ...(encryption && { encryption }),
   };
   const version = commit(x, draft, 'CopyObject');
   x.replyXml(
@@ -231,6 +245,7 @@ export async function copyObject(x: Exchange): Promise<void> {
       ...(checksum && { [`Checksum${checksum.algorithm}`]: checksum.value, ChecksumType: checksum.type }),
     },
     {
+      ...encryptionHeaders(encryption),
       'x-amz-version-id': x.shownVersion(version),
       'x-amz-copy-source-version-id': source.versionId === 'null' ? undefined : source.versionId,
     },
@@ -347,6 +362,7 @@ export function objectAttributes(x: Exchange): void {
   x.authorize('GetObjectAttributes');
   const version = readable(x.context, x.caller, x.bucket, x.key, versionIdOf(x));
   const wanted = new Set((x.header('x-amz-object-attributes') ?? '').split(',').map((name) => name.trim()));
+  if (wanted.has('Checksum')) checkReadable(x.context, x.caller, x.bucket, version);
   const { checksum, parts } = version;
   x.replyXml(
     'GetObjectAttributesResponse',

@@ -5,6 +5,7 @@ import type { Clock } from '../clock';
 import { ApiError } from '../service';
 import type { Kept, StateStore } from '../state-store';
 import type { Checksum } from './body';
+import type { Encryption } from './encryption';
 import { compareKeys } from './listing';
 
 /** What an object is before it is stored: its bytes lie in {@link Store.newFile}. */
@@ -18,6 +19,8 @@ export interface Draft {
   readonly headers: Readonly<Record<string, string>>;
   readonly tags?: Readonly<Record<string, string>>;
   readonly checksum?: Checksum;
+  /** @default - with S3's own keys */
+  readonly encryption?: Encryption;
   /** Of a multipart upload. */
   readonly parts?: readonly { readonly size: number; readonly checksum?: string }[];
 }
@@ -35,6 +38,8 @@ export interface BucketSettings {
   readonly versioning?: 'Enabled' | 'Suspended';
   /** Whether changes go to the default event bus. */
   readonly eventBridge: boolean;
+  /** How objects are encrypted of which nothing is said. @default - with S3's own keys */
+  readonly encryption?: Encryption | undefined;
 }
 
 export interface Upload {
@@ -43,6 +48,7 @@ export interface Upload {
   readonly initiated: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly tags?: Readonly<Record<string, string>>;
+  readonly encryption?: Encryption;
   readonly checksum?: { readonly algorithm: Checksum['algorithm']; readonly type: Checksum['type'] };
   readonly parts: Map<number, UploadedPart>;
 }

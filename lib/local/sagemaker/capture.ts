@@ -79,14 +79,16 @@ export class Capture {
   }
 
   private async store(taken: ReadonlyMap<string, readonly string[]>): Promise<void> {
-    const { bucket, key } = s3Uri(this.config.DestinationS3Uri);
+    const { DestinationS3Uri, KmsKeyId } = this.config;
+    const { bucket, key } = s3Uri(DestinationS3Uri);
     const root = key === '' ? '' : `${key.replace(/\/$/, '')}/`;
     for (const [hour, lines] of taken) {
       const at = now(this.host);
       const file = `${at.toISOString().slice(14, 23).replace(/[:.]/g, '-')}-${randomUUID()}.jsonl`;
       const target = `${root}${this.endpoint}/${this.variant}/${hour}/${file}`;
       try {
-        await this.host.objects.put(bucket, target, Buffer.from(`${lines.join('\n')}\n`), this.role);
+        const body = Buffer.from(`${lines.join('\n')}\n`);
+        await this.host.objects.put(bucket, target, body, this.role, KmsKeyId || undefined);
       } catch (error) {
         // requests go on being answered; SageMaker too only writes to the endpoint's log
         this.host.context.log('sagemaker', `data capture of ${this.endpoint} failed: ${(error as Error).message}`);

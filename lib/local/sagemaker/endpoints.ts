@@ -9,6 +9,7 @@ import { CREATE, REWEIGH, UPDATE } from './endpoint-requests';
 import { type EndpointFault, refuseCall, takeServingFault, waitOf } from './faults';
 import { endFleet, type Fleet, Fleets, type KeptVariant, type Variant } from './fleet';
 import { arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, sorted } from './host';
+import { checkDiskKey } from './keys';
 import type { Models } from './models';
 import * as shape from './shape';
 
@@ -170,6 +171,7 @@ export class Endpoints {
     if (this.endpoints.has(name)) throw invalid(`Cannot create already existing endpoint "${arn}".`);
     const config = this.configs.get(configName);
     refuseDeployment(DeploymentConfig, config);
+    checkDiskKey(this.host, config.KmsKeyId, caller);
     const fault = this.meet(name, config);
     const at = now(this.host);
     const change: Change = { config, retain: false, caller };
@@ -212,6 +214,7 @@ export class Endpoints {
     const deployment =
       input.DeploymentConfig ?? (input.RetainDeploymentConfig === true ? endpoint.deployment : undefined);
     refuseDeployment(deployment, config);
+    checkDiskKey(this.host, config.KmsKeyId, caller);
     const fault = this.meet(endpoint.name, config);
     delete endpoint.failure;
     const at = now(this.host);

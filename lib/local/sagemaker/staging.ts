@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { below, NameError } from '../paths';
 import type { Caller } from '../service';
 import { type Host, s3Uri } from './host';
+import { putOutput } from './keys';
 import { filesBelow } from './tar';
 
 /**
@@ -52,13 +53,14 @@ async function place(source: string, target: string, linked: boolean): Promise<v
  * Stores a folder's files below a prefix.
  *
  * @param seen the files' times of the last call, updated; what has not changed since is left out
+ * @param kmsKey what encrypts them. @default - what the bucket says
  */
 export async function uploadFolder(
   host: Host,
   role: Caller,
   folder: string,
   uri: string,
-  seen: Map<string, number> = new Map(),
+  { seen = new Map(), kmsKey }: { seen?: Map<string, number>; kmsKey?: string | undefined } = {},
 ): Promise<void> {
   const { bucket, key: prefix } = s3Uri(uri);
   for (const path of await filesBelow(folder)) {
@@ -66,7 +68,7 @@ export async function uploadFolder(
     const file = join(folder, path);
     const { mtimeMs } = await stat(file);
     if (seen.get(path) === mtimeMs) continue;
-    await host.objects.put(bucket, `${prefix}${path}`, { file }, role);
+    await putOutput(host, role, { bucket, key: `${prefix}${path}` }, { file }, kmsKey);
     seen.set(path, mtimeMs);
   }
 }

@@ -58,7 +58,7 @@ export class CheckpointSync {
 
   private async saveNow(role: Caller): Promise<void> {
     await clientSide('Checkpoint upload failed', async () =>
-      uploadFolder(this.host, role, await ownPart(this.root, this.part), this.uri, this.known),
+      uploadFolder(this.host, role, await ownPart(this.root, this.part), this.uri, { seen: this.known }),
     );
     const here = new Set(await filesBelow(this.folder));
     const { bucket, key: prefix } = s3Uri(this.uri);

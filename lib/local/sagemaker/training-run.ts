@@ -8,6 +8,7 @@ import type { Kept } from '../state-store';
 import { type Container, type Containers, HOSTS } from './container';
 import { CAPACITY, type Faults, INTERNAL, type StrikingFault, takeAgain } from './faults';
 import { asEventDetail, ENGINE_ENDED, type Host, now, s3Uri } from './host';
+import { putOutput } from './keys';
 import { uploadFolder, withSlash } from './staging';
 import { filesBelow, othersBelow, pack } from './tar';
 import { freePort, groupsOf, type Node, nodesOf, processesOf } from './training-cluster';
@@ -276,12 +277,10 @@ export class TrainingRuns {
     const { input, folder } = job;
     const first = this.first(job).folder;
     this.enter(job, 'Uploading');
-    const { S3OutputPath, CompressionType } = input.OutputDataConfig;
+    const { S3OutputPath, CompressionType, KmsKeyId } = input.OutputDataConfig;
     const target = `${withSlash(S3OutputPath)}${input.TrainingJobName}/output/`;
-    const put = (local: string, name: string) => {
-      const { bucket, key } = s3Uri(`${target}${name}`);
-      return this.host.objects.put(bucket, key, { file: local }, role);
-    };
+    const put = (local: string, name: string) =>
+      putOutput(this.host, role, s3Uri(`${target}${name}`), { file: local }, KmsKeyId);
     await clientSide('Failed to upload model artifacts', async () => {
       const [model, output] = await Promise.all([ownPart(first, 'model'), ownPart(first, 'output/data')]);
       for (const left of [model, output]) {
@@ -290,7 +289,7 @@ export class TrainingRuns {
         }
       }
       if (CompressionType === 'NONE') {
-        await uploadFolder(this.host, role, model, `${target}model/`);
+        await uploadFolder(this.host, role, model, `${target}model/`, { kmsKey: KmsKeyId });
         job.model = `${target}model/`;
       } else {
         await pack(model, `${folder}.model.tar.gz`);

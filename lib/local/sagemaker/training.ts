@@ -1,11 +1,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LogStream } from '../logs';
-import { ApiError, type Operation, type Shape } from '../service';
+import { ApiError, type Caller, type Operation, type Shape } from '../service';
 import type { Kept } from '../state-store';
 import type { Containers } from './container';
 import { type Faults, quotaMessage, takeFault } from './faults';
 import { actAs, arnOf, creationNeeds, forgetOldest, type Host, invalid, now, page, sorted } from './host';
+import { checkDiskKey } from './keys';
 import * as shape from './shape';
 import { required } from './shape';
 import { groupsOf } from './training-cluster';
@@ -96,7 +97,7 @@ export class TrainingJobs {
     CreateTrainingJob: {
       needs: (input) =>
         creationNeeds(this.host, 'CreateTrainingJob', 'training-job', input.TrainingJobName, input, input.RoleArn),
-      run: (input) => this.create(input),
+      run: (input, caller) => this.create(input, caller),
     },
     DescribeTrainingJob: this.onJob('DescribeTrainingJob', describeJob),
     StopTrainingJob: this.onJob('StopTrainingJob', (job) => this.stopJob(job)),
@@ -128,7 +129,7 @@ export class TrainingJobs {
     };
   }
 
-  private create(input: Shape): Shape {
+  private create(input: Shape, caller: Caller): Shape {
     checkRequest(input);
     const { TrainingJobName: name } = input;
     const arn = arnOf(this.host, 'training-job', name);
@@ -139,6 +140,7 @@ export class TrainingJobs {
       );
     }
     const role = actAs(this.host, input.RoleArn, arn);
+    checkDiskKey(this.host, input.ResourceConfig.VolumeKmsKeyId, caller, role);
     const fault = takeFault(this.faults.training, input);
     if (fault?.kind === 'throttle') throw new ApiError('ThrottlingException', 'Rate exceeded');
     if (fault?.kind === 'quota') {

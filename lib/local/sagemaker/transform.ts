@@ -19,6 +19,7 @@ import {
   s3Uri,
   sorted,
 } from './host';
+import { checkDiskKey, putOutput } from './keys';
 import { ModelServer } from './model-server';
 import type { Models } from './models';
 import * as shape from './shape';
@@ -80,7 +81,7 @@ export class TransformJobs {
   readonly operations: Readonly<Record<string, Operation>> = {
     CreateTransformJob: {
       needs: (input) => creationNeeds(this.host, 'CreateTransformJob', 'transform-job', input.TransformJobName, input),
-      run: (input) => this.create(input),
+      run: (input, caller) => this.create(input, caller),
     },
     DescribeTransformJob: this.onJob('DescribeTransformJob', (job) => this.describe(job)),
     StopTransformJob: this.onJob('StopTransformJob', (job) => {
@@ -112,7 +113,7 @@ export class TransformJobs {
     };
   }
 
-  private create(input: Shape): Shape {
+  private create(input: Shape, caller: Caller): Shape {
     shape.validate(input, REQUEST);
     const { TransformJobName: name, ModelName } = input;
     const arn = arnOf(this.host, 'transform-job', name);
@@ -124,6 +125,7 @@ export class TransformJobs {
     }
     const { ExecutionRoleArn } = this.models.get(ModelName);
     const role = actAs(this.host, ExecutionRoleArn, arn);
+    checkDiskKey(this.host, input.TransformResources.VolumeKmsKeyId, caller, role);
     const fault = this.meet(input);
     const stopping = new AbortController();
     const job: Job = { input, arn, CreationTime: now(this.host), status: 'InProgress', fault, stopping };
@@ -189,14 +191,14 @@ export class TransformJobs {
     if (objects.length === 0) {
       throw new TransformFailure(`ClientError: No objects found under ${TransformInput.DataSource.S3DataSource.S3Uri}`);
     }
-    const target = s3Uri(withSlash(TransformOutput.S3OutputPath));
+    const target = withSlash(TransformOutput.S3OutputPath);
     await mkdir(folder, { recursive: true });
     for (const { key } of objects) {
       const relative = key.slice(prefix.lastIndexOf('/') + 1);
       const out = join(folder, 'out');
       await this.transform(job, server, await this.host.objects.file(bucket, key, role), relative, out);
       if (job.status !== 'InProgress') return;
-      await this.host.objects.put(target.bucket, `${target.key}${relative}.out`, { file: out }, role);
+      await putOutput(this.host, role, s3Uri(`${target}${relative}.out`), { file: out }, TransformOutput.KmsKeyId);
     }
   }
 

@@ -14,6 +14,7 @@ import {
   page,
   sorted,
 } from './host';
+import { checkDiskKey } from './keys';
 import * as shape from './shape';
 import { required } from './shape';
 import {
@@ -70,7 +71,7 @@ export class TuningJobs {
             input,
             input.TrainingJobDefinition?.RoleArn,
           ),
-        run: (input) => this.create(input),
+        run: (input, caller) => this.create(input, caller),
       },
       DescribeHyperParameterTuningJob: this.onJob('DescribeHyperParameterTuningJob', (job) =>
         describeTuning(job, now(host)),
@@ -150,7 +151,7 @@ export class TuningJobs {
     }
   }
 
-  private create(input: Shape): Shape {
+  private create(input: Shape, caller: Caller): Shape {
     checkTuningRequest(input);
     const { HyperParameterTuningJobName: name, TrainingJobDefinition } = input;
     const arn = arnOf(this.host, RESOURCE, name);
@@ -160,7 +161,9 @@ export class TuningJobs {
         `Tuning job names must be unique within an AWS account and region, but a tuning job with this name already exists (${arn})`,
       );
     }
-    actAs(this.host, TrainingJobDefinition.RoleArn, arn); // refuses a role that does not let SageMaker in
+    const role = actAs(this.host, TrainingJobDefinition.RoleArn, arn); // refuses a role that does not let SageMaker in
+    const { ResourceConfig, HyperParameterTuningResourceConfig } = TrainingJobDefinition;
+    checkDiskKey(this.host, (ResourceConfig ?? HyperParameterTuningResourceConfig).VolumeKmsKeyId, caller, role);
     const created = now(this.host);
     const job: TuningJob = {
       ...{ input, arn, definition: definitionOf(input), CreationTime: created, trials: [], ended: [] },
