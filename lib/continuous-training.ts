@@ -1,4 +1,4 @@
-import { CfnOutput, type Duration, type RemovalPolicy } from 'aws-cdk-lib';
+import { CfnOutput, type Duration, type RemovalPolicy, type Size } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
@@ -63,6 +63,14 @@ export interface ContinuousTrainingProps {
    * @default - to be better than the trivial answer is enough
    */
   readonly firstModel?: number;
+
+  /**
+   * The memory of the function that prepares data, 1,024 to 10,240 MiB. More memory brings more processors along, and
+   * room for more data: some gigabytes fit the default.
+   *
+   * @default Size.mebibytes(3008)
+   */
+  readonly preparationMemory?: Size;
 
   /**
    * Which verdicts replace the model in service.
@@ -233,6 +241,7 @@ export class ContinuousTraining extends Construct {
       patience: props.patience,
       budget: props.budget,
       tuning: props.tuning,
+      preparationMemory: props.preparationMemory,
       encryptionKey,
       assetsKey: props.assetsKey,
     });

@@ -34,6 +34,7 @@ import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
 import { register } from './steps/register';
+import { PREPARE_RETRIES } from './steps/retries';
 import { score } from './steps/score';
 import { seal } from './steps/seal';
 import { train } from './steps/train';
@@ -88,6 +89,14 @@ export interface TrainingPipelineProps {
    * @default - all files
    */
   readonly newestFiles?: number;
+
+  /**
+   * The memory of the function that prepares data, 1,024 to 10,240 MiB. More memory brings more processors along, and
+   * room for more data: some gigabytes fit the default.
+   *
+   * @default Size.mebibytes(3008)
+   */
+  readonly preparationMemory?: Size;
 
   /**
    * The share of rows held out to judge both models on: the newest, where the contract names an event time.
@@ -311,6 +320,7 @@ export class TrainingPipeline extends Construct {
       Names.uniqueResourceName(this, { maxLength: 20, separator: '-' })
         .toLowerCase()
         .replace(/^-+|-+$/g, '');
+    const preparationMemory = (props.preparationMemory ?? Size.mebibytes(3008)).toMebibytes();
     const contractBytes = Buffer.byteLength(JSON.stringify(props.contract._contract));
     refuse(this, [
       !/^[a-z0-9](-?[a-z0-9]){0,19}$/.test(this.pipelineName) &&
@@ -322,6 +332,8 @@ export class TrainingPipeline extends Construct {
       ...metricMistakes(props),
       outside(props.confidence ?? 0.95, 0.5, 0.9999) && `confidence must be 0.5 to 0.9999, got ${props.confidence}`,
       outside(props.newestFiles ?? 1, 1, 100_000) && `newestFiles must be 1 to 100000, got ${props.newestFiles}`,
+      outside(preparationMemory, 1024, 10_240) &&
+        `preparationMemory must be 1024 to 10240 MiB, got ${preparationMemory}`,
       outside(props.minSliceRows ?? 1000, 30, Number.MAX_VALUE) &&
         `minSliceRows must be at least 30, got ${props.minSliceRows}`,
       sqlMistake(props.contract._contract) ?? false,
@@ -361,7 +373,7 @@ export class TrainingPipeline extends Construct {
       entry: 'prepare.handler',
       description: 'Checks, quarantines, derives and splits the data of a run (lambdas/prepare.ts)',
       timeout: Duration.minutes(15),
-      memorySize: 3008,
+      memorySize: preparationMemory,
       ephemeralStorageSize: Size.gibibytes(10),
       encryptionKey,
       environment,
@@ -369,7 +381,7 @@ export class TrainingPipeline extends Construct {
     this.prepare = prepare.function;
     grantObjects(prepare.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.RUNS]);
     grantObjects(prepare.role, data, ['s3:GetObjectVersion'], [Prefix.INCOMING, Prefix.TRUTH]);
-    ledger.grantAppend(prepare.role, this.pipelineName);
+    ledger.grantLease(prepare.role, this.pipelineName); // it notes what it is at, for the next attempt
 
     this.trainingRole = new iam.Role(this, 'TrainingRole', {
       description: `Training jobs of ${this.node.path}`,
@@ -628,6 +640,7 @@ export class TrainingPipeline extends Construct {
       },
     );
     const prepare = invoke(states, 'Prepare', this.prepare, { runId: jsonata(RUN_ID) });
+    for (const retry of PREPARE_RETRIES) prepare.addRetry(retry);
 
     const registered = register(states, {
       trainer,

@@ -1,4 +1,4 @@
-import { App, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { App, Duration, RemovalPolicy, Size, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import { describe, expect, test } from 'vitest';
@@ -44,6 +44,7 @@ describe('ContinuousTraining', () => {
     const { stack } = wholeLoop({
       pipelineName: 'shop',
       newestFiles: 3,
+      preparationMemory: Size.gibibytes(4),
       promotion: Promotion.BETTER,
       autoApprove: false,
       servingInstanceType: 'ml.m5.xlarge',
@@ -54,6 +55,7 @@ describe('ContinuousTraining', () => {
     const template = templateOf(stack);
     const states = Object.fromEntries(Object.values(definitionsOf(template)).flatMap(statesOf));
     expect(states.Snapshot.Arguments.Payload.newestFiles).toBe(3);
+    template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'prepare.handler', MemorySize: 4096 });
     expect(states.Judge.Arguments.Payload).toContain('"promote":["BETTER"]');
     expect(states).not.toHaveProperty('Approve');
     expect(states['Create endpoint configuration'].Arguments.ProductionVariants[0].InstanceType).toBe('ml.m5.xlarge');

@@ -1,4 +1,4 @@
-import { App, Duration, Stack } from 'aws-cdk-lib';
+import { App, Duration, Size, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import {
@@ -84,6 +84,32 @@ describe('TrainingPipeline', () => {
       });
     },
   );
+
+  test('prepares with 3,008 MiB of memory, or as told, and tells the function how large its disk is', () => {
+    const memories = [{}, { preparationMemory: Size.gibibytes(8) }].map((props) => {
+      const stack = emptyStack();
+      definitionWith(props, stack);
+      const [prepare] = Object.values(
+        Template.fromStack(stack).findResources('AWS::Lambda::Function', {
+          Properties: { Handler: 'prepare.handler' },
+        }),
+      );
+      const { MemorySize, EphemeralStorage, Environment } = prepare?.Properties ?? {};
+      expect(EphemeralStorage.Size).toBe(Number(Environment.Variables.STORAGE_MIB));
+      return MemorySize;
+    });
+    expect(memories).toEqual([3008, 8192]);
+  });
+
+  test('tries a preparation that ended without a word again, and one that named a file or a fault never', () => {
+    const [, named, anything] = statesWith().Prepare.Retry;
+    expect(named).toMatchObject({ MaxAttempts: 0 });
+    expect(named.ErrorEquals).toEqual(
+      expect.arrayContaining(['Perennial.DataUnreadable', 'Perennial.DataRejected', 'Perennial.PreparationFailed']),
+    );
+    expect(named.ErrorEquals).not.toContain('Perennial.PrepareAgain');
+    expect(anything).toMatchObject({ ErrorEquals: ['States.ALL'], MaxAttempts: 35 });
+  });
 
   test('judges as told', () => {
     const rules = {
@@ -238,6 +264,8 @@ describe('TrainingPipeline', () => {
     [{ contract: predicting('regression'), firstModel: Number.POSITIVE_INFINITY }, 'must be at least 0, got Infinity'],
     [{ confidence: 95 }, 'confidence must be 0.5 to 0.9999, got 95'],
     [{ newestFiles: 0 }, 'newestFiles must be 1 to 100000, got 0'],
+    [{ preparationMemory: Size.mebibytes(512) }, 'preparationMemory must be 1024 to 10240 MiB, got 512'],
+    [{ preparationMemory: Size.gibibytes(11) }, 'preparationMemory must be 1024 to 10240 MiB, got 11264'],
     [{ minSliceRows: 3 }, 'minSliceRows must be at least 30, got 3'],
     [{ patience: { quotaWait: Duration.days(2) } }, 'patience.quotaWait must be 0 to 24 hours, got 2 days'],
     [{ patience: { rounds: 0 } }, 'patience.rounds must be 1 to 100, got 0'],

@@ -47,7 +47,7 @@ async function summarize(database: Database, name: string): Promise<ColumnSummar
     }
     await database.run(`CREATE VIEW sample AS SELECT * FROM read_parquet('${path}')`);
   } else {
-    for (const [i, name] of (await stageCsv(file, path, () => {})).entries()) {
+    for (const [i, name] of (await stageCsv(file, path, database.limits, () => {})).entries()) {
       const readings = [...TYPES, 'string' as const].map((type) => [type, readText(`t${i}`, type)] as const);
       columns.push({ name, readings });
     }

@@ -9,7 +9,7 @@ import { bytes, count, duration, minute, several, shortVersion } from './format'
 import { brief } from './input';
 import { causeText, type Facts, REASONS_IN_WORDS, type Run, servedPeriods, versionOf } from './ledger';
 import { type CommonOptions, openPipeline, show } from './pipeline';
-import { difference, outcome, printTable, rowsOf, took, wrap } from './tables';
+import { difference, outcome, printRefused, printTable, rowsOf, took, wrap } from './tables';
 
 /** One state of an execution, as often as it was entered. */
 export interface Step {
@@ -30,7 +30,7 @@ export function addRun(program: Command, surroundings: Surroundings): void {
       const { app, facts } = await openPipeline(options, surroundings);
       const run = findRun(facts, id);
       const steps = await readSteps(app, run.runId, surroundings);
-      show(surroundings, options, { ...run, steps }, () => printRun(facts, run, steps));
+      show(surroundings, options, { ...run, refused: refusedBy(facts, run), steps }, () => printRun(facts, run, steps));
     });
 }
 
@@ -66,7 +66,13 @@ export function printRun(facts: Facts, run: Run, steps: readonly Step[]): string
             [0],
           ),
         ]),
+    ...printRefused(refusedBy(facts, run)),
   ].join('\n\n');
+}
+
+/** The files that failed a run; later ones leave them out. */
+function refusedBy({ refused }: Facts, { runId }: Run): Facts['refused'] {
+  return refused.filter((file) => file.runId === runId);
 }
 
 function summary(facts: Facts, run: Run): string[][] {

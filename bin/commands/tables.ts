@@ -51,10 +51,10 @@ function longest(cell: string): number {
   return Math.max(...cell.split('\n').map((line) => line.length));
 }
 
-/** The runs, oldest first: why, on what, and how each was judged. */
-export function printRuns({ runs }: Facts): string {
+/** The runs, oldest first: why, on what, and how each was judged; and the files that were refused. */
+export function printRuns({ runs, refused }: Facts): string {
   if (runs.length === 0) return 'no run yet: upload data to incoming/, or ask for one with `perennial start`';
-  return printTable(
+  const table = printTable(
     ['STARTED (UTC)', 'RUN', 'REASON', 'DATA', 'ROWS', 'VERDICT', 'CANDIDATE', 'DIFFERENCE', 'OUTCOME'],
     runs.map((run) => [
       minute(run.startedAt),
@@ -69,7 +69,23 @@ export function printRuns({ runs }: Facts): string {
     ]),
     [4],
   );
+  return [table, ...printRefused(refused)].join('\n\n');
 }
+
+/** Files that no run can use, the newest refusal first, and why; as many as a person reads. */
+export function printRefused(refused: Facts['refused']): string[] {
+  if (refused.length === 0) return [];
+  const newest = [...refused].sort((a, b) => (a.at < b.at ? 1 : -1));
+  const more = newest.length - MOST_REFUSED;
+  return [
+    printTable(
+      ['FILE REFUSED', 'SINCE (UTC)', 'BECAUSE'],
+      newest.slice(0, MOST_REFUSED).map(({ key, at, because }) => [key, minute(at), wrap(because, 80)]),
+    ) + (more > 0 ? `\nand ${count(more)} more, which \`perennial report\` lists` : ''),
+  ];
+}
+
+const MOST_REFUSED = 20;
 
 /** Which model served when, oldest first. */
 export function printServed(facts: Facts): string {

@@ -171,7 +171,10 @@ export async function refuseRepeated(database: Database, contract: Contract, fil
 
 /**
  * Makes the table `data` of features and target: `id`, `h` (the row's hash), `t` (event time in microseconds),
- * `k` (key), `f0` … (features), `y` (target). Rows that no model can use go to `refused`.
+ * `k` (key), `f0` … (features), `y` (target). Rows that no model can use, or on which the contract's SQL fails, go to
+ * `refused`.
+ *
+ * @throws PerennialError INVALID_DOCUMENT if an expression fails on every row
  */
 export async function derive(database: Database, contract: Contract, derived: readonly Derived[]): Promise<void> {
   const columns = contract.columns.map((_, i) => `c${i}`);
@@ -184,13 +187,14 @@ export async function derive(database: Database, contract: Contract, derived: re
   const inner =
     `(SELECT id AS "#id", ${rowHash(contract, columns)} AS "#h", ${t} AS "#t", ${k} AS "#k", ` +
     `${named(contract, columns)} FROM loaded)`;
+  const make =
+    `CREATE TABLE data AS SELECT "#id" AS id, "#h" AS h, "#t" AS t, "#k" AS k, ${outer.join(', ')} ` +
+    `FROM (SELECT "#id", "#h", "#t", "#k", ${values.join(', ')} FROM ${inner})`;
   try {
-    await database.run(
-      `CREATE TABLE data AS SELECT "#id" AS id, "#h" AS h, "#t" AS t, "#k" AS k, ${outer.join(', ')} ` +
-        `FROM (SELECT "#id", "#h", "#t", "#k", ${values.join(', ')} FROM ${inner})`,
-    );
+    await database.run(make);
   } catch (error) {
-    throw await blamed(database, contract, derived, error as Error);
+    await refuseFailing(database, contract, derived, error as Error);
+    await database.run(make);
   }
 
   const rules = [
@@ -249,20 +253,49 @@ function numericType(type: string): 'BIGINT' | 'DOUBLE' | undefined {
   return /^(UBIGINT|U?HUGEINT|FLOAT|DOUBLE|DECIMAL.*)$/.test(type) ? 'DOUBLE' : undefined;
 }
 
-/** Finds the expression that fails on the data. */
-async function blamed(
+/**
+ * Moves the rows from `loaded` to `refused` on which the contract's expressions fail: the logarithm of zero, say.
+ *
+ * @throws PerennialError INVALID_DOCUMENT if one fails on every row; the given error if none fails
+ */
+async function refuseFailing(
   database: Database,
   contract: Contract,
   derived: readonly Derived[],
   error: Error,
-): Promise<Error> {
+): Promise<void> {
+  const failing: Array<{ readonly what: string; readonly sql: string; readonly because: string }> = [];
   for (const { what, sql, stored } of derived) {
+    const value = `(${sql})::${stored}`;
     try {
-      await database.run(`SELECT count((${sql})::${stored}) FROM ${rowsAsNamed(contract)}`);
+      await database.run(`SELECT count(${value}) FROM ${rowsAsNamed(contract)}`);
     } catch (cause) {
-      const message = `the contract's SQL fails on the data: ${what}: ${sentence(cause as Error)}`;
-      return new PerennialError(ErrorName.INVALID_DOCUMENT, message, { cause });
+      failing.push({ what, sql: `TRY(${value} IS NULL) IS NULL`, because: sentence(cause as Error) });
     }
   }
-  return error;
+  if (failing.length === 0) throw error;
+  const ids = `SELECT id AS "#id", ${named(
+    contract,
+    contract.columns.map((_, i) => `c${i}`),
+  )} FROM loaded`;
+  await database.run(
+    `CREATE TEMP TABLE failing AS SELECT * FROM (SELECT "#id" AS id, ${failing.map(({ sql }, i) => `${sql} AS e${i}`).join(', ')} ` +
+      `FROM (${ids})) WHERE ${failing.map((_, i) => `e${i}`).join(' OR ')}`,
+  );
+  for (const [i, { what, because }] of failing.entries()) {
+    const { some, all } = await database.row<{ some: number; all: number }>(
+      `SELECT (SELECT count(*) FROM failing WHERE e${i}) AS some, (SELECT count(*) FROM loaded) AS "all"`,
+    );
+    if (some > 0 && some < all) continue;
+    throw new PerennialError(ErrorName.INVALID_DOCUMENT, `the contract's SQL fails on the data: ${what}: ${because}`, {
+      cause: error,
+    });
+  }
+  const items = (text: (of: (typeof failing)[number]) => string) =>
+    `list_filter([${failing.map((of, i) => `CASE WHEN e${i} THEN ${literal(text(of))} END`).join(', ')}], lambda item: item IS NOT NULL)`;
+  await database.run(
+    `INSERT INTO refused SELECT file, line, ${items(({ what }) => `${what}: its SQL must work`)}, ` +
+      `${items(({ because }) => `got an error, of which one is: ${because}`)}, ${texts(contract)} FROM failing JOIN loaded USING (id)`,
+  );
+  await database.run('DELETE FROM loaded WHERE id IN (SELECT id FROM failing)');
 }

@@ -1,11 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from '@duckdb/node-api';
+import { EnvName } from '../../lib/core/names';
+import { type Limits, limitsOf } from '../../lib/core/preparation/limits';
 import { literal } from '../../lib/core/preparation/rules';
 
-/** Of a function's memory: DuckDB counts its buffers only, and takes up to 0.8 GB more. */
-const MEMORY_SHARE = 0.55;
+const MIB = 2 ** 20;
 
 /** MiB of a Lambda function that come with one vCPU. */
 const MEMORY_PER_CPU = 1769;
@@ -17,20 +18,24 @@ export class Database {
     readonly folder: string,
     private readonly instance: DuckDBInstance,
     private readonly connection: DuckDBConnection,
+    readonly limits: Limits,
   ) {}
 
   static async open(): Promise<Database> {
-    const folder = await mkdtemp(join(tmpdir(), 'perennial-'));
+    if (process.env.AWS_LAMBDA_FUNCTION_NAME !== undefined) await removeLeftovers();
+    const folder = await mkdtemp(join(tmpdir(), FOLDERS));
     const memory = Number(process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE ?? 3008);
+    const limits = limitsOf({ memory: memory * MIB, storage: await freeStorage(folder) });
     const threads = Math.max(1, Math.min(availableParallelism(), Math.floor(memory / MEMORY_PER_CPU)));
     const instance = await DuckDBInstance.create(':memory:', {
       threads: String(threads),
-      memory_limit: `${Math.floor(memory * MEMORY_SHARE)}MiB`,
+      memory_limit: `${Math.floor(limits.buffers / MIB)}MiB`,
       temp_directory: join(folder, 'spill'),
+      max_temp_directory_size: `${Math.floor(limits.spill / MIB)}MiB`,
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
     });
-    const database = new Database(folder, instance, await instance.connect());
+    const database = new Database(folder, instance, await instance.connect(), limits);
     for (const setting of [
       `home_directory = ${literal(folder)}`,
       "TimeZone = 'UTC'",
@@ -87,6 +92,22 @@ export async function withDatabase<T>(work: (database: Database) => Promise<T>):
   } finally {
     await database.close();
   }
+}
+
+/** Where databases keep their files, below the system's temporary folder. */
+const FOLDERS = 'perennial-';
+
+/** A function that was ended leaves its files behind, and the next one on the same machine would have less room. */
+async function removeLeftovers(): Promise<void> {
+  const names = (await readdir(tmpdir())).filter((name) => name.startsWith(FOLDERS));
+  await Promise.all(names.map((name) => rm(join(tmpdir(), name), { recursive: true, force: true })));
+}
+
+/** In bytes: what is free, and no more than the function was given. */
+async function freeStorage(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  const given = process.env[EnvName.STORAGE_MIB];
+  return Math.min(bavail * bsize, given === undefined ? Number.POSITIVE_INFINITY : Number(given) * MIB);
 }
 
 function plain(value: unknown): unknown {

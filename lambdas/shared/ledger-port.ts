@@ -93,7 +93,11 @@ export interface Current<T> {
 }
 
 /** Reads an item that changes in place. */
-export async function current<T extends object>(ledger: Ledger, sk: string, nothing: T): Promise<Current<T>> {
+export async function current<T extends object>(
+  ledger: Pick<Ledger, 'find'>,
+  sk: string,
+  nothing: T,
+): Promise<Current<T>> {
   const item = await ledger.find<T & { pk: string; sk: string; revision: unknown }>(sk);
   if (item === undefined) return { value: nothing, revision: 0 };
   const { pk: _pk, sk: _sk, revision, ...value } = item;

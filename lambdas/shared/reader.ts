@@ -8,12 +8,16 @@ import { type Contract, quoted } from '../../lib/core/contract';
 import { CsvCleaner } from '../../lib/core/csv';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { headerMistakes } from '../../lib/core/preparation/header';
+import { inBytes, LARGEST_FOOTER, type Limits, LONGEST_TEXT, MOST_TIMES } from '../../lib/core/preparation/limits';
 import { columnRules, literal, type Reading, readText, readTyped, STORED } from '../../lib/core/preparation/rules';
 import type { Database } from './duckdb';
+import { kindOf } from './faults';
 
 /** A file of data: its name says the format, its bytes come as a stream. */
 export interface DataFile {
   readonly name: string;
+  /** In bytes, if it is known before the file is opened. */
+  readonly size?: number;
   readonly open: () => Promise<Readable>;
 }
 
@@ -47,6 +51,8 @@ export async function createTables(database: Database, contract: Contract): Prom
  */
 export async function loadFile(database: Database, contract: Contract, file: DataFile, number: number): Promise<void> {
   const format = formatOf(file.name);
+  if ((file.size ?? 0) > database.limits.file)
+    throw tooLarge(file.name, 'it has', file.size ?? 0, database.limits.file);
   const path = join(database.folder, `${number}.${format.parquet ? 'parquet' : 'csv'}`);
   try {
     if (format.parquet) await loadParquet(database, contract, file, number, path);
@@ -63,7 +69,7 @@ async function loadCsv(
   number: number,
   path: string,
 ): Promise<void> {
-  const names = await stageCsv(file, path, (header) => refuseHeader(contract, file.name, header));
+  const names = await stageCsv(file, path, database.limits, (header) => refuseHeader(contract, file.name, header));
   const source = csvSource(path, names.length);
   const readings = contract.columns.map(({ name, type }) => readText(`t${names.indexOf(name)}`, type));
   await insert(database, contract, number, source, 'line', 'problem', readings);
@@ -73,24 +79,41 @@ async function loadCsv(
  * Writes a CSV file's records to disk as `CsvCleaner` makes them, unzipped.
  *
  * @returns the header's names
- * @throws PerennialError DATA_UNREADABLE
+ * @throws PerennialError DATA_UNREADABLE, also where there is not room for all that it unpacks to
  */
-export async function stageCsv(file: DataFile, path: string, onHeader: (names: string[]) => void): Promise<string[]> {
+export async function stageCsv(
+  file: DataFile,
+  path: string,
+  limits: Limits,
+  onHeader: (names: string[]) => void,
+): Promise<string[]> {
   const { gzip } = formatOf(file.name);
+  const bytes = { packed: 0, written: 0 };
   let names: string[] = [];
   const cleaner = new CsvCleaner((header) => {
     names = header;
     onHeader(header);
   });
-  const checked = (bytes: AsyncIterable<Buffer>) =>
-    sniffed(bytes, file.name, (head) => (gzip === isGzip(head) ? undefined : describe(head)));
-  async function* clean(bytes: AsyncIterable<Buffer>) {
-    for await (const block of sniffed(bytes, file.name, describeText)) yield cleaner.push(block);
+  const checked = (blocks: AsyncIterable<Buffer>) =>
+    tapped(
+      sniffed(blocks, file.name, (head) => (gzip === isGzip(head) ? undefined : describe(head))),
+      (size) => {
+        bytes.packed += size;
+      },
+    );
+  async function* clean(blocks: AsyncIterable<Buffer>) {
+    for await (const block of sniffed(blocks, file.name, describeText)) yield cleaner.push(block);
     yield cleaner.end();
   }
+  const bounded = (blocks: AsyncIterable<Buffer>) =>
+    tapped(clean(blocks), (size) => {
+      bytes.written += size;
+      if (bytes.written <= limits.file) return;
+      throw tooLarge(file.name, gzip ? 'it unpacks to' : 'its records take', bytes.written, limits.file);
+    });
   try {
     const unzip = gzip ? createGunzip({ chunkSize: 2 ** 18 }) : new PassThrough();
-    await pipeline(await file.open(), checked, unzip, clean, createWriteStream(path, { highWaterMark: 2 ** 20 }));
+    await pipeline(await file.open(), checked, unzip, bounded, createWriteStream(path, { highWaterMark: 2 ** 20 }));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code?.startsWith('Z_')) {
       throw unreadable(file.name, `its gzip data is damaged or cut off (${(error as Error).message})`, error);
@@ -98,7 +121,22 @@ export async function stageCsv(file: DataFile, path: string, onHeader: (names: s
     throw error;
   }
   if (names.length === 0) throw unreadable(file.name, 'it holds only empty lines');
+  if (gzip && bytes.written > limits.suspicious && bytes.written > MOST_TIMES * bytes.packed) {
+    const times = Math.round(bytes.written / bytes.packed);
+    throw unreadable(
+      file.name,
+      `it unpacks to ${inBytes(bytes.written)}, ${times} times what it is packed, and no table does: upload it unpacked if it is one`,
+    );
+  }
   return names;
+}
+
+/** Passes blocks on, and tells how large they are. */
+async function* tapped(blocks: AsyncIterable<Buffer>, tell: (size: number) => void): AsyncGenerator<Buffer> {
+  for await (const block of blocks) {
+    tell(block.length);
+    yield block;
+  }
 }
 
 /** A staged CSV file as a table of SQL: `line`, `problem`, and the texts `t0` … in the header's order. */
@@ -118,10 +156,24 @@ export function csvSource(path: string, columns: number): string {
  * @throws PerennialError DATA_UNREADABLE
  */
 export async function stageParquet(database: Database, file: DataFile, path: string): Promise<StoredColumn[]> {
-  const checked = (bytes: AsyncIterable<Buffer>) =>
-    sniffed(bytes, file.name, (head) => (isParquet(head) ? undefined : describe(head)));
+  let size = 0;
+  const checked = (blocks: AsyncIterable<Buffer>) =>
+    tapped(
+      sniffed(blocks, file.name, (head) => (isParquet(head) ? undefined : describe(head))),
+      (bytes) => {
+        size += bytes;
+        if (size > database.limits.file) throw tooLarge(file.name, 'it has', size, database.limits.file);
+      },
+    );
   await pipeline(await file.open(), checked, createWriteStream(path));
-  if (!(await endsAsParquet(path))) throw unreadable(file.name, 'its end is missing: the upload was cut off');
+  const footer = await footerOf(path);
+  if (footer === undefined) throw unreadable(file.name, 'its end is missing: the upload was cut off');
+  if (footer > LARGEST_FOOTER) {
+    throw unreadable(
+      file.name,
+      `its description of itself has ${inBytes(footer)}, and may have ${inBytes(LARGEST_FOOTER)}`,
+    );
+  }
   return readable(file.name, path, () =>
     database.rows<StoredColumn>(
       `SELECT column_name AS name, column_type AS type FROM (DESCRIBE SELECT * FROM read_parquet(${literal(path)}))`,
@@ -156,9 +208,37 @@ async function loadParquet(
     return reading ?? { text: 'NULL', value: 'NULL' };
   });
   if (mistakes.length > 0) throw rejected(file.name, mistakes);
+  await readable(file.name, path, () => refuseVastRows(database, contract, file.name, path));
+  const texts = contract.columns.flatMap(({ name }) => (isText(stored, name) ? [quoted(name)] : []));
+  const problem = texts.map((text) => `strlen(${text}) > ${LONGEST_TEXT}`).join(' OR ') || 'false';
   await readable(file.name, path, () =>
-    insert(database, contract, number, source, 'file_row_number + 1', 'NULL::VARCHAR', readings),
+    insert(
+      database,
+      contract,
+      number,
+      source,
+      'file_row_number + 1',
+      `CASE WHEN ${problem} THEN 'has a text of more than 1 MiB' END`,
+      readings,
+    ),
   );
+}
+
+/** A few bytes of Parquet may say that there are rows without end, all alike; each takes room in the table. */
+async function refuseVastRows(database: Database, contract: Contract, name: string, path: string): Promise<void> {
+  const { rows } = await database.row<{ rows: number }>(
+    `SELECT sum(num_rows) AS rows FROM parquet_file_metadata(${literal(path)})`,
+  );
+  const least = ROW_BYTES + contract.columns.reduce((sum, { type }) => sum + (type === 'string' ? 16 : 8), 0);
+  const room = database.limits.buffers + database.limits.spill;
+  if (rows * least > room) throw tooLarge(name, `its ${rows} rows take`, rows * least, room);
+}
+
+/** What a row of `loaded` takes besides the contract's columns. */
+const ROW_BYTES = 32;
+
+function isText(stored: readonly StoredColumn[], name: string): boolean {
+  return stored.some((column) => column.name === name && column.type === 'VARCHAR');
 }
 
 /** Types the rows and marks those that break a rule, in one scan. */
@@ -212,7 +292,7 @@ function present(items: readonly string[]): string {
 
 /** The rule that a record breaks which cannot be split into fields; the first of its texts that is there is the record. */
 export function lineRule(contract: Contract): string {
-  return `the line: must have ${contract.columns.length} fields of UTF-8 text, and quotes around whole fields`;
+  return `the line: must have ${contract.columns.length} fields of UTF-8 text, none of more than 1 MiB, and quotes around whole fields`;
 }
 
 function refuseHeader(contract: Contract, name: string, header: readonly string[]): void {
@@ -224,6 +304,14 @@ function rejected(name: string, mistakes: readonly string[]): PerennialError {
   return new PerennialError(
     ErrorName.DATA_REJECTED,
     `${name} has not the columns of the contract: ${mistakes.join('; ')}. Correct the file and upload it again, or change the contract`,
+  );
+}
+
+function tooLarge(name: string, what: string, bytes: number, room: number): PerennialError {
+  return new PerennialError(
+    ErrorName.DATA_UNREADABLE,
+    `${name} cannot be read: ${what} ${inBytes(bytes)} or more, and there is room for ${inBytes(room)}. ` +
+      'Upload it in smaller parts, or delete it',
   );
 }
 
@@ -240,10 +328,13 @@ export async function readable<T>(name: string, path: string, work: () => Promis
   try {
     return await work();
   } catch (cause) {
-    const { message } = cause as Error;
-    const found = /string encoding/.test(message)
+    if (cause instanceof PerennialError) throw cause;
+    const message = (cause as Error).message.replaceAll(path, name);
+    // memory or disk are full: that may be the data's sum; or the database does not work any more, for no file
+    if (kindOf(cause) === 'CAPACITY' || /^(INTERNAL|FATAL) Error/.test(message)) throw new Error(message, { cause });
+    const found = /string encoding|Invalid unicode/.test(message)
       ? 'it holds text that is not UTF-8'
-      : `its data is damaged (${message.replaceAll(path, name).slice(0, 300)})`;
+      : `its data is damaged (${message.slice(0, 300)})`;
     throw unreadable(name, found, cause);
   }
 }
@@ -323,14 +414,15 @@ function isGzip(head: Buffer): boolean {
   return head[0] === 0x1f && head[1] === 0x8b;
 }
 
-async function endsAsParquet(path: string): Promise<boolean> {
+/** Bytes in which a Parquet file describes itself, which stand before its last four; undefined if it does not end so. */
+async function footerOf(path: string): Promise<number | undefined> {
   const file = await open(path);
   try {
     const { size } = await file.stat();
-    const tail = Buffer.alloc(4);
-    if (size < 12) return false;
-    await file.read(tail, 0, 4, size - 4);
-    return isParquet(tail);
+    const tail = Buffer.alloc(8);
+    if (size < 12) return undefined;
+    await file.read(tail, 0, 8, size - 8);
+    return isParquet(tail.subarray(4)) ? tail.readUInt32LE(0) : undefined;
   } finally {
     await file.close();
   }

@@ -137,14 +137,19 @@ export class S3Store {
   }
 }
 
-/** Errors of an object that another try would meet again: it is gone, archived, or not for us. */
-const GONE = ['NoSuchKey', 'NoSuchVersion', 'NotFound', 'MethodNotAllowed', 'InvalidObjectState', 'AccessDenied'];
+/** Errors of an object that was deleted or archived. */
+const GONE = ['NoSuchKey', 'NoSuchVersion', 'NotFound', 'MethodNotAllowed', 'InvalidObjectState'];
 
-/** Why an object cannot be had, now or later; undefined if the error says something else. */
+/** Whether an error says that an object was deleted or archived. */
+export function isGone(error: unknown): boolean {
+  return error instanceof S3ServiceException && GONE.includes(error.name);
+}
+
+/** Why an object cannot be had, now or later: it is gone, or not for us; undefined if the error says something else. */
 export function whyUnavailable(error: unknown): string | undefined {
   if (!(error instanceof S3ServiceException)) return undefined;
   const { name, message } = error;
-  return GONE.includes(name) || name.startsWith('KMS.') ? `${name}: ${message}` : undefined;
+  return isGone(error) || name === 'AccessDenied' || name.startsWith('KMS.') ? `${name}: ${message}` : undefined;
 }
 
 /** Cuts bytes into lines; undefined instead of one that is longer than `most` bytes. */

@@ -11,6 +11,12 @@ export const ErrorName = {
   DATA_UNREADABLE: 'Perennial.DataUnreadable',
   /** The data breaks its contract beyond what the contract tolerates; another try would fail alike. */
   DATA_REJECTED: 'Perennial.DataRejected',
+  /** The data is too much for the function that prepares it; no single file is. */
+  DATA_TOO_LARGE: 'Perennial.DataTooLarge',
+  /** Data could not be prepared, and no file explains it: a person is needed; another try would fail alike. */
+  PREPARATION_FAILED: 'Perennial.PreparationFailed',
+  /** The search for the file because of which data cannot be prepared goes on in a function with time of its own. */
+  PREPARE_AGAIN: 'Perennial.PrepareAgain',
   /** The training job ended without a usable model. */
   TRAINING_FAILED: 'Perennial.TrainingFailed',
   /** What the run's jobs may cost, or the month's, does not allow (another) one. */

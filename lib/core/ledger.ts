@@ -31,9 +31,10 @@ import type { Hyperparameters } from './tuning';
  * What would be longer than DynamoDB allows is cut, and ends in a hash of the whole: the row itself names what the
  * key no longer does.
  *
- * Two kinds of items change in place: `LEASE#<training or deployment>` ({@link Lease},
- * {@link DeploymentLease}) and `WATCH#<version>` (the monitor's running evidence about a model
- * version). They carry a `revision`: who writes names the one it has read.
+ * Some items change in place: `LEASE#<training or deployment>` ({@link Lease}, {@link DeploymentLease}),
+ * `PREPARING#<started>#<run>` (what preparation is at: `Search` of `preparation/search.ts`) and `WATCH#<version>`
+ * (the monitor's running evidence about a model version). They carry a `revision`: who writes names the one it has
+ * read.
  */
 export const LedgerKey = {
   run: (
@@ -48,6 +49,7 @@ export const LedgerKey = {
   decisionLater: (at: string, eventId: string) => sortKey(`DECISION#${at}#${eventId}#LATER`),
   refused: (key: string, versionId: string) => sortKey(`REFUSED#${key}#${versionId}`),
   torn: (row: string, was: string) => sortKey(`TORN#${row}#${shortHash(was)}`),
+  preparing: (startedAt: string, runId: string) => sortKey(`PREPARING#${startedAt}#${runId}`),
   lease: (of: 'training' | 'deployment') => `LEASE#${of}`,
   watch: (version: number) => `WATCH#${version}`,
   /** How often the monitor has begun to read an upload of truth. */

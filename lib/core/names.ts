@@ -104,6 +104,8 @@ export const EnvName = {
   PIPELINE: 'PIPELINE',
   /** The handler's rules, as JSON; its type stands in `lambdas/README.md`. */
   SETTINGS: 'SETTINGS',
+  /** MiB of the function's own disk, which Lambda does not tell it. */
+  STORAGE_MIB: 'STORAGE_MIB',
   /** ARN of the training machine. */
   TRAINING_MACHINE: 'TRAINING_MACHINE',
   /** ARN of the deployment machine. */

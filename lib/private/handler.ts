@@ -5,6 +5,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { EnvName } from '../core/names';
 import { functionErrorAlarm } from './alarms';
 import { built } from './assets';
 import { grantKeyToSend, keyStatement, letLogs } from './keys';
@@ -35,6 +36,7 @@ export class Handler extends Construct {
   constructor(scope: Construct, id: string, props: HandlerProps) {
     super(scope, id);
     const { bundle, entry, encryptionKey, ...rest } = props;
+    const disk = rest.ephemeralStorageSize;
     letLogs(this, encryptionKey);
     const logGroup = new logs.LogGroup(this, 'Log', {
       retention: logs.RetentionDays.THREE_MONTHS,
@@ -54,6 +56,7 @@ export class Handler extends Construct {
       logGroup,
       environmentEncryption: encryptionKey,
       ...rest,
+      environment: { ...rest.environment, ...(disk && { [EnvName.STORAGE_MIB]: String(disk.toMebibytes()) }) },
     });
     functionErrorAlarm(this, 'FunctionErrorAlarm', this.function);
   }

@@ -1,5 +1,7 @@
 import { Duration } from 'aws-cdk-lib';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { ErrorName } from '../core/errors';
+import { MOST_ATTEMPTS } from '../core/preparation/search';
 
 /**
  * For calls that SageMaker throttles, and for things it has just made and does not find yet
@@ -33,3 +35,32 @@ export const SERVICE_RETRY: sfn.RetryProps = {
   maxDelay: Duration.minutes(1),
   jitterStrategy: sfn.JitterType.FULL,
 };
+
+/**
+ * For preparation, which looks for the file that makes it fail, also after it was ended without a word (no time, no
+ * memory, a crash), whatever Lambda calls that: as often as the search may need, at first after 5 s and then after a
+ * minute at most. So long is S3 waited for, too: half an hour in all. What has a name would fail again.
+ */
+export const PREPARE_RETRIES: readonly sfn.RetryProps[] = [
+  {
+    errors: [
+      ErrorName.DATA_UNREADABLE,
+      ErrorName.DATA_REJECTED,
+      ErrorName.DATA_TOO_LARGE,
+      ErrorName.PREPARATION_FAILED,
+      ErrorName.INVALID_DOCUMENT,
+      'AccessDenied',
+      'AccessDeniedException',
+      'NoSuchBucket',
+    ],
+    maxAttempts: 0,
+  },
+  {
+    errors: ['States.ALL'],
+    interval: Duration.seconds(5),
+    maxAttempts: MOST_ATTEMPTS + 5,
+    backoffRate: 1.5,
+    maxDelay: Duration.minutes(1),
+    jitterStrategy: sfn.JitterType.FULL,
+  },
+];

@@ -1,9 +1,12 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Run } from '../../bin/commands/ledger';
 import { runKeys } from '../../lib/core';
 import { csv, flights, HEADER, parquet, requests } from './flights';
-import { Loop } from './loop';
+import { Loop, type Template } from './loop';
 
 /** Changes one cell of some rows. */
 const spoil = (rows: string[], share: number, column: number, value: string) =>
@@ -26,6 +29,7 @@ describe('wrong data', () => {
     const origins = [...new Set([...january, ...february].map((row) => row.split(',')[4]))].sort();
     loop = await Loop.start({
       contractOf: { columns: CONTRACT_WITH(origins as string[]), maxBadShare: 0.2 },
+      edit: deadly,
     });
     const { deployments } = await loop.upload('incoming/january.csv', csv(january));
     expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
@@ -94,6 +98,13 @@ describe('wrong data', () => {
       'DataRejected',
       /destinatoin.*destination|destination.*destinatoin/s,
     ],
+    [
+      'a file whose reading kills the function, without a word,',
+      'incoming/deadly.csv',
+      () => csv([...february.slice(0, 10), DEADLY]),
+      'DataUnreadable',
+      /incoming\/deadly\.csv cannot be prepared: the function ended without a word while it was reading/,
+    ],
   ])(
     '%s is refused with a reason, and the champion goes on',
     async (_, key, body, name, message) => {
@@ -161,6 +172,27 @@ test('a target with one class is refused before anything is trained', async () =
     await loop.stop();
   }
 }, 60_000);
+
+/** What must not be in a file, see {@link deadly}. */
+const DEADLY = 'this line kills what reads it';
+
+/** As if there were a fault in the function that prepares data: it dies when a certain line comes by. */
+function deadly(template: Template): void {
+  const preload = join(mkdtempSync(join(tmpdir(), 'perennial-deadly-')), 'preload.cjs');
+  writeFileSync(
+    preload,
+    `const fs = require('node:fs');
+    const write = fs.WriteStream.prototype.write;
+    fs.WriteStream.prototype.write = function (chunk, ...rest) {
+      if (Buffer.isBuffer(chunk) && chunk.includes(${JSON.stringify(DEADLY)})) process.kill(process.pid, 'SIGKILL');
+      return write.call(this, chunk, ...rest);
+    };`,
+  );
+  const functions = Object.values<Template>(template.Resources).filter(({ Type }) => Type === 'AWS::Lambda::Function');
+  for (const { Properties } of functions.filter(({ Properties }) => Properties.Handler === 'prepare.handler')) {
+    Properties.Environment.Variables.NODE_OPTIONS = `--require ${preload}`;
+  }
+}
 
 /** The example's columns, with closed lists of airports. */
 function CONTRACT_WITH(origins: string[]) {

@@ -1,4 +1,6 @@
 import { type Column, type ColumnType, type Contract, quoted } from '../contract';
+import { shortened } from '../listed';
+import { LONGEST_TEXT } from './limits';
 
 /**
  * What a contract means in DuckDB's SQL: how a file's column becomes a typed value, and when a row is bad.
@@ -70,7 +72,11 @@ const TIMES = /^TIMESTAMP(_S|_MS|_NS)?$/;
  * @returns undefined if values of that type can never be the contract's
  */
 export function readTyped(x: string, stored: string, type: ColumnType): Reading | undefined {
-  if (stored === 'VARCHAR' || stored.startsWith('ENUM')) return readText(`nullif(${x}::VARCHAR, '')`, type);
+  if (stored.startsWith('ENUM')) return readText(`nullif(${x}::VARCHAR, '')`, type);
+  if (stored === 'VARCHAR') {
+    // a longer text makes its row a bad one, and is not carried along
+    return readText(`nullif(CASE WHEN strlen(${x}) > ${LONGEST_TEXT} THEN left(${x}, 1000) ELSE ${x} END, '')`, type);
+  }
   const text = `${x}::VARCHAR`;
   const value = typedValue(x, stored, type);
   return value === undefined ? undefined : { text, value };
@@ -129,7 +135,10 @@ export function columnRules(column: Column, text: string, value: string): Rule[]
     rules.push({ rule: `${name}: must be at most ${maximum}`, broken: `${value} > ${bound(maximum, type)}` });
   }
   if (allowed !== undefined) {
-    const few = allowed.slice(0, 8).join(', ');
+    const few = allowed
+      .slice(0, 8)
+      .map((value) => shortened(String(value), 100))
+      .join(', ');
     const rest = allowed.length > 8 ? ` … (${allowed.length} in all)` : '';
     rules.push({
       rule: `${name}: must be one of ${few}${rest}`,

@@ -3,7 +3,7 @@ import { pipelinesOf } from '../../../bin/commands/app';
 import { bytes, duration, signed } from '../../../bin/commands/format';
 import { servedPeriods, toFacts } from '../../../bin/commands/ledger';
 import { describeEvent, greeting, isTrouble } from '../../../bin/commands/local';
-import { stepsOf } from '../../../bin/commands/run';
+import { printRun, stepsOf } from '../../../bin/commands/run';
 import { printRuns, printServed, printTable } from '../../../bin/commands/tables';
 import { ledgerItems, PIPELINE } from '../../support/ledger-facts';
 
@@ -68,6 +68,24 @@ describe('a table', () => {
     expect(second).toMatch(/BETTER +auc 0\.6874 +\+0\.0222 \[\+0\.0187, \+0\.0257\] over v1 +PROMOTED v2$/);
     expect(third).toMatch(/drift +c01dbeef1234 .*INCONCLUSIVE .*−0\.0021 \[−0\.0068, \+0\.0026\] over v2 +REJECTED$/);
     expect(last).toMatch(/FAILED$/);
+  });
+
+  test('of runs is followed by the files that were refused, with the reason', () => {
+    const [head, , row] = printRuns(facts).split('\n\n')[1]?.split('\n') ?? [];
+    expect(head).toMatch(/^FILE REFUSED +SINCE \(UTC\) +BECAUSE$/);
+    expect(row).toMatch(/^incoming\/2001-05\.parquet +2026-11-23 12:00 +it is empty\. Upload it again, or delete it$/);
+    const [file] = facts.refused;
+    const many = Array.from({ length: 25 }, (_, i) => ({ ...file, key: `incoming/${i}.csv` }) as typeof file);
+    expect(printRuns({ ...facts, refused: many as (typeof facts)['refused'] })).toMatch(/\nand 5 more, which/);
+  });
+
+  test('of one run names the files that it refused, and no others', () => {
+    const [first] = facts.runs;
+    const last = facts.runs.at(-1);
+    expect(printRun(facts, last as NonNullable<typeof last>, [])).toMatch(
+      /incoming\/2001-05\.parquet +2026-11-23 12:00 +it is empty/,
+    );
+    expect(printRun(facts, first as NonNullable<typeof first>, [])).not.toContain('FILE REFUSED');
   });
 
   test('of what served tells from when to when', () => {
