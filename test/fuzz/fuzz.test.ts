@@ -5,6 +5,7 @@ import { fuzzDocuments } from './documents';
 import { CASES } from './fuzz';
 import { fuzzControllerMessages, fuzzDeploymentMessages, fuzzMonitorEvents } from './messages';
 import { slowly, type Tally } from './mutate';
+import { fuzzPreparation } from './preparation';
 
 test.each<[what: string, run: (cases: number) => Promise<Tally>, cases: number]>([
   ['contract', fuzzContract, CASES],
@@ -12,6 +13,7 @@ test.each<[what: string, run: (cases: number) => Promise<Tally>, cases: number]>
   ['message to the controller', fuzzControllerMessages, slowly(150)],
   ['message to the deployments', fuzzDeploymentMessages, slowly(150)],
   ['question to the monitor', fuzzMonitorEvents, slowly(500)],
+  ['file', fuzzPreparation, slowly(200)],
   ['command', fuzzCommands, slowly(150)],
 ])(
   'whatever befalls a %s, it is taken or refused by name',

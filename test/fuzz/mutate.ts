@@ -128,7 +128,7 @@ export interface Tally {
 }
 
 /** A case lasts longer than this only if something hangs. */
-const LONGEST_CASE_MS = 5000;
+export const LONGEST_CASE_MS = 5000;
 
 /** How many cases a slow fuzzer tries: few with the suite. */
 export function slowly(few: number): number {
@@ -161,8 +161,12 @@ export async function fuzz(
     slowest = Math.max(slowest, took);
     if (took > LONGEST_CASE_MS) broken.push(`case ${number} took ${Math.round(took)} ms`);
   }
-  const seconds = Math.round((performance.now() - began) / 1000);
-  const figures = { cases, outcomes, broken: broken.length, slowest: Math.round(slowest), seconds };
-  console.log(`${what}, seed ${SEED}: ${JSON.stringify(figures)}`);
+  tell(what, { cases, outcomes, broken: broken.length, slowest: Math.round(slowest) }, began);
   return { cases, outcomes, broken };
+}
+
+/** Writes the figures of a run that began at a moment. */
+export function tell(what: string, figures: object, began: number): void {
+  const seconds = Math.round((performance.now() - began) / 1000);
+  console.log(`${what}, seed ${SEED}: ${JSON.stringify({ ...figures, seconds })}`);
 }
