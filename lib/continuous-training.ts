@@ -115,6 +115,13 @@ export interface ContinuousTrainingProps {
   readonly servingInstanceType?: string;
 
   /**
+   * How many instances serve. From two on, a new model first gets a part of the traffic.
+   *
+   * @default 1
+   */
+  readonly servingInstanceCount?: number;
+
+  /**
    * What starts a run.
    *
    * @default - new data, drift, and requests by hand
@@ -271,6 +278,7 @@ export class ContinuousTraining extends Construct {
       pipelineName,
       imageRepositoryArn: this.training.imageRepositoryArn,
       instanceType: props.servingInstanceType,
+      instanceCount: props.servingInstanceCount,
       encryptionKey,
     });
     this.monitor = new DriftMonitor(this, 'Monitor', {

@@ -48,6 +48,7 @@ describe('ContinuousTraining', () => {
       promotion: Promotion.BETTER,
       autoApprove: false,
       servingInstanceType: 'ml.m5.xlarge',
+      servingInstanceCount: 4,
       triggers: [new ScheduleTrigger(ScheduleExpression.rate(Duration.days(1)))],
       monitorInterval: Duration.hours(6),
       drop: 0.05,
@@ -58,7 +59,10 @@ describe('ContinuousTraining', () => {
     template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'prepare.handler', MemorySize: 4096 });
     expect(states.Judge.Arguments.Payload).toContain('"promote":["BETTER"]');
     expect(states).not.toHaveProperty('Approve');
-    expect(states['Create endpoint configuration'].Arguments.ProductionVariants[0].InstanceType).toBe('ml.m5.xlarge');
+    expect(states['Create endpoint configuration'].Arguments.ProductionVariants[0]).toMatchObject({
+      InstanceType: 'ml.m5.xlarge',
+      InitialInstanceCount: 4,
+    });
     expect(states['Create endpoint'].Arguments.EndpointName).toBe('shop');
     const settings = Object.values(template.findResources('AWS::Lambda::Function'))
       .map(({ Properties }) => JSON.parse(Properties.Environment?.Variables?.SETTINGS ?? '{}'))

@@ -19,6 +19,8 @@ export interface LoopOptions extends Partial<ContinuousTrainingProps> {
   readonly faults?: EngineOptions['faults'];
   /** Whether the clock fires schedules and alarms; by hand alone without it. */
   readonly schedules?: boolean;
+  /** Seconds that a second of the engine takes. */
+  readonly timeScale?: number;
   /** Further members of the contract. */
   readonly contractOf?: object;
 }
@@ -46,6 +48,7 @@ export class Loop {
     faults,
     contractOf,
     schedules = false,
+    timeScale = 0.001,
     ...props
   }: LoopOptions = {}): Promise<Loop> {
     const folder = mkdtempSync(join(tmpdir(), 'perennial-loop-'));
@@ -67,7 +70,7 @@ export class Loop {
     const engine = await Engine.start({
       assembly,
       stateDir: join(folder, 'state'),
-      timeScale: 0.001,
+      timeScale,
       schedules,
       ...(delivery && { delivery }),
       ...(faults && { faults }),

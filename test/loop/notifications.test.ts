@@ -4,12 +4,22 @@ import { SFNClient, StartExecutionCommand, StopExecutionCommand } from '@aws-sdk
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { csv, flights } from './flights';
-import { Loop } from './loop';
+import { Loop, type Template } from './loop';
+
+/** Sets what `ContinuousTraining` has no prop for. */
+function atMostTwoRunsADay({ Resources }: Template): void {
+  const controllers = Object.values<Template>(Resources).filter(({ Properties }) =>
+    Properties?.Environment?.Variables?.SETTINGS?.includes?.('"maxRunsPerDay":24'),
+  );
+  expect(controllers).toHaveLength(1);
+  const { Variables } = controllers[0].Properties.Environment;
+  Variables.SETTINGS = Variables.SETTINGS.replace('"maxRunsPerDay":24', '"maxRunsPerDay":2');
+}
 
 describe('people are told', () => {
   let loop: Loop;
   beforeAll(async () => {
-    loop = await Loop.start({ autoApprove: false, notificationEmails: ['ops@example.com'] });
+    loop = await Loop.start({ autoApprove: false, notificationEmails: ['ops@example.com'], edit: atMostTwoRunsADay });
   }, 120_000);
   afterAll(() => loop.stop());
 
@@ -71,7 +81,13 @@ describe('people are told', () => {
     expect(told).toContain('"flights: by-hand ended as ABORTED before it could say how (lib/RUNBOOK.md, Stopped)"');
   });
 
-  test('of drift', async () => {
+  test('of a day whose budget of runs is used up', async () => {
+    const told = await toldAfter(() => loop.put('incoming/february.csv', 'one run too many\n'));
+    expect(told).toEqual([expect.stringMatching(/^"flights: 2 runs a day may start .*RUNBOOK\.md, BudgetReached\)"$/)]);
+  });
+
+  test('of drift, and of the data that it needs', async () => {
+    loop.engine.advance(24 * 3_600_000); // beyond the cooldown, and another day
     const detail = { pipeline: 'flights', windowId: 'w1', windowEnd: '2026-03-01T00:00:00.000Z', version: 1 };
     const Detail = JSON.stringify({ ...detail, reportKey: 'monitor/w1.json', summary: 'the delays are longer' });
     const told = await toldAfter(() =>
@@ -79,7 +95,12 @@ describe('people are told', () => {
         new PutEventsCommand({ Entries: [{ Source: 'perennial', DetailType: 'Perennial Drift Detected', Detail }] }),
       ),
     );
-    expect(told).toContain('"flights: the delays are longer (lib/RUNBOOK.md, Drift)"');
+    expect(told).toEqual(
+      expect.arrayContaining([
+        '"flights: the delays are longer (lib/RUNBOOK.md, Drift)"',
+        expect.stringMatching(/^"flights: .*RUNBOOK\.md, DataNeeded\)"$/),
+      ]),
+    );
   });
 
   test.each([

@@ -2,22 +2,19 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
 import {
-  CreateModelPackageCommand,
   DeleteEndpointCommand,
   DeleteModelPackageCommand,
   DescribeEndpointCommand,
   DescribeModelPackageCommand,
-  type InferenceSpecification,
   SageMakerClient,
-  UpdateModelPackageCommand,
 } from '@aws-sdk/client-sagemaker';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
 import { createTar } from 'nanotar';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Trainer, type TrainerConfig } from '../../lib';
+import { approveByHand } from './by-hand';
 import { csv, flights, requests } from './flights';
 import { Loop, type Template } from './loop';
 
@@ -102,38 +99,8 @@ describe('a champion', () => {
 
   test('goes on serving when somebody approves a version that cannot serve, which is rejected with the reason', async () => {
     const [serving] = (await loop.facts()).deployments;
-    const { InferenceSpecification, ModelPackageGroupName, CustomerMetadataProperties } = await sagemaker.send(
-      new DescribeModelPackageCommand({ ModelPackageName: serving?.modelPackageArn as string }),
-    );
-    const key = 'runs/by-hand/sealed/broken/model.tar.gz';
-    const code = 'raise RuntimeError("no such library")';
-    const Body = gzipSync(createTar([{ name: 'code/inference.py', data: code }]));
-    const { VersionId, ChecksumSHA256 } = await loop.s3.send(
-      new PutObjectCommand({ Bucket: loop.bucket, Key: key, Body, ChecksumAlgorithm: 'SHA256' }),
-    );
-    const [container] = InferenceSpecification?.Containers ?? [];
-    const { ModelPackageArn } = await sagemaker.send(
-      new CreateModelPackageCommand({
-        ModelPackageGroupName,
-        CustomerMetadataProperties: {
-          ...CustomerMetadataProperties,
-          modelVersionId: VersionId as string,
-          modelSha256: ChecksumSHA256 as string,
-        },
-        InferenceSpecification: {
-          ...InferenceSpecification,
-          Containers: [
-            {
-              Image: container?.Image,
-              Environment: container?.Environment,
-              ModelDataUrl: `s3://${loop.bucket}/${key}`,
-            },
-          ],
-        } as InferenceSpecification,
-        ModelApprovalStatus: 'PendingManualApproval',
-      }),
-    );
-    await sagemaker.send(new UpdateModelPackageCommand({ ModelPackageArn, ModelApprovalStatus: 'Approved' }));
+    const broken = 'raise RuntimeError("no such library")';
+    const ModelPackageName = await approveByHand(loop, serving?.modelPackageArn as string, broken);
 
     const { deployments } = await loop.rest();
     expect(deployments.at(-1)).toMatchObject({ version: 2, outcome: 'ROLLED_BACK' });
@@ -142,9 +109,7 @@ describe('a champion', () => {
       expect.stringMatching(/of version 2 was rolled back: Perennial\.DeploymentFailed/),
     );
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
-    const rejected = await sagemaker.send(
-      new DescribeModelPackageCommand({ ModelPackageName: ModelPackageArn as string }),
-    );
+    const rejected = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName }));
     expect(rejected.ModelApprovalStatus).toBe('Rejected');
     expect(rejected.ApprovalDescription).toContain('the endpoint serves flights-');
   }, 120_000);

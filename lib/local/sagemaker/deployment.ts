@@ -45,19 +45,21 @@ export function refuseDeployment(deployment: Shape | undefined, config: Shape): 
 /**
  * Shifts the traffic step by step, and watches the alarms meanwhile.
  *
+ * @param instances the new fleet's size
  * @param share told the new fleet's share of the requests
  * @throws if an alarm fires, or has fired already
  */
 export async function awaitBake(
   host: Host,
   deployment: Shape | undefined,
+  instances: number,
   caller: Caller,
   share: (share: number) => void,
 ): Promise<void> {
   const alarms: string[] = (deployment?.AutoRollbackConfiguration?.Alarms ?? []).map((one: Shape) => one.AlarmName);
   await refuseAlarms(host, alarms, caller);
   const { context } = host;
-  for (const [part, seconds] of deployment === undefined ? [[1, 0] as const] : waitsOf(deployment)) {
+  for (const [part, seconds] of deployment === undefined ? [[1, 0] as const] : waitsOf(deployment, instances)) {
     share(part);
     for (let left = seconds; left > 0; left -= ALARM_SECONDS) {
       await context.clock.sleep(Math.min(left, ALARM_SECONDS) * 1000, context.signal);
@@ -77,7 +79,7 @@ async function refuseAlarms(host: Host, names: readonly string[], caller: Caller
 }
 
 /** The new fleet's share of the traffic, and how long it stays so, in seconds. */
-function waitsOf(deployment: Shape, instances = 2): (readonly [share: number, seconds: number])[] {
+function waitsOf(deployment: Shape, instances: number): (readonly [share: number, seconds: number])[] {
   const { BlueGreenUpdatePolicy: blueGreen, RollingUpdatePolicy: rolling } = deployment;
   const part = (size: Shape) => (size.Type === 'INSTANCE_COUNT' ? size.Value / instances : size.Value / 100);
   const steps = (size: Shape, wait: number) => {

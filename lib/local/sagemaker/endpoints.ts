@@ -273,7 +273,8 @@ export class Endpoints {
     const fleet = await this.fleets.start(endpoint, config, retain ? old : undefined);
     endpoint.shift = { fleet, share: 0 };
     try {
-      await awaitBake(this.host, deployment, caller, (share) => {
+      const instances = [...fleet.values()].reduce((sum, variant) => sum + variant.instances, 0);
+      await awaitBake(this.host, deployment, instances, caller, (share) => {
         if (endpoint.shift !== undefined) endpoint.shift.share = share;
       });
     } catch (error) {

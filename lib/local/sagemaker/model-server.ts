@@ -26,11 +26,15 @@ export interface ServerRequest {
   readonly line: (line: string) => void;
 }
 
+/** Milliseconds that a container has to answer what it was asked: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html */
+const LONGEST_ANSWER = 60_000;
+
 /** A model's container that answers. */
 export class ModelServer {
   /** Whether it was told to end, and does not end by itself. */
   ending = false;
   private readonly agent = new Agent({ keepAlive: true });
+  private readonly open = new Set<Promise<Answer>>();
 
   private constructor(
     private readonly container: Container,
@@ -93,11 +97,17 @@ export class ModelServer {
   }
 
   invoke(body: Buffer, headers: Readonly<Record<string, string>>): Promise<Answer> {
-    return this.send('POST', '/invocations', body, headers);
+    const answer = this.send('POST', '/invocations', body, headers);
+    this.open.add(answer);
+    const done = () => this.open.delete(answer);
+    answer.then(done, done);
+    return answer;
   }
 
+  /** Ends the container once it has answered what it was asked; nobody may ask it any more. */
   async end(): Promise<void> {
     this.ending = true;
+    await Promise.race([Promise.allSettled(this.open), sleep(LONGEST_ANSWER, undefined, { ref: false })]);
     this.container.end();
     this.agent.destroy();
     await this.container.ended;
