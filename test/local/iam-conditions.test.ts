@@ -208,6 +208,21 @@ describe('keys that AWS always sends', () => {
     expect(request({ Null: { [key]: not } })).toBe(false);
   });
 
+  test.each<[string, string, boolean]>([
+    ['ArnEquals', ROLE, true],
+    ['ArnLike', 'arn:aws:iam::*:role/work*', true],
+    ['ArnEquals', ROLE.replace('worker', 'Worker'), false],
+    ['ArnLike', ROLE.replace('worker', 'WORK*'), false],
+    ['StringEqualsIgnoreCase', ROLE.toUpperCase(), true],
+    ['StringEquals', 'arn:aws:sts::000000000000:assumed-role/worker/session', false],
+    ['ArnLike', 'arn:aws:sts::*:assumed-role/worker/*', false],
+  ])(
+    'aws:PrincipalArn is the role’s, letter for letter, and never the session’s: %s %s',
+    (operator, wanted, expected) => {
+      expect(holds({ [operator]: { 'AWS:principalARN': wanted } })).toBe(expected);
+    },
+  );
+
   test('a call that a service makes for a role is one through it', () => {
     const iam = judge([
       allow('kms:Decrypt', '*', {
