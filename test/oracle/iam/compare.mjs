@@ -22,16 +22,22 @@ try {
 
   for (const disputed of [false, true]) {
     const differ = [];
-    let allowed = 0;
     const answers = [];
+    const kinds = {};
     for (const one of ours.cases(seed, disputed ? count / 5 : count, { disputed })) {
-      const theirs = await ask(simulate, one);
-      allowed += theirs ? 1 : 0;
+      const theirs = await ask(simulate, ours, one);
       answers.push(theirs ? 'A' : '-');
+      for (const kind of kindsOf(one)) {
+        kinds[kind] ??= { cases: 0, allowed: 0 };
+        kinds[kind].cases += 1;
+        kinds[kind].allowed += theirs ? 1 : 0;
+      }
       if (theirs !== ours.isAllowed(one)) differ.push({ theirs, ...one });
     }
     const what = disputed ? 'with what the documentation decides otherwise' : 'cases';
+    const allowed = answers.filter((answer) => answer === 'A').length;
     console.log(`${answers.length} ${what}, seed ${seed}: ${allowed} allowed, ${differ.length} decided otherwise`);
+    if (!disputed) console.table(Object.fromEntries(Object.entries(kinds).sort()));
     for (const one of differ.slice(0, disputed ? 0 : 20)) console.log(JSON.stringify(one));
     if (process.env.RECORD && !disputed) writeFileSync(process.env.RECORD, `${answers.join('')}\n`);
     if (process.env.DIFFERENCES && disputed) writeFileSync(process.env.DIFFERENCES, JSON.stringify(differ, null, 1));
@@ -41,14 +47,36 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-async function ask({ runSimulation }, one) {
+/** What a case has, for the figures. */
+function kindsOf({ asker, boundary, session, resourcePolicy, ...rest }) {
+  const text = JSON.stringify({ boundary, session, resourcePolicy, ...rest });
+  const has = (kind, pattern) => (pattern.test(text) ? [kind] : []);
+  return [
+    `asked by a ${asker}`,
+    ...(boundary ? ['permissions boundary'] : []),
+    ...(session ? ['session policy'] : []),
+    ...(resourcePolicy ? ['resource policy'] : []),
+    ...has('condition', /"Condition"/),
+    ...has('IfExists', /ifexists"/i),
+    ...has('ForAllValues, ForAnyValue', /"for(all|any)value/i),
+    ...has('Null', /"Null"/),
+    ...has('BinaryEquals', /"binaryequals/i),
+    ...has('IpAddress, NotIpAddress', /"(not)?ipaddress/i),
+    ...has('NotAction', /"NotAction"/),
+    ...has('NotResource', /"NotResource"/),
+    ...has('NotPrincipal', /"NotPrincipal"/),
+    ...has('policy variable', /\$\{/),
+  ];
+}
+
+async function ask({ runSimulation }, { ACCOUNT, SERVICE, SESSION, USER }, one) {
   const named = (document) => ({ name: 'policy', policy: document });
   const answer = await runSimulation(
     {
       request: {
-        principal: 'arn:aws:sts::111122223333:assumed-role/worker/session',
+        principal: { session: SESSION, user: USER, service: SERVICE }[one.asker],
         action: one.action,
-        resource: { resource: one.resource, accountId: '111122223333' },
+        resource: { resource: one.resource, accountId: ACCOUNT },
         contextVariables: one.context,
       },
       identityPolicies: one.identity.map(named),

@@ -1,7 +1,11 @@
 import { random } from '../../../lib/core/random';
 
+/** Who asks: the session of a role, a user, or a service of AWS in its own name. */
+export type Asker = 'session' | 'user' | 'service';
+
 /** One request, and everything that has a say in it. */
 export interface Case {
+  readonly asker: Asker;
   readonly action: string;
   readonly resource: string;
   readonly context: Readonly<Record<string, string | string[]>>;
@@ -29,6 +33,8 @@ export const ACCOUNT = '111122223333';
 export const REGION = 'eu-west-1';
 export const ROLE = `arn:aws:iam::${ACCOUNT}:role/worker`;
 export const SESSION = `arn:aws:sts::${ACCOUNT}:assumed-role/worker/session`;
+export const USER = `arn:aws:iam::${ACCOUNT}:user/anna`;
+export const SERVICE = 'events.amazonaws.com';
 const OTHER = `arn:aws:iam::${ACCOUNT}:role/other`;
 const STRANGER = '444455556666';
 
@@ -53,7 +59,7 @@ const ASKED: readonly (readonly [actions: string, resource: string])[] = [
   ['sts:AssumeRole', `arn:aws:iam::${ACCOUNT}:role/target`],
 ];
 
-type Kind = 'text' | 'arn' | 'number' | 'date' | 'flag' | 'address' | 'texts';
+type Kind = 'text' | 'arn' | 'number' | 'date' | 'flag' | 'address' | 'texts' | 'bytes';
 
 /** Condition keys that AWS knows for every action, and values that a request may have for them. */
 const KEYS: Readonly<Record<string, readonly [Kind, readonly string[]]>> = {
@@ -71,6 +77,7 @@ const KEYS: Readonly<Record<string, readonly [Kind, readonly string[]]>> = {
   'aws:TokenIssueTime': ['date', ['2026-01-01T00:00:00Z', '2026-01-02T00:00:00+01:00']],
   'aws:SecureTransport': ['flag', ['true', 'false']],
   'aws:ViaAWSService': ['flag', ['true', 'false']],
+  'aws:PrincipalTag/seal': ['bytes', ['QmluYXJ5', 'AAEC', 'qmluyxj5']],
   'aws:SourceIp': ['address', ['10.1.2.3', '192.0.2.7', '2001:db8::1']],
   'aws:CalledVia': ['texts', ['athena.amazonaws.com', 'cloudformation.amazonaws.com', 'dynamodb.amazonaws.com']],
   'aws:TagKeys': ['texts', ['team', 'cost', 'Team']],
@@ -88,6 +95,7 @@ const OPERATORS: Readonly<Record<Kind, readonly string[]>> = {
     ),
   date: 'DateEquals DateNotEquals DateLessThan DateLessThanEquals DateGreaterThan DateGreaterThanEquals'.split(' '),
   flag: ['Bool'],
+  bytes: ['BinaryEquals'],
   address: ['IpAddress', 'NotIpAddress'],
 };
 
@@ -136,10 +144,8 @@ class Dice {
 class Maker {
   private readonly action: string;
   private readonly resource: string;
-  private readonly context: Record<string, string | string[]> = {
-    'aws:PrincipalArn': ROLE,
-    'aws:PrincipalAccount': ACCOUNT,
-  };
+  private readonly asker: Asker;
+  private readonly context: Record<string, string | string[]>;
 
   constructor(
     private readonly dice: Dice,
@@ -148,6 +154,13 @@ class Maker {
     const [actions, resource] = dice.of(ASKED);
     this.action = dice.of(actions.split(' '));
     this.resource = resource;
+    this.asker = dice.of(['session', 'session', 'session', 'user', 'service']);
+    this.context = {
+      ...(this.asker !== 'service' && {
+        'aws:PrincipalArn': this.asker === 'user' ? USER : ROLE,
+        'aws:PrincipalAccount': ACCOUNT,
+      }),
+    };
     for (const [key, [kind, values]] of Object.entries(KEYS)) {
       if (dice.chance(0.35)) continue;
       this.context[key] = kind === 'texts' ? dice.some(values, 1) : dice.of(values);
@@ -155,14 +168,18 @@ class Maker {
   }
 
   make(): Case {
-    const { dice, action, resource, context } = this;
+    const { dice, asker, action, resource, context } = this;
     const isClosed = /^(kms|sts):/.test(action);
-    const identity = Array.from({ length: dice.upTo(2) }, () => this.document('identity'));
-    const boundary = dice.chance(0.4) ? this.document('identity') : undefined;
+    const isService = asker === 'service';
+    const identity = Array.from({ length: isService ? 0 : dice.upTo(2) }, () => this.document('identity'));
+    const boundary = !isService && dice.chance(0.4) ? this.document('identity') : undefined;
     const resourcePolicy =
-      isClosed || dice.chance(0.6) ? this.document(action === 'sts:AssumeRole' ? 'trust' : 'resource') : undefined;
-    const session = dice.chance(0.3) ? this.document('identity') : undefined;
+      isClosed || isService || dice.chance(0.6)
+        ? this.document(action === 'sts:AssumeRole' ? 'trust' : 'resource')
+        : undefined;
+    const session = asker === 'session' && dice.chance(0.3) ? this.document('identity') : undefined;
     return {
+      asker,
       action,
       resource,
       context,
@@ -198,14 +215,17 @@ class Maker {
 
   private principal(effect: string): Record<string, unknown> {
     const { dice } = this;
+    const own = this.asker === 'user' ? [USER, USER, USER] : [ROLE, ROLE, SESSION];
     const AWS = this.oneOrMore(() =>
-      dice.of([ROLE, ROLE, SESSION, ACCOUNT, `arn:aws:iam::${ACCOUNT}:root`, OTHER, STRANGER, `${SESSION}-2`]),
+      dice.of([...own, ACCOUNT, `arn:aws:iam::${ACCOUNT}:root`, OTHER, STRANGER, `${SESSION}-2`]),
     );
+    const services = [SERVICE, SERVICE, 'sns.amazonaws.com'];
+    const Service = this.asker === 'service' ? this.oneOrMore(() => dice.of(services)) : SERVICE;
     const name = dice.chance(effect === 'Deny' ? 0.25 : 0.05) ? 'NotPrincipal' : 'Principal';
     if (name === 'NotPrincipal') return { NotPrincipal: { AWS } };
-    return {
-      Principal: dice.of<unknown>(['*', { AWS: '*' }, { AWS }, { AWS }, { AWS }, { Service: 'events.amazonaws.com' }]),
-    };
+    const people =
+      this.asker === 'service' ? [{ Service }, { AWS, Service }, { Service }] : [{ AWS }, { AWS }, { AWS }];
+    return { Principal: dice.of<unknown>(['*', { AWS: '*' }, ...people, { Service }]) };
   }
 
   private actionPattern(): string {

@@ -1,12 +1,28 @@
 import { decide } from '../../../lib/local/iam/decide';
 import { arnOf } from '../../../lib/local/iam/pattern';
+import type { Identity } from '../../../lib/local/iam/principal';
 import { readPolicy } from '../../../lib/local/iam/statement';
-import { ACCOUNT, type Case, type Document, REGION, ROLE, SESSION } from './generate';
+import { ACCOUNT, type Asker, type Case, type Document, REGION, ROLE, SERVICE, SESSION, USER } from './generate';
 
-export { cases } from './generate';
+export { ACCOUNT, cases, SERVICE, SESSION, USER } from './generate';
+
+const IDENTITIES: Readonly<Record<Asker, Identity>> = {
+  session: { session: SESSION, role: ROLE, account: ACCOUNT, region: REGION },
+  user: { session: USER, account: ACCOUNT, region: REGION }, // who is named straight, without a role behind
+  service: { service: SERVICE, region: REGION },
+};
 
 /** What the engine's judge says to a case. */
-export function isAllowed({ action, resource, context, identity, boundary, session, resourcePolicy }: Case): boolean {
+export function isAllowed({
+  asker,
+  action,
+  resource,
+  context,
+  identity,
+  boundary,
+  session,
+  resourcePolicy,
+}: Case): boolean {
   const isTrust = action === 'sts:AssumeRole';
   const read = (document: Document | undefined) => document && readPolicy(document, 'identity', 'case');
   const facts = new Map(Object.entries(context).map(([key, value]) => [key.toLowerCase(), value]));
@@ -22,7 +38,6 @@ export function isAllowed({ action, resource, context, identity, boundary, sessi
     resource: resourcePolicy === undefined ? [] : readPolicy(resourcePolicy, isTrust ? 'trust' : 'resource', 'case'),
     closed: /^(kms|sts):/.test(action),
   };
-  const identityOf = { session: SESSION, role: ROLE, account: ACCOUNT, region: REGION };
   const question = { action: action.toLowerCase(), resource: arnOf(resource), facts: { get, variables } };
-  return decide(policies, identityOf, question).allowed;
+  return decide(policies, IDENTITIES[asker], question).allowed;
 }
