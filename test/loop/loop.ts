@@ -5,6 +5,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-sagemaker-runtime';
 import { App, Stack } from 'aws-cdk-lib';
+import * as kms from 'aws-cdk-lib/aws-kms';
 import { type Facts, readFacts } from '../../bin/commands/ledger';
 import { ContinuousTraining, type ContinuousTrainingProps, DataContract, Trainer } from '../../lib';
 import { Engine, type EngineOptions } from '../../lib/local';
@@ -21,6 +22,8 @@ export interface LoopOptions extends Partial<ContinuousTrainingProps> {
   readonly schedules?: boolean;
   /** Seconds that a second of the engine takes. */
   readonly timeScale?: number;
+  /** Whether everything is under a key of the app's own. */
+  readonly underKey?: boolean;
   /** Further members of the contract. */
   readonly contractOf?: object;
 }
@@ -49,15 +52,18 @@ export class Loop {
     contractOf,
     schedules = false,
     timeScale = 0.001,
+    underKey = false,
     ...props
   }: LoopOptions = {}): Promise<Loop> {
     const folder = mkdtempSync(join(tmpdir(), 'perennial-loop-'));
     const assembly = join(folder, 'cdk.out');
     const app = new App({ outdir: assembly });
-    new ContinuousTraining(new Stack(app, 'Loop'), 'Flights', {
+    const stack = new Stack(app, 'Loop');
+    new ContinuousTraining(stack, 'Flights', {
       pipelineName: 'flights',
       contract: DataContract.fromObject({ ...CONTRACT, ...contractOf }),
       trainer: Trainer.xgboost({ hyperparameters: { num_round: '10', max_depth: '4' } }),
+      ...(underKey && { encryptionKey: new kms.Key(stack, 'Key') }),
       ...props,
     });
     app.synth();
