@@ -144,7 +144,7 @@ function settle(ports: ControllerPorts, triggers: readonly Evidence[], look: boo
       const frozen = next && underWay === undefined ? await frozenData(ports, next) : undefined;
       const decided = decide(lease, news, { now, rules, underWay, frozen });
 
-      if (same(decided.lease, lease) && !torn) {
+      if (same(decided.lease, value) && !torn) {
         await record(ports, decided.decisions);
         return { done: decided.crowded };
       }

@@ -362,6 +362,24 @@ test('a clock that goes back finds what was spent on the day, though the row has
   expect(world.running()).toHaveLength(1);
 });
 
+test('a clock that was far ahead does not lock the budget: the next midnight makes it new', async () => {
+  const world = new World({ ...CONTROLLER_DEFAULTS, maxRunsPerDay: 1 });
+  world.ledger.items.set(LEASE, {
+    ...{ pk: PIPELINE, sk: LEASE, revision: 1, pending: [], unpromoted: 0 },
+    ...{ day: '2026-03-04', startedToday: 1 },
+  });
+  world.pass(3 * 24 * 60);
+  world.upload('incoming/a.csv'); // it waits
+  await world.deliver();
+  world.pass(-3 * 24 * 60);
+  for (const running of [0, 1]) {
+    world.reconcile();
+    await world.deliver();
+    expect(world.running()).toHaveLength(running);
+    world.pass(24 * 60);
+  }
+});
+
 describe('one bad message', () => {
   test.each([
     ['a snapshot that is no JSON', 'no JSON'],
