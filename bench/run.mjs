@@ -1,9 +1,9 @@
-// Bundles the benchmarks and runs them one after the other: `npm run bench [-- prepare|engine|tabular]`.
+// Bundles the benchmarks and runs them one after the other: `npm run bench [-- prepare|engine|tabular|memory]`.
 import { spawnSync } from 'node:child_process';
 import { build } from 'esbuild';
 
 const wanted = process.argv.slice(2);
-const names = wanted.length > 0 ? wanted : ['prepare', 'engine', 'tabular'];
+const names = wanted.length > 0 ? wanted : ['prepare', 'engine', 'tabular', 'memory'];
 await build({
   entryPoints: names.map((name) => `bench/${name}.ts`),
   outdir: 'dist/bench',

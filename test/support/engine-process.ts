@@ -14,6 +14,8 @@ export interface EngineProcessOptions {
 export class EngineProcess {
   /** All that it has written so far. */
   output = '';
+  /** How many lines that is. */
+  lines = 0;
   /** Its exit code, or the signal that ended it. */
   readonly exited: Promise<number | NodeJS.Signals>;
 
@@ -21,6 +23,7 @@ export class EngineProcess {
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.output += text;
+        this.lines += text.split('\n').length - 1;
       });
     }
     this.exited = new Promise((done) => child.on('exit', (code, signal) => done(code ?? (signal as NodeJS.Signals))));
@@ -28,19 +31,29 @@ export class EngineProcess {
 
   /** Starts it; resolves once it answers. */
   static async start(options: EngineProcessOptions): Promise<EngineProcess> {
-    const { assembly, state, patience = 60_000 } = options;
+    const engine = EngineProcess.launch(options);
+    await engine.answers(options.patience);
+    return engine;
+  }
+
+  /** Begins to start it. */
+  static launch(options: EngineProcessOptions): EngineProcess {
+    const { assembly, state } = options;
     const words = ['local', '--assembly', assembly, '--state', state, '--port', '0', ...(options.arguments ?? [])];
     const child = spawn(process.execPath, ['dist/bin/perennial.mjs', ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const engine = new EngineProcess(child);
+    return new EngineProcess(child);
+  }
+
+  /** Waits until it answers. */
+  async answers(patience = 60_000): Promise<void> {
     const until = Date.now() + patience;
-    while (!/export AWS_ACCESS_KEY_ID=.*\n/.test(engine.output)) {
-      if (child.exitCode !== null || Date.now() > until) {
-        await engine.end('SIGKILL');
-        throw new Error(`the engine does not answer:\n${engine.output}`);
+    while (!/export AWS_ACCESS_KEY_ID=.*\n/.test(this.output)) {
+      if (this.child.exitCode !== null || Date.now() > until) {
+        await this.end('SIGKILL');
+        throw new Error(`the engine does not answer:\n${this.output}`);
       }
       await sleep(10);
     }
-    return engine;
   }
 
   /** What it told to export. */
