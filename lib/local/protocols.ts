@@ -47,9 +47,12 @@ export function readCall(
 /** What SQS's errors are called in its older protocol, by which boto3 and the AWS CLI still know them. */
 const SQS_QUERY_CODES: Readonly<Record<string, string>> = {
   QueueDoesNotExist: 'AWS.SimpleQueueService.NonExistentQueue',
+  QueueNameExists: 'QueueAlreadyExists',
   EmptyBatchRequest: 'AWS.SimpleQueueService.EmptyBatchRequest',
   TooManyEntriesInBatchRequest: 'AWS.SimpleQueueService.TooManyEntriesInBatchRequest',
   BatchEntryIdsNotDistinct: 'AWS.SimpleQueueService.BatchEntryIdsNotDistinct',
+  InvalidBatchEntryId: 'AWS.SimpleQueueService.InvalidBatchEntryId',
+  BatchRequestTooLong: 'AWS.SimpleQueueService.BatchRequestTooLong',
   MessageNotInflight: 'AWS.SimpleQueueService.MessageNotInflight',
   KmsAccessDenied: 'KMS.AccessDeniedException',
   KmsDisabled: 'KMS.DisabledException',

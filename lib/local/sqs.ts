@@ -10,7 +10,9 @@ import {
   type Service,
   type Shape,
 } from './service';
-import { checkEntries, checkedHandle, shown, sizeOf } from './sqs/messages';
+import { checkAttributes, checkQueueName, KNOWN_ATTRIBUTES } from './sqs/attributes';
+import { checkEntries, checkedHandle, checkMessage, LONGEST_VISIBILITY, missing, wholeIn } from './sqs/checks';
+import { shown } from './sqs/messages';
 import { type Keeper, type Message, md5, md5OfAttributes, newId, Queue, type Seen } from './sqs/queue';
 import type { Kept } from './state-store';
 
@@ -157,7 +159,7 @@ export class Sqs implements Service, Queues {
   private batch(action: string, one: (queue: Queue, entry: Shape, caller: Caller) => Shape): Operation {
     return this.operation(action, ({ Entries = [], ...input }, caller) => {
       const queue = this.queue(input);
-      checkEntries(Entries);
+      checkEntries(action, Entries);
       const Successful: Shape[] = [];
       const Failed: Shape[] = [];
       const each = (entry: Shape) => {
@@ -205,10 +207,16 @@ export class Sqs implements Service, Queues {
   }
 
   private createQueue({ QueueName, Attributes = {} }: Shape): Shape {
-    if (!/^[\w-]{1,80}$/.test(String(QueueName).replace(/\.fifo$/, ''))) {
+    checkQueueName(QueueName, Attributes);
+    checkAttributes(Attributes, (arn) => this.queues.has(nameOf(arn)));
+    const known = this.queues.get(QueueName);
+    const other = Object.keys(Attributes).find(
+      (name) => known && String(Attributes[name]) !== this.shownAttributes(known)[name],
+    );
+    if (other !== undefined) {
       throw new ApiError(
-        'InvalidParameterValue',
-        `a queue's name must have 1 to 80 letters, digits, hyphens and underscores, got '${QueueName}'`,
+        'QueueNameExists',
+        `A queue already exists with the same name and a different value for attribute ${other}`,
       );
     }
     if (!this.queues.has(QueueName)) {
@@ -234,13 +242,23 @@ export class Sqs implements Service, Queues {
   }
 
   private getAttributes(input: Shape): Shape {
-    const queue = this.queue(input);
+    const all = this.shownAttributes(this.queue(input));
+    const wanted: string[] = input.AttributeNames ?? [];
+    const unknown = wanted.find((name) => name !== 'All' && !(name in all) && !KNOWN_ATTRIBUTES.includes(name));
+    if (unknown !== undefined) throw new ApiError('InvalidAttributeName', `Unknown Attribute ${unknown}.`);
+    const shown = Object.entries(all).filter(
+      ([name, value]) => value !== undefined && (wanted.includes('All') || wanted.includes(name)),
+    );
+    return shown.length > 0 ? { Attributes: Object.fromEntries(shown) } : {};
+  }
+
+  private shownAttributes(queue: Queue): Readonly<Record<string, string | undefined>> {
     const now = this.context.clock.now();
     const visible = queue.visible(now).length;
     const delayed = queue.messages.filter(({ visibleAt, receiveCount }) => visibleAt > now && receiveCount === 0);
     const { visibilityTimeout, delay, retention, receiveWait, maximumSize } = queue.settings;
     const { RedrivePolicy, KmsMasterKeyId, Policy } = queue.attributes;
-    const all: Record<string, string | undefined> = {
+    return {
       QueueArn: queue.arn,
       ApproximateNumberOfMessages: String(visible),
       ApproximateNumberOfMessagesNotVisible: String(queue.messages.length - visible - delayed.length),
@@ -258,15 +276,11 @@ export class Sqs implements Service, Queues {
       Policy,
       FifoQueue: queue.fifo ? 'true' : undefined,
     };
-    const wanted: string[] = input.AttributeNames ?? [];
-    const shown = Object.entries(all).filter(
-      ([name, value]) => value !== undefined && (wanted.includes('All') || wanted.includes(name)),
-    );
-    return shown.length > 0 ? { Attributes: Object.fromEntries(shown) } : {};
   }
 
   private setAttributes(input: Shape): Shape {
     const queue = this.queue(input);
+    checkAttributes(input.Attributes ?? {}, (arn) => this.queues.has(nameOf(arn)));
     queue.configure(input.Attributes ?? {});
     const { name, attributes, created } = queue;
     const template = this.templates.get(name);
@@ -282,16 +296,8 @@ export class Sqs implements Service, Queues {
   }
 
   private send(queue: Queue, input: Shape, caller: Caller): Shape {
+    checkMessage(input, queue.fifo, queue.settings.maximumSize);
     const { MessageBody, MessageAttributes = {}, DelaySeconds, MessageGroupId, MessageSystemAttributes } = input;
-    if (typeof MessageBody !== 'string' || MessageBody === '') {
-      throw new ApiError('MissingParameter', 'The request must contain the parameter MessageBody.');
-    }
-    if (sizeOf(MessageBody, MessageAttributes) > queue.settings.maximumSize) {
-      throw new ApiError(
-        'InvalidParameterValue',
-        `One or more parameters are invalid. Reason: Message must be shorter than ${queue.settings.maximumSize} bytes.`,
-      );
-    }
     const now = this.context.clock.now();
     const replied = { MD5OfMessageBody: md5(MessageBody), MD5OfMessageAttributes: md5OfAttributes(MessageAttributes) };
     const deduplicationId = queue.fifo ? this.checkFifo(queue, input) : undefined;
@@ -317,7 +323,7 @@ export class Sqs implements Service, Queues {
       system,
       sentAt: now,
       ...(queue.fifo && { group: MessageGroupId }),
-      visibleAt: now + (DelaySeconds ?? queue.settings.delay) * 1000,
+      visibleAt: now + Number((queue.fifo ? undefined : DelaySeconds) ?? queue.settings.delay) * 1000,
       receiveCount: 0,
     };
     this.context.store.together(() => {
@@ -332,9 +338,7 @@ export class Sqs implements Service, Queues {
 
   /** @returns the deduplication id */
   private checkFifo(queue: Queue, { MessageBody, MessageGroupId, MessageDeduplicationId }: Shape): string {
-    if (!MessageGroupId) {
-      throw new ApiError('MissingParameter', 'The request must contain the parameter MessageGroupId.');
-    }
+    if (!MessageGroupId) throw missing('MessageGroupId');
     if (MessageDeduplicationId) return MessageDeduplicationId;
     if (queue.settings.contentBasedDeduplication) return md5(MessageBody);
     throw new ApiError(
@@ -345,17 +349,13 @@ export class Sqs implements Service, Queues {
 
   private async receive(input: Shape): Promise<Shape> {
     const queue = this.queue(input);
-    const { MaxNumberOfMessages = 1, VisibilityTimeout, WaitTimeSeconds } = input;
-    if (!Number.isInteger(MaxNumberOfMessages) || MaxNumberOfMessages < 1 || MaxNumberOfMessages > 10) {
-      throw new ApiError(
-        'InvalidParameterValue',
-        `Value ${MaxNumberOfMessages} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.`,
-      );
-    }
-    const deadline = this.context.clock.now() + (WaitTimeSeconds ?? queue.settings.receiveWait) * 1000;
+    const most = wholeIn(input, 'MaxNumberOfMessages', 1, 10, 'Must be between 1 and 10, if provided.') ?? 1;
+    const hidden = wholeIn(input, 'VisibilityTimeout', 0, LONGEST_VISIBILITY) ?? queue.settings.visibilityTimeout;
+    const wait = wholeIn(input, 'WaitTimeSeconds', 0, 20) ?? queue.settings.receiveWait;
+    const deadline = this.context.clock.now() + wait * 1000;
     const found: Message[] = [];
     while (found.length === 0 && (await this.untilVisible(queue, deadline, this.context.signal))) {
-      found.push(...this.take(queue, MaxNumberOfMessages, VisibilityTimeout ?? queue.settings.visibilityTimeout));
+      found.push(...this.take(queue, most, hidden));
     }
     return found.length === 0 ? {} : { Messages: found.map((message) => shown(message, input)) };
   }
@@ -401,25 +401,24 @@ export class Sqs implements Service, Queues {
   }
 
   private delete(queue: Queue, { ReceiptHandle }: Shape): Shape {
-    const message = queue.withHandle(checkedHandle(ReceiptHandle));
+    const message = queue.withHandle(checkedHandle(ReceiptHandle, queue.arn));
     if (message) queue.remove(message); // an older handle, or a second delete, succeeds without effect
     this.note(queue);
     return {};
   }
 
-  private changeVisibility(queue: Queue, { ReceiptHandle, VisibilityTimeout }: Shape): Shape {
-    const seconds = Number(VisibilityTimeout);
-    if (!Number.isInteger(seconds) || seconds < 0 || seconds > 43_200) {
+  private changeVisibility(queue: Queue, input: Shape): Shape {
+    if (input.VisibilityTimeout === undefined) throw missing('VisibilityTimeout');
+    const seconds = wholeIn(input, 'VisibilityTimeout', 0, LONGEST_VISIBILITY, 'Must be between 0 and 43200.') ?? 0;
+    const message = queue.withHandle(checkedHandle(input.ReceiptHandle, queue.arn));
+    const now = this.context.clock.now();
+    if (!message) {
       throw new ApiError(
         'InvalidParameterValue',
-        `Value ${VisibilityTimeout} for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200.`,
+        `Value ${input.ReceiptHandle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.`,
       );
     }
-    const message = queue.withHandle(checkedHandle(ReceiptHandle));
-    const now = this.context.clock.now();
-    if (!message || message.visibleAt <= now) {
-      throw new ApiError('MessageNotInflight', 'The specified message is not in flight.');
-    }
+    if (message.visibleAt <= now) throw new ApiError('MessageNotInflight', 'The specified message is not in flight.');
     queue.hide(message, now + seconds * 1000);
     return {};
   }
@@ -460,8 +459,7 @@ export class Sqs implements Service, Queues {
 
 function nameIn({ QueueUrl, QueueName }: Shape): string {
   if (QueueName !== undefined) return String(QueueName);
-  if (QueueUrl === undefined)
-    throw new ApiError('MissingParameter', 'The request must contain the parameter QueueUrl.');
+  if (QueueUrl === undefined) throw missing('QueueUrl');
   return String(QueueUrl).split('/').at(-1) ?? '';
 }
 

@@ -1,5 +1,6 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { ApiError, type Shape } from '../service';
+import { newHandle } from './checks';
 
 /** A message, or with `delivery.copies` one of its copies. */
 export interface Message {
@@ -34,12 +35,12 @@ export interface QueueSettings {
 
 /** The queue attributes that matter here, with AWS's defaults; times in seconds. */
 export function settingsOf(attributes: Readonly<Record<string, Shape>>): QueueSettings {
-  const number = (name: string, fallback: number, most: number) => {
+  const number = (name: string, fallback: number, most: number, least = 0) => {
     const value = Number(attributes[name] ?? fallback);
-    if (!Number.isInteger(value) || value < 0 || value > most) {
+    if (!Number.isInteger(value) || value < least || value > most) {
       throw new ApiError(
         'InvalidAttributeValue',
-        `Invalid value for the parameter ${name}. Reason: must be an integer between 0 and ${most}, got ${attributes[name]}.`,
+        `Invalid value for the parameter ${name}. Reason: must be an integer between ${least} and ${most}, got ${attributes[name]}.`,
       );
     }
     return value;
@@ -49,9 +50,9 @@ export function settingsOf(attributes: Readonly<Record<string, Shape>>): QueueSe
   return {
     visibilityTimeout: number('VisibilityTimeout', 30, 43_200),
     delay: number('DelaySeconds', 0, 900),
-    retention: number('MessageRetentionPeriod', 345_600, 1_209_600),
+    retention: number('MessageRetentionPeriod', 345_600, 1_209_600, 60),
     receiveWait: number('ReceiveMessageWaitTimeSeconds', 0, 20),
-    maximumSize: number('MaximumMessageSize', 1_048_576, 1_048_576),
+    maximumSize: number('MaximumMessageSize', 1_048_576, 1_048_576, 1024),
     contentBasedDeduplication: String(attributes.ContentBasedDeduplication) === 'true',
     ...(redrive?.deadLetterTargetArn && { deadLetterArn: redrive.deadLetterTargetArn }),
     maxReceiveCount: Number(redrive?.maxReceiveCount ?? Number.POSITIVE_INFINITY),
@@ -203,7 +204,7 @@ export class Queue {
   }
 
   receive(message: Message, now: number, visibilityTimeout: number): Message {
-    message.receiptHandle = randomBytes(24).toString('base64url');
+    message.receiptHandle = newHandle(this.arn);
     message.receiveCount += 1;
     message.firstReceivedAt ??= now;
     message.visibleAt = now + visibilityTimeout * 1000;
