@@ -29,6 +29,8 @@ import { type Batch, type BatchReply, eachRecord } from './shared/sqs';
 export interface StartDeploymentPorts {
   readonly pipeline: string;
   readonly modelPackageGroup: string;
+  /** The endpoint that is deployed to. */
+  readonly endpointName: string;
   readonly ledger: Ledger;
   /** Of the deployment machine. */
   readonly executions: Executions;
@@ -59,6 +61,7 @@ function portsOnAws(): StartDeploymentPorts {
   return {
     pipeline: env(EnvName.PIPELINE),
     modelPackageGroup,
+    endpointName: env(EnvName.ENDPOINT_NAME),
     ledger: dynamoLedger(),
     executions: awsExecutions(env(EnvName.DEPLOYMENT_MACHINE)),
     async isApproved(modelPackageArn) {
@@ -115,25 +118,29 @@ async function settle(
   approvals: readonly DeploymentInput[],
   look: boolean,
 ): Promise<void> {
-  const { ledger, executions } = ports;
+  const { ledger, executions, endpointName } = ports;
   const { sk } = DEPLOYMENT_LEASE;
   let missed = look;
   await untilDone(
     sk,
     async () => {
-      const { value: lease, revision, torn } = await flush(ports);
+      const { value: row, revision, torn } = await flush(ports);
       missed ||= torn; // what waited in it may be lost
+      // what was deployed to an endpoint of another name is not on this one
+      const isOther = row.endpoint !== undefined && row.endpoint !== endpointName;
+      const lease: DeploymentLease = isOther ? {} : row;
       const now = ports.now();
       const end = await endOf(ports, lease, now);
       if (end !== undefined) {
         await settleEnd(ports, end);
         return true;
       }
-      const found = missed ? await lostApproval(ports, lease) : [];
+      const found = isOther ? await newest(ports) : missed ? await lostApproval(ports, lease) : [];
       const candidates = await deployable(ports, [...approvals, ...found, ...(lease.wanted ? [lease.wanted] : [])]);
       const [underWay] = lease.holder === undefined && candidates.length > 0 ? await executions.running() : [];
-      const next = takeUp(lease, candidates, now, underWay);
-      return same(next, lease) && !torn ? { done: undefined } : ledger.swap(sk, revision, next);
+      const taken = takeUp(lease, candidates, now, underWay);
+      const next = taken.holder === lease.holder ? taken : { ...taken, endpoint: endpointName };
+      return same(next, row) && !torn ? { done: undefined } : ledger.swap(sk, revision, next);
     },
     ports.pause,
   );
@@ -206,6 +213,13 @@ async function lostApproval(
     ...(await deployments(ledger)).map((fact) => ({ version: fact.version, at: fact.startedAt })),
   ];
   return begun.some((one) => one.version === version && Date.parse(one.at) >= since) ? [] : [input];
+}
+
+async function newest({ newestApproved }: StartDeploymentPorts): Promise<DeploymentInput[]> {
+  const found = await newestApproved();
+  if (found === undefined) return [];
+  const { modelPackageArn, approvedAt } = found;
+  return [{ modelPackageArn, approvedAt }];
 }
 
 function deployments(ledger: Ledger): Promise<DeploymentEnded[]> {

@@ -343,6 +343,7 @@ export class ModelDeployment extends Construct {
       encryptionKey,
       environment: {
         ...ledgerEnvironment,
+        [EnvName.ENDPOINT_NAME]: this.endpointName,
         [EnvName.VERSIONS_OF]: props.versionsOf ?? props.pipelineName,
         [EnvName.DEPLOYMENT_MACHINE]: this.machine.stateMachineArn,
         [EnvName.MODEL_PACKAGE_GROUP]: registry.groupName,

@@ -87,6 +87,7 @@ const DEPLOYMENT: { readonly [Name in keyof Required<DeploymentLease>]: Shape<De
   holder: optional(executionName),
   wanted: optional(DEPLOYMENT_INPUT) as Shape<DeploymentInput | undefined>,
   last: optional(DEPLOYMENT_INPUT) as Shape<DeploymentInput | undefined>,
+  endpoint: optional(text),
   lookedAt: optional(isoTime),
   unordered: optional(flag),
   unstarted: optional(flag),

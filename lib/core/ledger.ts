@@ -254,6 +254,8 @@ export interface DeploymentLease {
   readonly wanted?: DeploymentInput;
   /** The last approval that was acted on. */
   readonly last?: DeploymentInput;
+  /** The endpoint to which {@link last} was deployed. */
+  readonly endpoint?: string;
   /**
    * ISO time, by the clock of who looked, of the last look that took up an approval. A clock that shows less has gone
    * back: times of approvals then say nothing about their order.

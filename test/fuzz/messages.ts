@@ -161,6 +161,7 @@ export function fuzzDeploymentMessages(cases: number): Promise<Tally> {
     const ports: StartDeploymentPorts = {
       pipeline: PIPELINE,
       modelPackageGroup: GROUP,
+      endpointName: 'flights',
       ledger,
       executions,
       isApproved: async () => true,

@@ -237,6 +237,30 @@ describe('starting deployments', () => {
     expect(world.running()).toEqual([]);
   });
 
+  test.each<[string, (world: World) => Promise<void>]>([
+    ['has ended', async (world) => void (await world.deliver([await world.end(world.running()[0] as string)]))],
+    ['was cut off', async () => {}],
+  ])(
+    'brings the newest approved version to an endpoint of another name, where the last deployment %s',
+    async (_, end) => {
+      const world = new World();
+      await world.deliver([world.approve(1, 0)]);
+      await end(world);
+
+      // another name is another machine, which knows nothing of what ran on the other
+      const executions = new MemoryExecutions(() => world.clock);
+      const renamed = { ...world.ports, endpointName: 'flights-live', executions };
+      await world.deliver([RECONCILE], renamed);
+      const [started = '', ...more] = executions.names();
+      expect(more).toEqual([]);
+      expect(JSON.parse(executions.input(started))).toMatchObject({ modelPackageArn: arn(1) });
+
+      await world.deliver([{ ...world.stop.call({ ...world, executions }, started, 'SUCCEEDED') }], renamed);
+      await world.deliver([RECONCILE], renamed);
+      expect([...executions.all.keys()]).toEqual([started]);
+    },
+  );
+
   test('does not take a version for a lost approval that was approved in the second in which it was made', async () => {
     const world = new World();
     world.createdAt = '2026-03-01T12:00:00.400Z';
