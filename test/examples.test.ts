@@ -22,6 +22,32 @@ describe('the examples', () => {
     }
   });
 
+  test('let services send to their topics and queues for what is named alone, and pull from named repositories', () => {
+    const app = new App();
+    exampleStacks(app);
+    const { stacks } = app.synth();
+    // biome-ignore lint/suspicious/noExplicitAny: CloudFormation's shapes
+    const resources = stacks.flatMap(({ template }) => Object.values<any>(template.Resources));
+    const allowed = (type: RegExp) =>
+      resources
+        .filter(({ Type }) => type.test(Type))
+        .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+        .filter(({ Effect }) => Effect === 'Allow');
+    const topics = allowed(/^AWS::SNS::TopicPolicy$/);
+    const queues = allowed(/^AWS::SQS::QueuePolicy$/);
+    for (const statements of [topics, queues]) {
+      expect(statements.length).toBeGreaterThan(10);
+      expect(
+        statements.filter(
+          ({ Condition = {} }) => !Object.values<object>(Condition).some((keys) => 'aws:SourceArn' in keys),
+        ),
+      ).toEqual([]);
+    }
+    const pulls = allowed(/^AWS::IAM::Policy$/).filter(({ Action }) => [Action].flat().includes('ecr:BatchGetImage'));
+    expect(pulls.length).toBeGreaterThan(10);
+    expect(pulls.filter(({ Resource }) => !/repository\/[\w-]+"/.test(JSON.stringify(Resource)))).toEqual([]);
+  });
+
   test('that only train bring no endpoint, and no function of a deployment', () => {
     const template = JSON.stringify(Template.fromStack(new TrainOnly(new App(), 'TrainOnly')).toJSON());
     expect(template).not.toContain('CreateEndpoint');
