@@ -125,7 +125,12 @@ async function mayHaveBegun({ ports }: Work, table: string, pipeline: string, fa
   }
 }
 
-/** So that nothing is made anew meanwhile. That they run on is no reason to leave an endpoint behind. */
+/**
+ * So that nothing is made anew meanwhile. That they run on is no reason to leave an endpoint behind: after a change of
+ * name it is the machine's deletion that ends them, and the role may make nothing under the old name any more.
+ *
+ * @see https://docs.aws.amazon.com/step-functions/latest/apireference/API_DeleteStateMachine.html
+ */
 async function stopExecutions({ ports }: Work, machine: string): Promise<void> {
   try {
     for (const execution of await ports.runningExecutions(machine)) await ports.stopExecution(execution);

@@ -14,6 +14,8 @@ import {
   Trainer,
   TrainingPipeline,
 } from '../lib';
+import { Assembly } from '../lib/local/assembly';
+import { assemblyOfStacks } from './support/assembly';
 import { CONTRACT, templateOf, wholeLoop } from './support/stacks';
 
 const contract = DataContract.fromObject(CONTRACT);
@@ -215,4 +217,16 @@ test('what takes away with the stack may change nothing in SageMaker that has no
     expect(Condition).toEqual({ StringEquals: { 'aws:ResourceTag/perennial:stack': { Ref: 'AWS::StackName' } } });
   }
   expect(JSON.stringify(packages?.map(({ Resource }) => Resource))).toContain('model-package/stack-loop-registry-');
+});
+
+test('the stack of another app with a pipeline of the name cannot be deployed beside the first', () => {
+  const stacks = ['One', 'Two'].map((id) => {
+    const stack = new Stack(new App(), id);
+    loop(stack, 'Loop', 'flights');
+    return [id, templateOf(stack).toJSON()];
+  });
+  const assembly = assemblyOfStacks(Object.fromEntries(stacks));
+  expect(() => Assembly.load(assembly)).toThrow(
+    /: \S*flights-training of type AWS::StepFunctions::StateMachine already exists, made by \S+: give one of them another name$/,
+  );
 });

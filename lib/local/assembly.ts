@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { hasNameOfItsOwn } from './resource-types';
 import type { Place, Resource, Shape } from './service';
 import { StackTemplate } from './template';
 
@@ -7,6 +8,8 @@ import { StackTemplate } from './template';
 export interface AssemblyOptions {
   /** Where the engine answers, for queue URLs. @default http://127.0.0.1:4566 */
   readonly endpoint?: string;
+  /** How often the app has been deleted. @default 0 */
+  readonly deletions?: number;
   /** Values of template parameters without a usable default, by `<stack>.<parameter>` or `<parameter>`. */
   readonly parameters?: Readonly<Record<string, string>>;
 }
@@ -57,6 +60,7 @@ export class Assembly {
     private readonly assets: ReadonlyMap<string, Asset>,
   ) {
     this.resources = nativeNotifications(stacks.flatMap((stack) => stack.resources()));
+    refuseTwice(this.resources);
     this.outputs = Object.fromEntries(stacks.map((stack) => [stack.name, stack.outputs()]));
   }
 
@@ -73,7 +77,7 @@ export class Assembly {
     };
     const asset = (key: string) => assets.get(key)?.path;
     const parameters = options.parameters ?? {};
-    const endpoint = options.endpoint ?? 'http://127.0.0.1:4566';
+    const { endpoint = 'http://127.0.0.1:4566', deletions = 0 } = options;
     for (const { base, artifacts } of manifests(folder)) {
       for (const [id, artifact] of inOrder(artifacts)) {
         const { properties = {} } = artifact;
@@ -83,7 +87,16 @@ export class Assembly {
           const name = properties.stackName ?? id;
           const file = join(base, properties.templateFile);
           stacks.push(
-            new StackTemplate({ name, template: readJson(file), asset, place, endpoint, parameters, exported }),
+            new StackTemplate({
+              name,
+              template: readJson(file),
+              asset,
+              place,
+              endpoint,
+              deletions,
+              parameters,
+              exported,
+            }),
           );
         }
       }
@@ -191,6 +204,22 @@ function readJson(file: string): Shape {
     return JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     throw new Error(`cannot read ${file}: ${(error as Error).message}; run \`cdk synth\` again`, { cause: error });
+  }
+}
+
+/** As CloudFormation refuses to make a second resource under a name. */
+function refuseTwice(resources: readonly Resource[]): void {
+  const first = new Map<string, Resource>();
+  for (const resource of resources) {
+    const { type, physicalId, arn, path } = resource;
+    if (!hasNameOfItsOwn(type)) continue;
+    const other = first.get(`${type} ${arn}`);
+    if (other !== undefined) {
+      throw new Error(
+        `${path}: ${physicalId} of type ${type} already exists, made by ${other.path}: give one of them another name`,
+      );
+    }
+    first.set(`${type} ${arn}`, resource);
   }
 }
 

@@ -128,6 +128,14 @@ export class DynamoDb implements Service {
     }
   }
 
+  holds({ type, physicalId }: Resource): boolean {
+    return /^AWS::DynamoDB::(Global)?Table$/.test(type) && this.tables.has(physicalId);
+  }
+
+  unload(resource: Resource): void {
+    if (this.holds(resource)) this.deleteTable({ TableName: resource.physicalId });
+  }
+
   /** Takes an item of an earlier start to the table as the template has it now. */
   private carryOver(item: Item, from: Table, to: Table): void {
     try {

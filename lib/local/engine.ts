@@ -6,6 +6,8 @@ import { random } from '../core/random';
 import { checkInput } from './api/input-check';
 import { Assembly, placeOf } from './assembly';
 import { type Clock, ScaledClock } from './clock';
+import { CUSTOM_TYPES, CustomResources } from './custom-resources';
+import { Deletions } from './deletions';
 import { Gateway, notImplemented } from './gateway';
 import { callerName, Iam, type UnusedPermission } from './iam';
 import { KeyRing, type Keys } from './keys';
@@ -105,6 +107,7 @@ export class Engine {
   private readonly byName: Map<string, Service>;
   private readonly iam: Iam;
   private readonly kms: Kms;
+  private readonly customResources: CustomResources;
   private readonly working = new Map<number, string>();
   private readonly stopping = new AbortController();
   private stopped: Promise<void> | undefined;
@@ -120,12 +123,15 @@ export class Engine {
     private readonly clock: Clock,
     private readonly keys: KeyRing,
     private readonly state: State,
+    private readonly deletions: Deletions,
   ) {
     this.iam = new Iam(assembly.place, assembly.resources, () => clock.now());
     this.kms = new Kms(assembly.place, assembly.resources);
     const { training, transform, endpoints } = checkFaults(options.faults ?? {});
     this.faults = { training: [...training], transform: [...transform], endpoints: [...endpoints] };
-    this.services = makeServices(this.context(), { ...options, faults: this.faults });
+    const context = this.context();
+    this.services = makeServices(context, { ...options, faults: this.faults });
+    this.customResources = new CustomResources(context);
     this.byName = new Map(this.all().map((service) => [service.name, service]));
   }
 
@@ -151,11 +157,13 @@ export class Engine {
       await gateway.listen(options.port ?? 0);
       const place = { ...placeOf(options.assembly), ...options.place };
       const { parameters } = options;
+      const deletions = new Deletions(state.store);
       const assembly = Assembly.load(resolve(options.assembly), place, {
         endpoint: gateway.url,
+        deletions: deletions.count,
         ...(parameters && { parameters }),
       });
-      engine = new Engine(assembly, options, gateway, clock, keys, state);
+      engine = new Engine(assembly, options, gateway, clock, keys, state, deletions);
       await engine.load();
       for (const [name, service] of engine.byName) services.set(name, service);
       engine.goOn();
@@ -225,11 +233,12 @@ export class Engine {
     const inert: InertResource[] = [];
     for (const { path, type } of this.assembly.resources) {
       if (HANDLED_TYPES.has(type) || type === 'AWS::CDK::Metadata') continue;
+      if (CUSTOM_TYPES.has(type)) continue;
       const custom = /^Custom::|^AWS::CloudFormation::CustomResource$/.test(type);
       inert.push({
         path,
         type,
-        why: custom ? 'custom resources are not run' : 'the engine does nothing with this type',
+        why: custom ? 'this custom resource is not run' : 'the engine does nothing with this type',
       });
     }
     for (const { role, policy } of this.iam.unknownPolicies) {
@@ -277,6 +286,27 @@ export class Engine {
     return this.iam.unused();
   }
 
+  /**
+   * Does what `cdk destroy` would do, and stops: what runs the template's functions is told to take away what it has
+   * made, then buckets, tables and groups are deleted that the template does not retain. A later start on the same
+   * folder deploys anew, under other generated names; what is retained stays under the old ones.
+   *
+   * @throws Error what keeps a stack from being deleted, as a bucket that is not empty; the engine then runs on
+   */
+  async destroy(): Promise<void> {
+    const { resources } = this.assembly;
+    this.services.scheduler.stop();
+    await this.services.lambda.stopFeeding();
+    await this.customResources.deleteAll(resources);
+    const services: readonly Service[] = this.all();
+    const [gone, retained] = [true, false].map((isGone) =>
+      resources.filter(({ deletionPolicy = 'Delete' }) => (deletionPolicy === 'Delete') === isGone),
+    );
+    for (const resource of gone ?? []) for (const service of services) service.unload?.(resource);
+    this.stopped ??= this.end(() => this.deletions.record(retained ?? []));
+    await this.stopped;
+  }
+
   /** Ends every child and the server. May be called twice. */
   stop(): Promise<void> {
     this.stopped ??= this.end();
@@ -288,7 +318,10 @@ export class Engine {
   }
 
   private async load(): Promise<void> {
-    for (const service of this.all()) await service.load?.(this.assembly.resources);
+    const { resources } = this.assembly;
+    this.deletions.refuseRetained(resources, this.all());
+    for (const service of this.all()) await service.load?.(resources);
+    this.customResources.load(resources);
     await this.publish();
     const inert = new Map<string, string[]>();
     for (const { type, why, path } of this.inert) {
@@ -315,7 +348,7 @@ export class Engine {
     this.state.store.aside.listener = (what) => this.record('engine', what); // logs are read only when they are used
   }
 
-  private async end(): Promise<void> {
+  private async end(last = () => {}): Promise<void> {
     this.stopping.abort();
     await this.gateway.close(); // who is not answered knows that nothing was promised
     const ended = await Promise.allSettled(
@@ -324,6 +357,7 @@ export class Engine {
         .map((service) => service.stop?.()),
     );
     this.clock.stop?.();
+    last();
     this.state.close();
     const failure = ended.find((one) => one.status === 'rejected');
     if (failure !== undefined) throw failure.reason;

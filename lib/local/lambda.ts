@@ -84,6 +84,11 @@ export class Lambda implements Service {
     }
   }
 
+  /** Takes no message from any queue any more. */
+  async stopFeeding(): Promise<void> {
+    await Promise.all(this.sources.map((source) => source.stop()));
+  }
+
   async stop(): Promise<void> {
     const sources = this.sources.map((source) => source.stop());
     await Promise.all([...this.functions.values()].map(({ pool }) => pool.stop()));

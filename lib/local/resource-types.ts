@@ -204,8 +204,14 @@ export function isKnownType(type: string): boolean {
   return type in TYPES;
 }
 
+/** Whether an account and region can have only one of this type under a name. */
+export function hasNameOfItsOwn(type: string): boolean {
+  const { nameProperty, arn: pattern } = TYPES[type] ?? {};
+  return nameProperty !== undefined && pattern !== undefined;
+}
+
 /**
- * The physical id, ARN and attributes of a resource: the same for the same stack and logical id.
+ * The physical id, ARN and attributes of a resource: the same for the same stack and logical id, until the stack is deleted.
  *
  * `properties` is asked only for what a name or attribute needs, so that resources may refer to each other.
  */
@@ -216,9 +222,11 @@ export function identify(
   properties: Shape,
   place: Place,
   endpoint: string,
+  deletions = 0,
 ): Identity {
   const kind = TYPES[type] ?? {};
-  const hash = createHash('sha256').update(`${stack}/${logicalId}`).digest('hex');
+  const again = deletions === 0 ? '' : `/${deletions}`;
+  const hash = createHash('sha256').update(`${stack}/${logicalId}${again}`).digest('hex');
   const given = kind.nameProperty === undefined ? undefined : properties[kind.nameProperty];
   const name = given === undefined ? generatedName(kind, stack, logicalId, hash, properties) : String(given);
   const arn = arnOf(kind.arn ?? regional(serviceOf(type), '{name}'), name, hash, properties, place);

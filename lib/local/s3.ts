@@ -97,6 +97,14 @@ export class S3 implements Service, Objects {
     }
   }
 
+  holds({ type, physicalId }: Resource): boolean {
+    return type === 'AWS::S3::Bucket' && this.store.buckets.has(physicalId);
+  }
+
+  unload(resource: Resource): void {
+    if (this.holds(resource)) this.store.deleteBucket(this.store.bucket(resource.physicalId));
+  }
+
   /** Makes a bucket unless it is there. */
   ensureBucket(name: string): void {
     if (!this.store.buckets.has(name)) this.store.createBucket(name);

@@ -72,6 +72,14 @@ export class SageMaker implements Service {
     }
   }
 
+  holds({ type, properties }: Resource): boolean {
+    return type === 'AWS::SageMaker::ModelPackageGroup' && this.registry.has(properties.ModelPackageGroupName);
+  }
+
+  unload(resource: Resource): void {
+    if (this.holds(resource)) this.registry.delete(resource.properties.ModelPackageGroupName);
+  }
+
   async stop(): Promise<void> {
     await this.endpoints.stop();
     await this.containers.stop();

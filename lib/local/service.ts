@@ -110,6 +110,14 @@ export interface Service {
   handle?(request: IncomingMessage, response: ServerResponse, url: URL, sent: Sent): Promise<boolean>;
   /** Makes the service's resources from the template's; called once, in the order of the engine's list. */
   load?(resources: readonly Resource[]): void | Promise<void>;
+  /**
+   * Deletes a resource of the template, if it is one that holds data.
+   *
+   * @throws ApiError if the service refuses that, as S3 does of a bucket that is not empty
+   */
+  unload?(resource: Resource): void;
+  /** Whether there is such a resource, with data or not. */
+  holds?(resource: Resource): boolean;
   /** Ends children and timers. */
   stop?(): void | Promise<void>;
 }
@@ -126,6 +134,10 @@ export interface Resource {
   readonly physicalId: string;
   readonly arn: string;
   readonly properties: Shape;
+  /** What becomes of it when its stack is deleted: `Delete`, unless the template says otherwise. */
+  readonly deletionPolicy?: string;
+  /** Logical ids of what is made before it, and deleted after it. */
+  readonly dependsOn?: readonly string[];
 }
 
 /** An event on the default bus, as a service emits it. */

@@ -145,6 +145,17 @@ export class StateStore {
     else this.group.after.push(work);
   }
 
+  /** Forgets all collections but those whose names begin so. */
+  keepOnly(beginnings: readonly string[]): void {
+    const ids = [...this.newest.keys()].filter((id) => !beginnings.some((beginning) => id.startsWith(beginning)));
+    this.together(() => {
+      for (const id of ids) {
+        const [collection = '', key = ''] = id.split(/\n(.*)/s);
+        this.change([collection, key]);
+      }
+    });
+  }
+
   /** Brings everything to the disk. */
   close(): void {
     clearTimeout(this.syncing);

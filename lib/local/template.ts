@@ -9,6 +9,8 @@ export interface StackOptions {
   readonly template: Shape;
   readonly place: Place;
   readonly endpoint: string;
+  /** How often the stack has been deleted: a name that is not given is another one each time. @default 0 */
+  readonly deletions?: number;
   readonly parameters: Readonly<Record<string, string>>;
   /** Values of a nested stack's parameters, given by its parent. */
   readonly given?: (parameter: string) => Shape;
@@ -42,7 +44,13 @@ export class StackTemplate {
       const { physicalId, arn } = this.identity(logicalId);
       const properties = this.within(logicalId, () => this.value(raw.Properties ?? {}));
       const path = raw.Metadata?.['aws:cdk:path'] ?? logicalId;
-      return [{ stack: this.name, logicalId, path, type: raw.Type, physicalId, arn, properties }];
+      return [
+        {
+          ...{ stack: this.name, logicalId, path, type: raw.Type, physicalId, arn, properties },
+          ...(raw.DeletionPolicy !== undefined && { deletionPolicy: String(raw.DeletionPolicy) }),
+          ...(raw.DependsOn !== undefined && { dependsOn: [raw.DependsOn].flat().map(String) }),
+        },
+      ];
     });
   }
 
@@ -75,7 +83,8 @@ export class StackTemplate {
     const raw = this.raw(logicalId);
     const identity = this.within(`the name of ${logicalId}`, () => {
       const properties = new Proxy(raw.Properties ?? {}, { get: (all, key) => this.value(Reflect.get(all, key)) });
-      return identify(raw.Type, this.name, logicalId, properties, this.options.place, this.options.endpoint);
+      const { place, endpoint, deletions } = this.options;
+      return identify(raw.Type, this.name, logicalId, properties, place, endpoint, deletions);
     });
     this.identities.set(logicalId, identity);
     return identity;

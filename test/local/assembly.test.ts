@@ -197,6 +197,15 @@ describe('refuses', () => {
     expect(() => Assembly.load(folder)).toThrow(/cannot read .*manifest.json: .*; run `cdk synth` again/);
   });
 
+  test('a second resource under a name that an account has once', () => {
+    const Topic = { Type: 'AWS::SNS::Topic', Properties: { TopicName: 'news' } };
+    expect(() =>
+      Assembly.load(assemblyOfStacks({ One: { Resources: { A: Topic } }, Two: { Resources: { B: Topic } } })),
+    ).toThrow(/^B: .*news of type AWS::SNS::Topic already exists, made by A: give one of them another name$/);
+    const Policy = { Type: 'AWS::IAM::Policy', Properties: { PolicyName: 'p', Roles: [] } };
+    expect(load({ A: Policy, B: Policy })).not.toThrow();
+  });
+
   test('an unknown intrinsic', () => {
     expect(() => value({ 'Fn::Transform': {} })).toThrow(
       /^stack Stack, Probe: Fn::Transform is not known to the engine; it knows Ref/,

@@ -222,13 +222,13 @@ describe('what does nothing here', () => {
   test('is listed with the reason', async () => {
     const engine = await start({
       Data: DATA,
-      Key: { Type: 'AWS::KMS::Key', Properties: {} },
+      Key: { Type: 'AWS::EC2::VPC', Properties: {} },
       Hook: { Type: 'Custom::Hook', Properties: {} },
       Role: { Type: 'AWS::IAM::Role', Properties: { ManagedPolicyArns: ['arn:aws:iam::aws:policy/PowerUserAccess'] } },
     });
     expect(engine.inert).toEqual([
-      { path: 'Key', type: 'AWS::KMS::Key', why: 'the engine does nothing with this type' },
-      { path: 'Hook', type: 'Custom::Hook', why: 'custom resources are not run' },
+      { path: 'Key', type: 'AWS::EC2::VPC', why: 'the engine does nothing with this type' },
+      { path: 'Hook', type: 'Custom::Hook', why: 'this custom resource is not run' },
       { path: 'Role', type: 'AWS::IAM::Role', why: 'unknown to the engine, grants nothing: PowerUserAccess' },
     ]);
   });

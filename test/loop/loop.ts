@@ -26,6 +26,10 @@ export interface LoopOptions extends Partial<ContinuousTrainingProps> {
   readonly underKey?: boolean;
   /** Further members of the contract. */
   readonly contractOf?: object;
+  /** Names of further pipelines, each in a stack of its own. */
+  readonly beside?: string[];
+  /** The folder of a loop that has ended, to go on with what it has left. */
+  readonly folder?: string;
 }
 
 export const CONTRACT = JSON.parse(readFileSync('examples/flights/contract.json', 'utf8'));
@@ -38,7 +42,9 @@ export class Loop {
 
   private constructor(
     readonly engine: Engine,
-    private readonly folder: string,
+    readonly folder: string,
+    readonly pipelineName: string,
+    private readonly stack = 'Loop',
   ) {
     this.s3 = new S3Client(engine.clientConfig);
     this.runtime = new SageMakerRuntimeClient(engine.clientConfig);
@@ -53,19 +59,23 @@ export class Loop {
     schedules = false,
     timeScale = 0.001,
     underKey = false,
+    beside = [],
+    folder = mkdtempSync(join(tmpdir(), 'perennial-loop-')),
     ...props
   }: LoopOptions = {}): Promise<Loop> {
-    const folder = mkdtempSync(join(tmpdir(), 'perennial-loop-'));
-    const assembly = join(folder, 'cdk.out');
+    const assembly = mkdtempSync(join(folder, 'cdk.out-'));
     const app = new App({ outdir: assembly });
-    const stack = new Stack(app, 'Loop');
-    new ContinuousTraining(stack, 'Flights', {
-      pipelineName: 'flights',
-      contract: DataContract.fromObject({ ...CONTRACT, ...contractOf }),
-      trainer: Trainer.xgboost({ hyperparameters: { num_round: '10', max_depth: '4' } }),
-      ...(underKey && { encryptionKey: new kms.Key(stack, 'Key') }),
-      ...props,
-    });
+    const { pipelineName = 'flights' } = props;
+    for (const [i, name] of [pipelineName, ...beside].entries()) {
+      const stack = new Stack(app, i === 0 ? 'Loop' : `Loop-${i}`);
+      new ContinuousTraining(stack, 'Flights', {
+        contract: DataContract.fromObject({ ...CONTRACT, ...contractOf }),
+        trainer: Trainer.xgboost({ hyperparameters: { num_round: '10', max_depth: '4' } }),
+        ...(underKey && { encryptionKey: new kms.Key(stack, 'Key') }),
+        ...props,
+        pipelineName: name,
+      });
+    }
     app.synth();
     if (edit !== undefined) {
       const path = join(assembly, 'Loop.template.json');
@@ -81,14 +91,19 @@ export class Loop {
       ...(delivery && { delivery }),
       ...(faults && { faults }),
     });
-    return new Loop(engine, folder);
+    return new Loop(engine, folder, pipelineName);
   }
 
-  async stop(): Promise<void> {
+  async stop({ keep = false } = {}): Promise<void> {
     this.s3.destroy();
     this.runtime.destroy();
     await this.engine.stop();
-    rmSync(this.folder, { recursive: true, force: true });
+    if (!keep) rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** The same engine, seen from a pipeline that is beside. */
+  beside(pipelineName: string, number = 1): Loop {
+    return new Loop(this.engine, this.folder, pipelineName, `Loop-${number}`);
   }
 
   /** Uploads without waiting for what comes of it. */
@@ -110,13 +125,13 @@ export class Loop {
 
   async facts(): Promise<Facts> {
     const client = new DynamoDBClient(this.engine.clientConfig);
-    return readFacts(client, this.output('LedgerTable'), 'flights');
+    return readFacts(client, this.output('LedgerTable'), this.pipelineName);
   }
 
   /** Asks the endpoint; one score a row. */
   async ask(rows: string[]): Promise<number[]> {
     const { Body } = await this.runtime.send(
-      new InvokeEndpointCommand({ EndpointName: 'flights', ContentType: 'text/csv', Body: rows.join('\n') }),
+      new InvokeEndpointCommand({ EndpointName: this.pipelineName, ContentType: 'text/csv', Body: rows.join('\n') }),
     );
     return new TextDecoder().decode(Body).trim().split('\n').map(Number);
   }
@@ -151,7 +166,7 @@ export class Loop {
   }
 
   output(name: string): string {
-    const found = Object.entries(this.engine.outputs.Loop ?? {}).find(([key]) => key.includes(name));
+    const found = Object.entries(this.engine.outputs[this.stack] ?? {}).find(([key]) => key.includes(name));
     return String(found?.[1]);
   }
 }

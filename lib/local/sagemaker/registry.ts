@@ -85,6 +85,15 @@ export class Registry {
     }
   }
 
+  has(name: string): boolean {
+    return this.groups.has(name);
+  }
+
+  /** Deletes a group of the template. */
+  delete(name: string): void {
+    this.deleteGroup(this.group(name));
+  }
+
   /** The container of an approved version. */
   container(nameOrArn: string): Shape {
     const found = this.packages.get(nameOrArn);
