@@ -1,5 +1,5 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import { isBehind, type Spent, spentOn } from '../lib/core/budget';
+import { type Spent, spentOn } from '../lib/core/budget';
 import {
   CONTROLLER_DEFAULTS,
   type ControllerRules,
@@ -126,9 +126,9 @@ function settle(ports: ControllerPorts, triggers: readonly Evidence[], look: boo
       const { value, revision, torn } = await flush(ports);
       missed ||= torn; // what waited in it may be lost
       const now = ports.now();
-      // nor does a row that is new, or torn, say what the day has seen; and to a clock that is behind, few do
-      const lease =
-        torn || revision === 0 || isBehind(value, now) ? { ...value, ...(await spentBy(ledger, value, now)) } : value;
+      // nor does a row that is torn, or of another day, say what this day has seen
+      const isToday = !torn && value.day === now.toISOString().slice(0, 10);
+      const lease = isToday ? value : { ...value, ...(await spentBy(ledger, value, now)) };
       const end = await endOf(ports, lease, now);
       if (end !== undefined) {
         await settleEnd(ports, end);

@@ -362,6 +362,19 @@ test('a clock that goes back finds what was spent on the day, though the row has
   expect(world.running()).toHaveLength(1);
 });
 
+test('a day that comes again finds what was spent on it, though the row has forgotten it', async () => {
+  const world = new World({ ...CONTROLLER_DEFAULTS, maxRunsPerDay: 1 });
+  const startedAt = world.now().toISOString();
+  world.ledger.put(LedgerKey.run(startedAt, 'data-run', 'START'), { runId: 'data-run', reason: 'data' });
+  world.ledger.items.set(LEASE, {
+    ...{ pk: PIPELINE, sk: LEASE, revision: 1, pending: [], unpromoted: 0 },
+    ...{ day: '2026-02-28', startedToday: 0 },
+  });
+  world.upload('incoming/a.csv');
+  await world.deliver();
+  expect(world.running()).toEqual([]);
+});
+
 test('a clock that was far ahead does not lock the budget: the next midnight makes it new', async () => {
   const world = new World({ ...CONTROLLER_DEFAULTS, maxRunsPerDay: 1 });
   world.ledger.items.set(LEASE, {
