@@ -29,7 +29,7 @@ import {
 } from '../lib/core/ledger';
 import { parseMessage, type RunEnd } from '../lib/core/messages';
 import { EnvName, Events } from '../lib/core/names';
-import { parseSnapshot } from '../lib/core/snapshot';
+import { contentOfAll, parseSnapshot } from '../lib/core/snapshot';
 import { includes } from '../lib/core/waiting';
 import { defaultBus, type Send } from './shared/bus';
 import { type Data, freezeNow, noData, s3Data, unseenUploads } from './shared/data';
@@ -222,13 +222,15 @@ async function frozenData({ data, ledger, rules, executions }: ControllerPorts, 
   const { snapshotKey } = next;
   if (snapshotKey === undefined) {
     const { snapshot, key } = await freezeNow(data, ledger, rules.newestFiles);
-    const { dataVersion, files, leftOut = [] } = snapshot;
+    const { dataVersion, files, leftOut = [], alike = [] } = snapshot;
     if (files.length === 0) return { missing: noData(snapshot) };
     return {
       dataVersion,
+      content: contentOfAll(files),
       snapshotKey: key,
       files: files.length,
       leftOut: leftOut.length,
+      alike: alike.length,
       ranBefore: await ranBefore(dataVersion),
     };
   }
@@ -237,7 +239,15 @@ async function frozenData({ data, ledger, rules, executions }: ControllerPorts, 
     return { missing: `snapshotKey must name a snapshot, got ${snapshotKey}: no such object` };
   try {
     const { dataVersion, files } = parseSnapshot(document, snapshotKey);
-    return { dataVersion, snapshotKey, files: files.length, leftOut: 0, ranBefore: await ranBefore(dataVersion) };
+    return {
+      dataVersion,
+      content: contentOfAll(files),
+      snapshotKey,
+      files: files.length,
+      leftOut: 0,
+      alike: 0,
+      ranBefore: await ranBefore(dataVersion),
+    };
   } catch (error) {
     if (error instanceof PerennialError) return { missing: error.message };
     throw error;

@@ -633,6 +633,7 @@ export class TrainingPipeline extends Construct {
       {
         data: `s3://${props.data.bucketName}/`,
         reason: jsonata("$exists($states.input.reason) ? $states.input.reason : 'manual'"),
+        replay: jsonata('$exists($states.input.replay) and $states.input.replay'),
         dataVersion: jsonata('$states.result.Payload.dataVersion'),
         modelPackageArn: null,
         attempt: null,
@@ -660,6 +661,10 @@ export class TrainingPipeline extends Construct {
       judge: this.judge,
       rules: this.rules(),
       judged: sfn.Choice.jsonata(states, 'Good enough?')
+        // however good on data of old, it may lack what the model in service has learnt since
+        .when(sfn.Condition.jsonata(jsonata('$replay')), finish, {
+          assign: { outcome: 'REPLAYED' satisfies Outcome },
+        })
         .when(sfn.Condition.jsonata(jsonata('$judgement.promote')), registered)
         .otherwise(finish),
       failed,

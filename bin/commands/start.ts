@@ -27,7 +27,9 @@ export function addStart(program: Command, surroundings: Surroundings): void {
 
   program
     .command('replay <run>')
-    .description('run again on exactly the data of an earlier run')
+    .description(
+      'run again on exactly the data of an earlier run; its model is judged, and never registered or deployed',
+    )
     .option('--reason <text>', 'why, for the ledger')
     .addHelpText('after', '\nExample:\n  $ perennial replay data-3f2a91bc0d12')
     .action(async (runId: string, _, command: Command) => {
@@ -44,7 +46,7 @@ export function addStart(program: Command, surroundings: Surroundings): void {
         snapshotKey: snapshotKey(run.started.dataVersion),
       });
       surroundings.out(
-        `asked for a run on the data ${run.started.dataVersion.slice(0, 12)} of ${run.runId} (event ${id}): perennial runs`,
+        `asked for a run on the data ${run.started.dataVersion.slice(0, 12)} of ${run.runId} (event ${id}), whose model is judged and never registered: perennial runs`,
       );
     });
 }

@@ -109,9 +109,13 @@ export class S3Store {
     return found;
   }
 
-  /** The current versions of the objects below a prefix, in key order; deleted ones are left out. */
+  /**
+   * The current versions of the objects below a prefix, in key order; deleted ones are left out. What was uploaded
+   * again without a change is as old as it was: `lastModified` is the time since when the object has had its content.
+   */
   async listVersions(prefix: string): Promise<Array<ListedObject & { readonly versionId: string }>> {
     const found: Array<ListedObject & { readonly versionId: string }> = [];
+    let changed: string | undefined;
     let KeyMarker: string | undefined;
     let VersionIdMarker: string | undefined;
     do {
@@ -126,9 +130,13 @@ export class S3Store {
         VersionId = 'null',
         IsLatest,
       } of page.Versions ?? []) {
-        if (IsLatest) {
-          found.push({ key: Key, size: Size, etag: unquoted(ETag), lastModified: LastModified, versionId: VersionId });
-        }
+        const etag = unquoted(ETag);
+        if (IsLatest) found.push({ key: Key, size: Size, etag, lastModified: LastModified, versionId: VersionId });
+        // of a key the newest version comes first
+        const last = found.at(-1);
+        if (last?.key !== Key || changed === Key) continue;
+        if (last.etag === etag && last.size === Size) found[found.length - 1] = { ...last, lastModified: LastModified };
+        else changed = Key;
       }
       KeyMarker = page.NextKeyMarker;
       VersionIdMarker = page.NextVersionIdMarker;

@@ -32,9 +32,13 @@ export const CONTROLLER_DEFAULTS: ControllerRules = {
 export type Frozen =
   | {
       readonly dataVersion: string;
+      /** What the files hold, as `contentOfAll` tells it. */
+      readonly content: string;
       readonly snapshotKey: string;
       readonly files: number;
       readonly leftOut: number;
+      /** Files that are not trained on because others have the same content. */
+      readonly alike: number;
       /** Whether an execution of the name that the run would have has begun before. */
       readonly ranBefore?: boolean;
     }
@@ -208,17 +212,26 @@ function start(lease: Lease, news: readonly Evidence[], situation: Situation): C
   }
 
   const { evidence, more } = asEvidence(served);
+  const replay = next.snapshotKey !== undefined;
   const others = rest({
     ...lease,
     ...seen,
     holder: id,
     ...(reason !== 'manual' && charged(now, lease)),
-    // new data, or a person who knows why, is a new chance
-    unpromoted: reason === 'data' || reason === 'manual' ? 0 : lease.unpromoted,
-    lastDataVersion: frozen.dataVersion,
+    ...(!replay && {
+      // new data, or a person who knows why, is a new chance
+      unpromoted: reason === 'data' || reason === 'manual' ? 0 : lease.unpromoted,
+      trained: { runId: id, dataVersion: frozen.dataVersion, content: frozen.content },
+    }),
     lastRun: {
       runId: id,
-      input: { reason, evidence, snapshotKey: frozen.snapshotKey, ...(more > 0 && { more }) },
+      input: {
+        reason,
+        evidence,
+        snapshotKey: frozen.snapshotKey,
+        ...(replay && { replay }),
+        ...(more > 0 && { more }),
+      },
     },
     unstarted: true,
   });
@@ -289,15 +302,23 @@ function refusal(trigger: Evidence, lease: Lease, now: Date, rules: ControllerRu
 /** Whether a run on this data would find nothing new. */
 function isVain(lease: Lease, reason: Reason, frozen: Exclude<Frozen, { missing: string }>): boolean {
   if (frozen.ranBefore) return true;
-  const { lastRun } = lease; // a lease that has lost it cannot say whether that run ever began
-  if (reason === 'manual' || lastRun === undefined || lease.lastDataVersion !== frozen.dataVersion) return false;
-  return reason === 'data' || lastRun.outcome !== 'FAILED';
+  const { trained, lastRun } = lease; // a lease that has lost its last run cannot say whether that ever began
+  if (reason === 'manual' || lastRun === undefined || trained?.content !== frozen.content) return false;
+  // who uploads the same files again after a failure asks for another try; an event that comes again does not
+  return (reason === 'data' && trained.dataVersion === frozen.dataVersion) || trained.outcome !== 'FAILED';
 }
 
 /** Why a trigger comes to nothing whose run would find nothing new. */
 function inVain(lease: Lease, { reason }: Evidence, id: string, frozen: Exclude<Frozen, { missing: string }>): Refusal {
-  const run = frozen.ranBefore ? id : lease.lastRun?.runId;
-  if (reason === 'data') return { because: `already trained on: the run ${run} began with exactly this data` };
+  const run = frozen.ranBefore ? id : lease.trained?.runId;
+  if (reason === 'data') {
+    const isSame = frozen.ranBefore || lease.trained?.dataVersion === frozen.dataVersion;
+    return {
+      because: isSame
+        ? `already trained on: the run ${run} began with exactly this data`
+        : `already trained on: byte for byte the data of the run ${run}, uploaded again; upload changed data, or start a run by hand`,
+    };
+  }
   if (frozen.ranBefore) return { because: `already done: the run ${run} was started for this` };
   if (reason === 'drift') {
     return {
@@ -318,8 +339,9 @@ function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
-function describe({ files, leftOut }: { readonly files: number; readonly leftOut: number }): string {
-  return count(files, 'file') + (leftOut === 0 ? '' : `, without ${leftOut} that could not be used`);
+function describe({ files, leftOut, alike }: Exclude<Frozen, { missing: string }>): string {
+  const unused = leftOut === 0 ? '' : `, without ${leftOut} that could not be used`;
+  return count(files, 'file') + unused + (alike === 0 ? '' : `, without ${alike} that another is like, byte for byte`);
 }
 
 function isMarker({ reason, detail }: Evidence): boolean {

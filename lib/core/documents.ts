@@ -19,7 +19,7 @@ export interface SnapshotFile {
   readonly etag: string;
 }
 
-/** A frozen list of training data; two with the same content have the same `dataVersion`. */
+/** A frozen list of training data; two of the same versions of the same files have the same `dataVersion`. */
 export interface Snapshot {
   /** SHA-256 (hexadecimal) of the files' keys, version ids, sizes and ETags, in key order. */
   readonly dataVersion: string;
@@ -27,6 +27,8 @@ export interface Snapshot {
   readonly files: readonly SnapshotFile[];
   /** Keys that were there but are not trained on, because a run could not use this version of them. */
   readonly leftOut?: readonly string[];
+  /** Keys that were there but are not trained on, because an older file has the same content. */
+  readonly alike?: readonly string[];
 }
 
 /** Why a run was started: one entry a trigger. */
@@ -46,6 +48,8 @@ export interface TrainingInput {
   readonly evidence: readonly Evidence[];
   /** The key of a {@link Snapshot} in the data bucket; without one, the run freezes the data itself. */
   readonly snapshotKey?: string;
+  /** Whether a run of old is made again: its model is judged, and never registered. */
+  readonly replay?: boolean;
   /** Further triggers that the run serves; the ledger's decisions name it for each. */
   readonly more?: number;
 }
@@ -287,7 +291,7 @@ export interface MonitorReport {
 }
 
 /** How a run ended. */
-export const OUTCOMES = ['PROMOTED', 'AWAITING_APPROVAL', 'REJECTED', 'FAILED'] as const;
+export const OUTCOMES = ['PROMOTED', 'AWAITING_APPROVAL', 'REJECTED', 'REPLAYED', 'FAILED'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 /** `lambdas/finish.ts`: writes the end of a run, frees the lease. */
@@ -375,7 +379,7 @@ export interface RunRequestedDetail {
   readonly requestedBy: string;
   /** Why, in the words of who asks. */
   readonly note?: string;
-  /** Train on this {@link Snapshot} instead of the data as it is. */
+  /** Replay: train on this {@link Snapshot} instead of the data as it is, and only judge what comes of it. */
   readonly snapshotKey?: string;
 }
 /** Detail of {@link Events.DATA_NEEDED}. */

@@ -50,6 +50,7 @@ const trainingInput = object<TrainingInput>({
   reason: oneOf(REASONS),
   evidence: listOf(evidence),
   snapshotKey: optional(text),
+  replay: optional(flag),
   more: optional(count),
 });
 const decision = object<Decision>({
@@ -69,7 +70,14 @@ const LEASE: { readonly [Name in keyof Required<Lease>]: Shape<Lease[Name]> } = 
   startedToday: count,
   otherDays: optional(listOf(object<SpentDay>({ day, started: count }))),
   unpromoted: count,
-  lastDataVersion: optional(text),
+  trained: optional(
+    object<NonNullable<Lease['trained']>>({
+      runId: executionName,
+      dataVersion: text,
+      content: text,
+      outcome: optional(oneOf(OUTCOMES)) as Shape<Outcome | undefined>,
+    }),
+  ),
   lastRun: optional(
     object<NonNullable<Lease['lastRun']>>({
       runId: executionName,
@@ -137,19 +145,20 @@ export function release(lease: Lease, end: { runId: string; outcome: Outcome; at
   const free = { ...rest, ...(holder !== end.runId && { holder }), lastEndedAt: end.at };
   if (!isOpen) return free;
   const promoted = end.outcome === 'PROMOTED' || end.outcome === 'AWAITING_APPROVAL';
+  const { trained } = lease;
   return {
     ...free,
-    unpromoted: promoted ? 0 : lease.unpromoted + 1,
+    // a replay says nothing of the data as it is
+    ...(lastRun.input.replay !== true && { unpromoted: promoted ? 0 : lease.unpromoted + 1 }),
     lastRun: { ...lastRun, outcome: end.outcome },
+    ...(trained?.runId === end.runId && { trained: { ...trained, outcome: end.outcome } }),
   };
 }
 
 /** The lease after a run of which there is no trace: what it was to train on has not been trained on. */
 export function disown(lease: Lease, end: { runId: string; at: string }): Lease {
-  const { lastDataVersion, ...rest } = withoutTheLast(release(lease, { ...end, outcome: 'FAILED' }), end.runId);
-  return rest.lastRun?.runId === end.runId
-    ? rest
-    : { ...rest, ...(lastDataVersion !== undefined && { lastDataVersion }) };
+  const { trained, ...rest } = withoutTheLast(release(lease, { ...end, outcome: 'FAILED' }), end.runId);
+  return { ...rest, ...(trained !== undefined && trained.runId !== end.runId && { trained }) };
 }
 
 function withoutTheLast(lease: Lease, runId: string): Lease {

@@ -223,8 +223,14 @@ export interface Lease extends Spent {
   readonly lastEndedAt?: string;
   /** Runs in a row that ended without a promotion, for the circuit breaker. */
   readonly unpromoted: number;
-  /** The data version of the last run that began, so that nothing is trained twice. */
-  readonly lastDataVersion?: string;
+  /** The last run on the data as it was, so that nothing is trained on twice. */
+  readonly trained?: {
+    readonly runId: string;
+    readonly dataVersion: string;
+    /** What its files held, as `contentOfAll` tells it. */
+    readonly content: string;
+    readonly outcome?: Outcome;
+  };
   /** The last run that was decided on. */
   readonly lastRun?: {
     readonly runId: string;

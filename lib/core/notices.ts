@@ -28,6 +28,8 @@ export function noticeOfRun(end: {
       return `the run ${runId} made version${version}, which is approved`;
     case 'REJECTED':
       return `the run ${runId} made no better model`;
+    case 'REPLAYED':
+      return `the run ${runId} was a replay: its model is judged, and was not registered`;
   }
 }
 

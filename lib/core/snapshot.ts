@@ -41,19 +41,31 @@ export function snapshotKey(dataVersion: string): string {
   return `${Prefix.SNAPSHOTS}${dataVersion}.json`;
 }
 
-/** Freezes a listing: the same files give the same data version, whatever their order. */
+/**
+ * Freezes a listing: the same files give the same data version, whatever their order. Of files with the same content
+ * the oldest alone is trained on: rows that came twice would count twice, and be on both sides of the split.
+ */
 export function freeze(listing: readonly ListedFile[], options: FreezeOptions = {}): Snapshot {
   const data = listing.filter(({ key }) => isData(key));
   const refused = new Set(options.refused?.map(idOf));
-  const newest = data
+  const usable = data
     .filter((file) => !refused.has(idOf(file)))
+    .sort((a, b) => a.lastModified.getTime() - b.lastModified.getTime() || compare(a.key, b.key));
+  const first = new Map(usable.toReversed().map((file) => [contentOf(file), file]));
+  const alike = usable.filter((file) => first.get(contentOf(file)) !== file).map(({ key }) => key);
+  const newest = [...first.values()]
     .sort((a, b) => b.lastModified.getTime() - a.lastModified.getTime() || compare(b.key, a.key))
     .slice(0, options.newestFiles);
   const files = newest
     .map(({ key, versionId, size, etag }) => ({ key, versionId, size, etag }))
     .sort((a, b) => compare(a.key, b.key));
   const leftOut = data.filter((file) => refused.has(idOf(file))).map(({ key }) => key);
-  return { dataVersion: dataVersion(files), files, ...(leftOut.length > 0 && { leftOut: leftOut.sort(compare) }) };
+  return {
+    dataVersion: dataVersion(files),
+    files,
+    ...(leftOut.length > 0 && { leftOut: leftOut.sort(compare) }),
+    ...(alike.length > 0 && { alike: alike.sort(compare) }),
+  };
 }
 
 const FILE: Shape<SnapshotFile> = object({ key: text, versionId: text, size: count, etag: text });
@@ -63,9 +75,10 @@ export const SNAPSHOT: Shape<Snapshot> = object({
   dataVersion: text,
   files: listOf(FILE),
   leftOut: optional(listOf(text)),
+  alike: optional(listOf(text)),
 });
 
-/** The files of a snapshot whose content an earlier one does not have under the same key; all, if that cannot be read. */
+/** The files of a snapshot whose content an earlier one does not have; all, if that cannot be read. */
 export function newFiles(snapshot: Snapshot, earlier: unknown): readonly SnapshotFile[] {
   const files = isObject(earlier) ? own(earlier, 'files') : undefined;
   const known = new Set(Array.isArray(files) ? items(files).filter(isFile).map(contentOf) : []);
@@ -103,14 +116,28 @@ function dataVersion(files: readonly SnapshotFile[]): string {
   return createHash('sha256').update(lines.join('\n')).digest('hex');
 }
 
+/**
+ * SHA-256 (hexadecimal) over what files hold, whatever they are called and however often they were uploaded.
+ *
+ * The listing that freezes the data tells it for nothing: S3's ETag of an object is the MD5 of its bytes, or that of
+ * its parts' MD5s. So equal sizes and ETags mean equal bytes. The reverse does not hold: parts of another size, or a
+ * KMS key, give equal bytes another ETag. Such a file counts as new, which costs a run and loses nothing.
+ *
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+ */
+export function contentOfAll(files: readonly SnapshotFile[]): string {
+  const contents = [...new Set(files.map(contentOf))].sort(compare);
+  return createHash('sha256').update(contents.join('\n')).digest('hex');
+}
+
 function isFile(value: unknown): value is SnapshotFile {
   const mistakes: string[] = [];
   FILE.read(value, '', mistakes);
   return mistakes.length === 0;
 }
 
-function contentOf({ key, size, etag }: SnapshotFile): string {
-  return JSON.stringify([key, size, etag]);
+function contentOf({ size, etag }: SnapshotFile): string {
+  return JSON.stringify([size, etag]);
 }
 
 function idOf({ key, versionId }: { readonly key: string; readonly versionId: string }): string {

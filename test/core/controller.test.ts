@@ -6,7 +6,15 @@ import type { Lease } from '../../lib/core/ledger';
 import type { Reason } from '../../lib/core/names';
 
 const NOW = new Date('2026-03-01T12:00:00Z');
-const DATA: Frozen = { dataVersion: 'a'.repeat(64), snapshotKey: 'snapshots/a.json', files: 2, leftOut: 0 };
+const DATA: Frozen = {
+  dataVersion: 'a'.repeat(64),
+  content: 'ca',
+  snapshotKey: 'snapshots/a.json',
+  files: 2,
+  leftOut: 0,
+  alike: 0,
+};
+const OTHER: Frozen = { ...DATA, dataVersion: 'b'.repeat(64), content: 'cb' };
 const RULES = CONTROLLER_DEFAULTS;
 
 function trigger(reason: Reason, eventId: string = reason, detail: Evidence['detail'] = {}): Evidence {
@@ -88,13 +96,13 @@ describe('decide', () => {
     expect(byHand.words).toEqual(['manual STARTED']);
     expect(byHand.lease.startedToday).toBe(RULES.maxRunsPerDay - 1);
     const { holder: _holder, ...free } = byHand.lease;
-    expect(decided(free, [trigger('data')], { ...DATA, dataVersion: 'b'.repeat(64) }).words).toEqual(['data STARTED']);
+    expect(decided(free, [trigger('data')], OTHER).words).toEqual(['data STARTED']);
   });
 
   test('trains on the same data again only for a person, or after a failure', () => {
     const lease = (outcome: 'PROMOTED' | 'FAILED'): Partial<Lease> => ({
-      lastDataVersion: 'a'.repeat(64),
-      lastRun: { runId: 'r', input: { reason: 'data', evidence: [] }, outcome },
+      lastRun: { runId: 'r', input: { reason: 'data', evidence: [] } },
+      trained: { runId: 'r', dataVersion: 'a'.repeat(64), content: 'ca', outcome },
     });
 
     expect(decided(lease('PROMOTED'), [trigger('data'), trigger('drift')]).words).toEqual([
@@ -107,10 +115,48 @@ describe('decide', () => {
     expect(decided(lease('FAILED'), [trigger('data')]).words).toEqual(['data IGNORED']);
   });
 
+  test('does not train on the same bytes under new names or versions, unless the run on them failed', () => {
+    const again: Frozen = { ...DATA, dataVersion: 'b'.repeat(64) };
+    const lease = (outcome: 'REJECTED' | 'FAILED'): Partial<Lease> => ({
+      lastRun: { runId: 'r', input: { reason: 'data', evidence: [] } },
+      trained: { runId: 'r', dataVersion: 'a'.repeat(64), content: 'ca', outcome },
+    });
+
+    const { words, decisions } = decided(lease('REJECTED'), [trigger('data')], again);
+    expect(words).toEqual(['data IGNORED']);
+    expect(decisions[0].because).toBe(
+      'already trained on: byte for byte the data of the run r, uploaded again; upload changed data, or start a run by hand',
+    );
+    expect(decided(lease('FAILED'), [trigger('data')], again).words).toEqual(['data STARTED']);
+    expect(decided(lease('REJECTED'), [trigger('data')], OTHER).words).toEqual(['data STARTED']);
+    expect(decided(lease('REJECTED'), [trigger('drift')], again).decisions[0].needs).toBe('NEWER_DATA');
+    expect(decided({}, [trigger('data')], { ...OTHER, alike: 1 }).decisions[0].because).toBe(
+      '1 trigger, 2 files, without 1 that another is like, byte for byte',
+    );
+  });
+
+  test('a replay is called one, and changes nothing of what is known about the data as it is', () => {
+    const lease: Partial<Lease> = {
+      unpromoted: 2,
+      lastRun: { runId: 'r', input: { reason: 'data', evidence: [] } },
+      trained: { runId: 'r', dataVersion: 'b'.repeat(64), content: 'cb', outcome: 'REJECTED' },
+    };
+    const asked = trigger('manual', 'm', { snapshotKey: 'snapshots/a.json' });
+    const { lease: during } = decided(lease, [asked]);
+    expect(during.lastRun?.input).toMatchObject({ snapshotKey: 'snapshots/a.json', replay: true });
+
+    for (const outcome of ['REPLAYED', 'FAILED'] as const) {
+      const after = release(during, { runId: during.holder as string, outcome, at: NOW.toISOString() });
+      expect(after).toMatchObject({ ...lease, lastRun: { outcome } });
+      expect(decided(after, [trigger('schedule')], OTHER).words).toEqual(['schedule IGNORED']);
+    }
+    expect(decided({}, [trigger('manual')]).lease.lastRun?.input.replay).toBeUndefined();
+  });
+
   test('says that drift stays, and that people must see to it, when no data has come that could cure it', () => {
     const lease: Partial<Lease> = {
-      lastDataVersion: 'a'.repeat(64),
-      lastRun: { runId: 'r', input: { reason: 'data', evidence: [] }, outcome: 'PROMOTED' },
+      lastRun: { runId: 'r', input: { reason: 'data', evidence: [] } },
+      trained: { runId: 'r', dataVersion: 'a'.repeat(64), content: 'ca', outcome: 'PROMOTED' },
     };
     const [decision] = decided(lease, [trigger('drift')]).decisions;
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ErrorName } from '../../lib/core/errors';
-import { freeze, isData, type ListedFile, parseSnapshot, snapshotBytes } from '../../lib/core/snapshot';
+import { contentOfAll, freeze, isData, type ListedFile, parseSnapshot, snapshotBytes } from '../../lib/core/snapshot';
 
 function file(key: string, day = 1, versionId = 'v1'): ListedFile {
   return { key, versionId, size: 10, etag: `e-${key}`, lastModified: new Date(Date.UTC(2026, 0, day)) };
@@ -30,6 +30,32 @@ describe('freeze', () => {
     expect(freeze([file('incoming/a.csv'), file('truth/b.csv')]).dataVersion).not.toBe(before);
     expect(freeze([]).dataVersion).not.toBe(before);
     expect(freeze([file('incoming/a.csv', 9)]).dataVersion).toBe(before); // uploaded when, does not matter
+  });
+
+  test('takes the oldest of files with the same content, and names the others', () => {
+    const copy = (of: string, key: string, day: number) => ({ ...file(of, day), key, versionId: `v-${key}` });
+    const [a, b] = [file('incoming/a.csv', 2), file('incoming/b.csv', 3)];
+    const listing = [copy('incoming/a.csv', 'incoming/0.csv', 5), a, b, copy('incoming/b.csv', 'truth/b.csv', 4)];
+
+    const { files, alike, dataVersion } = freeze(listing, { newestFiles: 2 });
+    expect(files.map(({ key }) => key)).toEqual(['incoming/a.csv', 'incoming/b.csv']);
+    expect(alike).toEqual(['incoming/0.csv', 'truth/b.csv']);
+    expect(freeze([a, b])).toMatchObject({ dataVersion });
+    expect(freeze([a, b]).alike).toBeUndefined();
+    // of which no run can use the one, the other is taken
+    expect(freeze(listing.slice(0, 2), { refused: [a] }).files.map(({ key }) => key)).toEqual(['incoming/0.csv']);
+    // a size that differs makes another content, whatever the ETag says
+    expect(freeze([a, { ...a, key: 'incoming/c.csv', size: 11 }]).files).toHaveLength(2);
+  });
+
+  test('knows the content of files whatever their names, versions and number', () => {
+    const [a, b] = [file('incoming/a.csv'), file('incoming/b.csv')];
+    const renamed = { ...a, key: 'truth/z.csv', versionId: 'v9' };
+
+    expect(contentOfAll([renamed, b, a])).toBe(contentOfAll([a, b]));
+    expect(contentOfAll([a])).not.toBe(contentOfAll([a, b]));
+    expect(contentOfAll([{ ...a, etag: 'other' }])).not.toBe(contentOfAll([a]));
+    expect(contentOfAll([{ ...a, size: 11 }])).not.toBe(contentOfAll([a]));
   });
 
   test('leaves out what is no data', () => {

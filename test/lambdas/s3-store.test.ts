@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
+import type { S3Client } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { linesOf } from '../../lambdas/shared/s3-store';
+import { linesOf, S3Store } from '../../lambdas/shared/s3-store';
 
 async function cut(chunks: Uint8Array[], most = 1000): Promise<Array<string | undefined>> {
   const lines: Array<string | undefined> = [];
@@ -23,4 +24,39 @@ test('cuts bytes into lines, however they come', async () => {
 test('gives nothing for a line that is too long, and goes on with the next', async () => {
   const long = Array.from({ length: 5 }, () => Buffer.from('x'.repeat(7)));
   expect(await cut([Buffer.from('a\n'), ...long, Buffer.from('\nb\n')], 20)).toEqual(['a', undefined, 'b']);
+});
+
+test('lists current versions, as old as their content is', async () => {
+  const version = (Key: string, VersionId: string, day: number, ETag: string, IsLatest = false, Size = 1) => ({
+    ...{ Key, VersionId, ETag: `"${ETag}"`, IsLatest, Size },
+    LastModified: new Date(Date.UTC(2026, 0, day)),
+  });
+  const pages = [
+    {
+      Versions: [
+        version('again', 'v4', 9, 'x', true),
+        version('again', 'v3', 8, 'x'), // uploaded again without a change
+        version('again', 'v2', 7, 'y'),
+        version('again', 'v1', 6, 'x'), // and once more before it was changed and changed back
+        version('changed', 'v2', 5, 'x', true, 2),
+      ],
+      NextKeyMarker: 'changed',
+      NextVersionIdMarker: 'v2',
+    },
+    {
+      Versions: [
+        version('changed', 'v1', 4, 'x'),
+        version('deleted', 'v1', 3, 'x'),
+        version('new', 'v1', 2, 'x', true),
+      ],
+    },
+  ];
+  const s3 = { send: async () => pages.shift() } as unknown as S3Client;
+
+  const found = await new S3Store(s3, 'bucket').listVersions('');
+  expect(found.map(({ key, versionId, lastModified }) => [key, versionId, lastModified.getUTCDate()])).toEqual([
+    ['again', 'v4', 8],
+    ['changed', 'v2', 5],
+    ['new', 'v1', 2],
+  ]);
 });
