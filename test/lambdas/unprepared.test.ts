@@ -3,8 +3,10 @@ import { gzipSync } from 'node:zlib';
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { afterEach, describe, expect, test } from 'vitest';
 import { prepare } from '../../lambdas/prepare';
+import { kindOf } from '../../lambdas/shared/faults';
+import { readable } from '../../lambdas/shared/reader';
 import { parseContract } from '../../lib/core/contract';
-import { ErrorName } from '../../lib/core/errors';
+import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger';
 import { EnvName } from '../../lib/core/names';
 import { MemoryLedger } from '../support/memory';
@@ -144,6 +146,28 @@ describe('a file that is too much', () => {
       reasons: [expect.stringContaining('has a text of more than 1 MiB')],
     });
     expect(JSON.stringify(quarantine).length).toBeLessThan(5000);
+  });
+});
+
+describe('a Parquet file that breaks what reads it', () => {
+  test('by bytes that are no text where it says who wrote it is refused by name', async () => {
+    const select = `1 AS id, TIMESTAMP '2026-01-01' AS at, 1.5::DOUBLE AS km, 'Bonn' AS city, true AS rain, true AS late`;
+    const body = Buffer.from(await written((path) => `COPY (SELECT ${select}) TO '${path}' (FORMAT parquet)`));
+    body[body.lastIndexOf('DuckDB version')] = 0xff;
+    const { name, message } = await failure({ 'a.parquet': body });
+    expect(name).toBe(ErrorName.DATA_UNREADABLE);
+    expect(message).toContain('incoming/a.parquet cannot be read: it holds text that is not UTF-8');
+  });
+
+  test.each([
+    'INTERNAL Error: Attempted to access index 3 within vector of size 3',
+    'FATAL Error: Failed: database has been invalidated because of a previous fatal error',
+  ])('or the database says nothing yet of which file is to blame: %s', async (message) => {
+    const error = await readable('incoming/a.parquet', '/tmp/0.parquet', () =>
+      Promise.reject(new Error(message)),
+    ).catch((reason) => reason);
+    expect(error).not.toBeInstanceOf(PerennialError);
+    expect(kindOf(error)).toBe('FAULT');
   });
 });
 
