@@ -43,6 +43,45 @@ test.each([
   120_000,
 );
 
+test('under a key, without the statement of a role on it the loop fails at that call', async () => {
+  const loop = await Loop.start({
+    underKey: true,
+    edit: without('FlightsTrainingSnapshotRole', 'kms:GenerateDataKey'),
+  });
+  try {
+    const { runs } = await loop.upload('incoming/january.csv', csv(await flights(1, 2000)));
+    expect(runs.at(-1)?.ended).toMatchObject({ outcome: 'FAILED' });
+    expect(runs.at(-1)?.ended?.error?.cause).toMatch(
+      /is not authorized to perform: kms:\w+ on resource: arn:aws:kms:\S+ because no identity-based policy allows the kms:/,
+    );
+  } finally {
+    await loop.stop();
+  }
+}, 120_000);
+
+test('under a key whose policy does not let EventBridge in, no upload is heard of, and the log tells why', async () => {
+  const loop = await Loop.start({
+    underKey: true,
+    edit: ({ Resources }) => {
+      const [{ KeyPolicy }] = Object.values<Template>(Resources)
+        .filter(({ Type }) => Type === 'AWS::KMS::Key')
+        .map(({ Properties }) => Properties);
+      const isOfRules = ({ Principal }: Template) => Principal.Service === 'events.amazonaws.com';
+      expect(KeyPolicy.Statement.filter(isOfRules)).not.toEqual([]);
+      KeyPolicy.Statement = KeyPolicy.Statement.filter((one: Template) => !isOfRules(one));
+    },
+  });
+  try {
+    const { runs } = await loop.upload('incoming/january.csv', csv(await flights(1, 2000)));
+    expect(runs).toEqual([]);
+    expect(loop.engine.log.map(({ message }) => message).join('\n')).toMatch(
+      /events\.amazonaws\.com \S+ \S+ is not authorized to perform: kms:GenerateDataKey on resource: arn:aws:kms:\S+ because no resource-based policy allows/,
+    );
+  } finally {
+    await loop.stop();
+  }
+}, 120_000);
+
 test('a trigger that the controller may not act on is not lost: it waits in the dead-letter queue', async () => {
   const loop = await Loop.start({ edit: without('FlightsControllerHandlerRole', 's3:ListBucketVersions') });
   try {

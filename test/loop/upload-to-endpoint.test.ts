@@ -9,7 +9,7 @@ const [JANUARY, FEBRUARY, MARCH] = [1, 2, 3];
 describe('from an upload to an endpoint, and from drift to a better model', () => {
   let loop: Loop;
   beforeAll(async () => {
-    loop = await Loop.start();
+    loop = await Loop.start({ underKey: true }); // so that keys are judged as well
   });
   afterAll(() => loop.stop());
 
