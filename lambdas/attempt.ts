@@ -1,7 +1,15 @@
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SageMakerClient } from '@aws-sdk/client-sagemaker';
-import { type Circumstances, costOf, firstAttempt, type Next, nextAttempt, type OfferSpec } from '../lib/core/attempts';
+import {
+  type Circumstances,
+  costOf,
+  firstAttempt,
+  lookSeconds,
+  type Next,
+  nextAttempt,
+  type OfferSpec,
+} from '../lib/core/attempts';
 import type { AttemptReport, AttemptRequest, TuningDocument } from '../lib/core/documents';
 import { type CaughtError, type Failure, failureOf, type JobFacts, refusalOf } from '../lib/core/failures';
 import { type AttemptBegun, type Fact, LedgerKey, type TrainingAttempt } from '../lib/core/ledger';
@@ -26,8 +34,6 @@ export interface AttemptPorts {
   now(): Date;
 }
 
-/** How long a job that has not ended yet is left alone before it is looked at again. */
-const LOOK_SECONDS = 60;
 /** So many lines of a script's log stand in its failure, and so many characters. */
 const [LINES, CHARACTERS] = [12, 1500];
 
@@ -57,7 +63,8 @@ export async function attempt(ports: AttemptPorts, request: AttemptRequest): Pro
   if (facts?.status === 'InProgress' || facts?.status === 'Stopping') {
     // a state that has run out of time has asked for the end already, but only once
     if (request.caught?.name === 'States.Timeout' && facts.status === 'InProgress') await jobs.stop(begun.job);
-    return { action: 'LOOK', walk, waitSeconds: LOOK_SECONDS };
+    const looks = walk.looks ?? 0;
+    return { action: 'LOOK', walk: { ...walk, looks: looks + 1 }, waitSeconds: lookSeconds(looks) };
   }
 
   const offer = rules.offers[begun.offer] as OfferSpec;

@@ -32,6 +32,7 @@ import { EnvName, Events } from '../lib/core/names';
 import { contentOfAll, parseSnapshot } from '../lib/core/snapshot';
 import { includes } from '../lib/core/waiting';
 import { defaultBus, type Send } from './shared/bus';
+import { type CandidateModels, candidateModels } from './shared/candidate-models';
 import { type Data, freezeNow, noData, s3Data, unseenUploads } from './shared/data';
 import { env, settings } from './shared/env';
 import { awsExecutions, type Executions, hasEnded, startAlone } from './shared/executions';
@@ -58,6 +59,8 @@ export interface ControllerPorts {
   readonly data: Data;
   /** Of the training machine. */
   readonly executions: Executions;
+  /** Of the pipeline's runs; absent where no registry tells their names. */
+  readonly candidates?: CandidateModels;
   readonly send: Send;
   now(): Date;
   /** Waits before another try; a real wait, if absent. */
@@ -71,12 +74,14 @@ let onAws: ControllerPorts | undefined;
 
 /** Runs {@link control} on the ledger and the data bucket. */
 export async function handler(batch: Batch): Promise<BatchReply> {
+  const [pipeline, registry] = [env(EnvName.PIPELINE), process.env[EnvName.MODEL_PACKAGE_GROUP]];
   onAws ??= {
-    pipeline: env(EnvName.PIPELINE),
+    pipeline,
     rules: settings(CONTROLLER_DEFAULTS),
     ledger: dynamoLedger(),
     data: s3Data(new S3Store(new S3Client(), env(EnvName.DATA_BUCKET))),
     executions: awsExecutions(env(EnvName.TRAINING_MACHINE)),
+    ...(registry !== undefined && { candidates: candidateModels({ pipeline, registry }) }),
     send: defaultBus(),
     now: () => new Date(),
   };
@@ -90,13 +95,18 @@ export async function handler(batch: Batch): Promise<BatchReply> {
 export async function control(ports: ControllerPorts, batch: Batch): Promise<BatchReply> {
   const triggers = new Map<string, Evidence>();
   let look = false;
+  let orphans = false;
   const read = await eachRecord(batch, async (body, messageId) => {
     const message = parseMessage(body, ports.pipeline);
     if (message.kind === 'trigger') triggers.set(messageId, message.evidence);
     else if (message.kind === 'reconcile') look = true;
     else if (message.kind === 'other') console.log(JSON.stringify({ ignored: message.because }));
-    else if (message.end.status !== undefined) await settleEnd(ports, message.end);
+    else if (message.end.status !== undefined) {
+      await settleEnd(ports, message.end);
+      orphans ||= message.end.status !== 'SUCCEEDED';
+    }
   });
+  if (look || orphans) await takeAwayOrphans(ports); // before the next run begins
   const crowded = await settle(ports, [...triggers.values()], look);
   if (crowded.length === 0) return read;
   const full = new PerennialError(
@@ -260,6 +270,20 @@ async function settleEnd({ ledger, now }: ControllerPorts, end: RunEnd): Promise
   await changeLease(ledger, TRAINING_LEASE, now(), (lease) =>
     end.status === GONE ? disown(lease, end) : release(lease, { ...end, outcome }),
   );
+}
+
+/** Takes away the candidates' models of runs that were stopped, or ran out of time, before they could do so. */
+async function takeAwayOrphans({ candidates, executions }: ControllerPorts): Promise<void> {
+  if (candidates === undefined) return;
+  try {
+    const models = await candidates.list();
+    // what was there before nothing ran belongs to a run that has ended
+    if (models.length === 0 || (await executions.running()).length > 0) return;
+    for (const model of models) await candidates.delete(model);
+  } catch (error) {
+    // no message is to come again for it: the next look makes it good
+    console.error(JSON.stringify({ left: 'models of candidates', error: String(error) }));
+  }
 }
 
 /** What is spent of the day's budget, by the lease or by the runs that have begun, whichever is more. */

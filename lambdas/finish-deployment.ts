@@ -44,7 +44,7 @@ interface Named {
 }
 
 /** Failures that are not the version's: it stays approved. */
-const NOT_ITS_FAULT: readonly string[] = [ErrorName.NOT_DEPLOYABLE, ErrorName.NAME_TAKEN];
+const NOT_ITS_FAULT: readonly string[] = [ErrorName.NOT_DEPLOYABLE, ErrorName.NAME_TAKEN, ErrorName.NO_MACHINES];
 
 let onAws: FinishDeploymentPorts | undefined;
 

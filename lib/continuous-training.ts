@@ -14,6 +14,7 @@ import { keyOf } from './private/keys';
 import { refuse } from './private/validate';
 import { RetrainController } from './retrain-controller';
 import { RunLedger } from './run-ledger';
+import { LONGEST_QUOTA_WAIT } from './steps/retries';
 import type { Trainer } from './trainer';
 import { type Budget, type Patience, type Promotion, TrainingPipeline } from './training-pipeline';
 import type { ITrigger } from './triggers/trigger';
@@ -264,6 +265,7 @@ export class ContinuousTraining extends Construct {
     const { pipelineName } = this.training;
     this.controller = new RetrainController(this, 'Controller', {
       data,
+      registry,
       ledger,
       pipelineName,
       machine: this.training.machine,
@@ -279,6 +281,7 @@ export class ContinuousTraining extends Construct {
       imageRepositoryArn: this.training.imageRepositoryArn,
       instanceType: props.servingInstanceType,
       instanceCount: props.servingInstanceCount,
+      quotaWait: shorter(props.patience?.quotaWait, LONGEST_QUOTA_WAIT),
       encryptionKey,
     });
     this.monitor = new DriftMonitor(this, 'Monitor', {
@@ -313,4 +316,8 @@ export class ContinuousTraining extends Construct {
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }
+}
+
+function shorter(wait: Duration | undefined, longest: Duration): Duration | undefined {
+  return wait !== undefined && wait.toSeconds() > longest.toSeconds() ? longest : wait;
 }

@@ -12,6 +12,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { CleanUpProperties } from './core/clean-up';
 import type { DeploymentOutcome, ServingSettings } from './core/documents';
+import { ErrorName } from './core/errors';
 import { EnvName, Events, ownPrefix, Prefix, VARIANT_NAME } from './core/names';
 import type { Owner } from './core/ownership';
 import type { ModelRegistry } from './model-registry';
@@ -23,6 +24,7 @@ import {
   grantList,
   grantObjects,
   grantSageMaker,
+  listOf,
   sageMakerArn,
   sageMakerPrincipal,
 } from './private/grants';
@@ -39,8 +41,10 @@ import { claim } from './private/two-of-a-kind';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
+import { mostPolls, untilNextPoll } from './steps/poll';
+import { LONGEST_QUOTA_WAIT } from './steps/retries';
 import { configurationOf, serve } from './steps/serve';
-import { POLL_SECONDS, verify } from './steps/verify';
+import { verify } from './steps/verify';
 
 /** Properties of a {@link ModelDeployment}. */
 export interface ModelDeploymentProps {
@@ -116,6 +120,14 @@ export interface ModelDeploymentProps {
   readonly bakeTime?: Duration;
 
   /**
+   * How long instances are waited for that a full quota or a lack of capacity refuses, 0 to 4 hours; a new model
+   * needs as many as serve already beside those. Then the version stays approved, and can be approved again.
+   *
+   * @default Duration.hours(1)
+   */
+  readonly quotaWait?: Duration;
+
+  /**
    * How often it is looked for what no event has told of, events being best effort: an approval, and a deployment that
    * has ended. 1 minute to 1 day.
    *
@@ -131,6 +143,9 @@ export interface ModelDeploymentProps {
    */
   readonly encryptionKey?: kms.IKey;
 }
+
+/** The longest that a change is waited for that was under way before. */
+const LONGEST_CHANGE_HOURS = 4;
 
 /**
  * Brings approved models into service, and proves that they are.
@@ -207,6 +222,7 @@ export class ModelDeployment extends Construct {
     const maxLatency = props.maxLatency ?? Duration.seconds(1);
     const bakeTime = props.bakeTime ?? Duration.minutes(5);
     const reconcileEvery = props.reconcileEvery ?? Duration.hours(1);
+    const quotaWait = props.quotaWait ?? Duration.hours(1);
     this.endpointName = props.endpointName ?? props.pipelineName;
     refuse(this, [
       claim(this, 'endpointName of a ModelDeployment', this.endpointName),
@@ -220,6 +236,8 @@ export class ModelDeployment extends Construct {
       outside(bakeTime.toSeconds(), 0, 3600) && `bakeTime must be 0 to 60 minutes, got ${bakeTime.toHumanString()}`,
       outside(reconcileEvery.toMinutes({ integral: false }), 1, 24 * 60) &&
         `reconcileEvery must be 1 minute to 1 day, got ${reconcileEvery.toHumanString()}`,
+      outside(quotaWait.toSeconds(), 0, LONGEST_QUOTA_WAIT.toSeconds()) &&
+        `quotaWait must be 0 to 4 hours, got ${quotaWait.toHumanString()}`,
     ]);
 
     this.servingRole = new iam.Role(this, 'ServingRole', {
@@ -325,7 +343,7 @@ export class ModelDeployment extends Construct {
       stateMachineName: this.machineName,
       comment: `Deploys approved models of ${props.pipelineName} to ${this.endpointName}`,
       queryLanguage: sfn.QueryLanguage.JSONATA,
-      definitionBody: sfn.DefinitionBody.fromChainable(this.definition(bakeTime, encryptionKey)),
+      definitionBody: sfn.DefinitionBody.fromChainable(this.definition(bakeTime, quotaWait, encryptionKey)),
       timeout: Duration.days(1),
       tracingEnabled: true,
       logs: {
@@ -420,7 +438,7 @@ export class ModelDeployment extends Construct {
     this.cleanUp = this.takenAway(encryptionKey);
   }
 
-  private definition(bakeTime: Duration, encryptionKey: kms.IKey | undefined): sfn.IChainable {
+  private definition(bakeTime: Duration, quotaWait: Duration, encryptionKey: kms.IKey | undefined): sfn.IChainable {
     const { endpointName, owner, serving } = this;
     const states = new Construct(this, 'States'); // a scope of their own: their names are what the console shows
     const finishAs = (id: string, outcome: DeploymentOutcome) =>
@@ -453,15 +471,23 @@ export class ModelDeployment extends Construct {
       owner,
       serving,
       bakeTime,
+      quotaWait,
       alarms: [this.errorAlarm, this.latencyAlarm],
     };
     const { data, pipelineName, versionsOf } = this.props;
     const disk = diskKey(serving.instanceType, encryptionKey);
     const configuration = configurationOf(serving, data, disk);
     const later = sfn.Wait.jsonata(states, 'Wait for a change to end', {
-      time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
+      ...untilNextPoll(),
     });
-    const changing = verify(states, { ...endpoint, smokeTest: this.smokeTest, deployed, rolledBack, failed });
+    const changing = verify(states, {
+      ...endpoint,
+      smokeTest: this.smokeTest,
+      deployed,
+      planAgain: later,
+      rolledBack,
+      failed,
+    });
     const make = serve(states, {
       ...endpoint,
       role: this.servingRole,
@@ -491,14 +517,30 @@ export class ModelDeployment extends Construct {
       own: { owner, resources: [sageMakerArn(Stack.of(this), `endpoint/${endpointName}`)] },
       parameters: { EndpointName: endpointName },
     });
+    const busy = sfn.Pass.jsonata(states, 'Changes without end', {
+      assign: {
+        failure: {
+          name: ErrorName.DEPLOYMENT_FAILED,
+          cause: `the endpoint ${endpointName} must have stopped changing within ${LONGEST_CHANGE_HOURS} hours, but goes on; look at it, and approve the version again`,
+        },
+      },
+    });
     const action = sfn.Choice.jsonata(states, 'What is to be done?')
       .when(sfn.Condition.jsonata(jsonata("$plan.action = 'none'")), skipped)
+      .when(sfn.Condition.jsonata(jsonata(`$polls > ${mostPolls(LONGEST_CHANGE_HOURS)}`)), busy.next(failed))
       .when(sfn.Condition.jsonata(jsonata("$plan.action = 'wait'")), later)
       .when(sfn.Condition.jsonata(jsonata("$plan.action = 'recreate'")), orFail(remove, failed).next(later))
       .otherwise(make);
     later.next(plan);
     return sfn.Pass.jsonata(states, 'Approved', {
-      assign: { modelPackageArn: jsonata('$states.input.modelPackageArn'), plan: null, failure: null, polls: 0 },
+      assign: {
+        modelPackageArn: jsonata('$states.input.modelPackageArn'),
+        plan: null,
+        failure: null,
+        polls: 0,
+        looks: 0,
+        waits: 0,
+      },
     })
       .next(orFail(plan, failed))
       .next(action);
@@ -531,9 +573,4 @@ export class ModelDeployment extends Construct {
     stopFeedingBefore(resource, this.starter);
     return resource;
   }
-}
-
-/** Allows what lists; the API knows no resource for it. */
-function listOf(...actions: string[]): iam.PolicyStatement {
-  return new iam.PolicyStatement({ actions, resources: ['*'] });
 }

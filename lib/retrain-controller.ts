@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { Duration, Stack } from 'aws-cdk-lib';
 import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as events from 'aws-cdk-lib/aws-events';
 import type * as kms from 'aws-cdk-lib/aws-kms';
@@ -11,11 +11,13 @@ import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { CONTROLLER_DEFAULTS, type ControllerRules } from './core/controller';
 import { EnvName, Events, Prefix } from './core/names';
+import type { ModelRegistry } from './model-registry';
 import { deadLetterAlarm, failedExecutionAlarm } from './private/alarms';
 import { stopFeedingBefore } from './private/clean-up';
 import { allowEvents, grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
 import { keyOf } from './private/keys';
+import { allowCandidates } from './private/owner-tags';
 import { scheduleInput } from './private/schedule-input';
 import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
@@ -39,6 +41,14 @@ export interface RetrainControllerProps {
 
   /** The training machine. */
   readonly machine: sfn.IStateMachine;
+
+  /**
+   * The registry of the {@link TrainingPipeline}. With it the controller takes away the models with which runs scored
+   * their candidates that were stopped before they could do so.
+   *
+   * @default - nothing is taken away: the machine is not a TrainingPipeline's
+   */
+  readonly registry?: ModelRegistry;
 
   /**
    * Train on the newest so many files.
@@ -129,7 +139,7 @@ export class RetrainController extends Construct {
 
   constructor(scope: Construct, id: string, props: RetrainControllerProps) {
     super(scope, id);
-    const { data, ledger, machine, pipelineName } = props;
+    const { data, ledger, machine, pipelineName, registry } = props;
     const encryptionKey = keyOf(this, props.encryptionKey);
     const batchingWindow = props.batchingWindow ?? Duration.minutes(1);
     const reconcileEvery = props.reconcileEvery ?? Duration.hours(1);
@@ -163,6 +173,7 @@ export class RetrainController extends Construct {
         [EnvName.LEDGER_TABLE]: ledger.table.tableName,
         [EnvName.PIPELINE]: pipelineName,
         [EnvName.TRAINING_MACHINE]: machine.stateMachineArn,
+        ...(registry && { [EnvName.MODEL_PACKAGE_GROUP]: registry.groupName }),
         [EnvName.SETTINGS]: JSON.stringify(rules),
       },
     });
@@ -176,6 +187,9 @@ export class RetrainController extends Construct {
     machine.grantExecution(handler.role, 'states:DescribeExecution');
     machine.grant(handler.role, 'states:ListExecutions');
     allowEvents(handler.role);
+    if (registry !== undefined) {
+      allowCandidates(handler.role, Stack.of(this), { pipeline: pipelineName, registry: registry.groupName });
+    }
 
     const { queue, deadLetterQueue } = new TriggerQueue(this, 'Triggers', {
       handler: this.handler,

@@ -5,7 +5,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import { type AttemptRules, longestTraining, offerPrice } from './core/attempts';
+import { type AttemptRules, longestTraining, MOST_ATTEMPTS, mostAttempts, offerPrice } from './core/attempts';
 import type { CleanUpProperties } from './core/clean-up';
 import type { JudgeRules, Outcome, SplitRule } from './core/documents';
 import { defaultMargin, JUDGE_DEFAULTS } from './core/judge';
@@ -28,6 +28,7 @@ import {
 import { Handler } from './private/handler';
 import { diskKey, diskKeyStatements, grantKey, keyOf } from './private/keys';
 import { machineLog } from './private/machine-log';
+import { allowCandidates } from './private/owner-tags';
 import { invoke, orFail } from './private/state-parts';
 import { claim } from './private/two-of-a-kind';
 import { outside, refuse } from './private/validate';
@@ -35,7 +36,7 @@ import type { RunLedger } from './run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
 import { register } from './steps/register';
 import { PREPARE_RETRIES } from './steps/retries';
-import { score } from './steps/score';
+import { candidateModel, score } from './steps/score';
 import { seal } from './steps/seal';
 import { train } from './steps/train';
 import type { Trainer, TrainerConfig } from './trainer';
@@ -530,11 +531,12 @@ export class TrainingPipeline extends Construct {
       timeout: Duration.minutes(1),
       memorySize: 256,
       encryptionKey,
-      environment: ledgerEnvironment,
+      environment: { ...ledgerEnvironment, [EnvName.MODEL_PACKAGE_GROUP]: registry },
     });
     this.finish = finish.function;
     ledger.grantLease(finish.role, this.pipelineName);
     allowEvents(finish.role);
+    allowCandidates(finish.role, stack, { pipeline: this.pipelineName, registry });
 
     this.machineName = `${this.pipelineName}-training`;
     this.machine = new sfn.StateMachine(this, 'Machine', {
@@ -594,6 +596,7 @@ export class TrainingPipeline extends Construct {
       startedAt: jsonata(STARTED_AT),
       outcome: 'FAILED' satisfies Outcome,
       error: jsonata('$failure'),
+      candidateModel: jsonata(candidateModel(owner)),
     });
     failed.next(
       sfn.Fail.jsonata(states, 'Run failed', { error: jsonata('$failure.name'), cause: jsonata('$failure.cause') }),
@@ -603,7 +606,8 @@ export class TrainingPipeline extends Construct {
       'Finish',
       this.finish,
       jsonata(
-        `$merge([{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': $outcome}, ` +
+        `$merge([{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': $outcome, ` +
+          `'candidateModel': ${candidateModel(owner)}}, ` +
           "$modelPackageArn ? {'modelPackageArn': $modelPackageArn} : {}])",
       ),
     );
@@ -660,6 +664,7 @@ export class TrainingPipeline extends Construct {
       champion: this.champion,
       judge: this.judge,
       rules: this.rules(),
+      patience: Duration.seconds(this.attemptRules.quotaWaitSeconds),
       judged: sfn.Choice.jsonata(states, 'Good enough?')
         // however good on data of old, it may lack what the model in service has learnt since
         .when(sfn.Condition.jsonata(jsonata('$replay')), finish, {
@@ -685,9 +690,9 @@ export class TrainingPipeline extends Construct {
     return orFail(snapshot, failed).next(orFail(prepare, failed)).next(trained);
   }
 
-  /** A backstop: all that training may take, and a day for the other states; Step Functions allows a year. */
+  /** A backstop: all that training may take, and what the other states may; Step Functions allows a year. */
   private longestRun(): Duration {
-    const seconds = longestTraining(this.attemptRules) + Duration.days(1).toSeconds();
+    const seconds = longestTraining(this.attemptRules) + OTHER_STATES.toSeconds();
     return Duration.seconds(Math.min(seconds, Duration.days(365).toSeconds()));
   }
 
@@ -724,6 +729,7 @@ export class TrainingPipeline extends Construct {
       ...Object.entries(budget.prices ?? {}).map(
         ([type, price]) => outside(price, 0, 10_000) && `budget.prices must be USD an hour, got ${price} for ${type}`,
       ),
+      ...limitMistakes(rules, contract),
       looked !== undefined &&
         !metrics.includes(looked) &&
         `tuning.metric must be one that the trainer prints (${metrics.join(', ')}), got ${looked}`,
@@ -769,5 +775,28 @@ function metricMistakes({ contract, metric, margin, firstModel }: TrainingPipeli
       `margin must be 0 to 1${found.higherIsBetter ? '' : `, a share of the champion's ${found.label}`}, got ${margin}`,
     outside(firstModel ?? 0, 0, most) &&
       `firstModel must be ${found.higherIsBetter ? '0 to 1' : 'at least 0'}, got ${firstModel}`,
+  ];
+}
+
+/** Beyond training, in the longest run: the data, scoring with all its patience, and what is recorded. */
+const OTHER_STATES = Duration.days(3);
+
+/** Bytes that a state may be given. @see https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html */
+const LONGEST_PAYLOAD = 256 * 1024;
+
+/** What would not fit an execution: its history, or the payload of a state. */
+function limitMistakes(rules: AttemptRules, contract: DataContract): Array<string | false> {
+  const attempts = mostAttempts(rules);
+  // a state gets the rules, what has been tried so far, and the story of it
+  const tried = JSON.stringify(rules.tuning?.suggestions ?? []).length + 500 * (rules.tuning?.suggestions.length ?? 0);
+  const attemptBytes = JSON.stringify(rules).length + tried + 20_000;
+  const contractBytes = Buffer.byteLength(JSON.stringify(contract._contract));
+  return [
+    attempts > MOST_ATTEMPTS &&
+      `patience: ${rules.offers.length} offers may be asked for ${attempts} times, and an execution's history holds ${MOST_ATTEMPTS}; lower rounds or quotaWait, or leave offers out`,
+    attemptBytes > LONGEST_PAYLOAD &&
+      `tuning: what is tried takes ${attemptBytes} bytes, and a state may be given ${LONGEST_PAYLOAD}; lower maxTrials, or shorten names and values`,
+    contractBytes > LONGEST_PAYLOAD - 64 * 1024 &&
+      `contract: it takes ${contractBytes} bytes, and a state may be given ${LONGEST_PAYLOAD - 64 * 1024} besides what started the run; leave columns out that nothing uses`,
   ];
 }

@@ -52,6 +52,24 @@ describe('ModelDeployment', () => {
     });
   });
 
+  test('waits for the machines that a full quota, or a lack of them, refuses for as long as it is told', () => {
+    const waits = (props: Partial<ModelDeploymentProps>) => {
+      const { states } = deploy(props);
+      const [create, update, back] = ['Create endpoint', 'Update endpoint', 'Bring back the model before'].map((name) =>
+        states[name].Retry.find(({ ErrorEquals }: { ErrorEquals: string[] }) =>
+          ErrorEquals.includes('SageMaker.ResourceLimitExceededException'),
+        ),
+      );
+      expect([update, back]).toEqual([create, create]);
+      expect(JSON.stringify(states['Is the new model settled?'])).toContain(`$waits < ${create.MaxAttempts} and`);
+      return create;
+    };
+    expect(waits({})).toMatchObject({ IntervalSeconds: 120, BackoffRate: 1.5, MaxDelaySeconds: 900, MaxAttempts: 8 });
+    expect(waits({ quotaWait: Duration.hours(4) })).toMatchObject({ MaxAttempts: 20 });
+    expect(waits({ quotaWait: Duration.minutes(2) })).toMatchObject({ MaxAttempts: 1 });
+    expect(() => deploy({ quotaWait: Duration.hours(5) })).toThrow('quotaWait must be 0 to 4 hours, got 5 hours');
+  });
+
   test('lets alarms on errors and latency bring the old model back', () => {
     const { states, template } = deploy({ maxLatency: Duration.millis(250) });
     expect(states['Update endpoint'].Arguments.DeploymentConfig.AutoRollbackConfiguration.Alarms).toHaveLength(2);

@@ -44,6 +44,7 @@ export class TrainOnly extends Stack {
     new RetrainController(this, 'Controller', {
       data,
       ledger,
+      registry,
       pipelineName: training.pipelineName,
       machine: training.machine,
       triggers: [new ScheduleTrigger(ScheduleExpression.cron({ weekDay: 'SUN', hour: '3', minute: '0' }))],
@@ -101,6 +102,7 @@ export class WatchAndRetrain extends Stack {
     new RetrainController(this, 'Controller', {
       data,
       ledger,
+      registry,
       pipelineName: 'watched',
       machine: training.machine,
       triggers: [new DriftTrigger(), new NewDataTrigger()],

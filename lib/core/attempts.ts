@@ -61,6 +61,8 @@ export interface Walk {
   readonly quotaSince?: string;
   /** USD that this run's ended jobs have cost, as far as prices are known. */
   readonly spentUsd: number;
+  /** How often a job was looked at that had outlived its state. */
+  readonly looks?: number;
   /** The job under way. */
   readonly begun?: Begun;
   /** Which set of hyperparameters is trained: 1 is the trainer's own. */
@@ -133,6 +135,13 @@ const QUOTA_SECONDS = { first: 120, longest: 900, growth: 1.5 };
 const INTERNAL = { tries: 2, firstSeconds: 30 };
 /** Throttled calls: 5, 10, 20 … 300 s, half an hour in all; then the next offer. */
 const THROTTLE = { tries: 10, firstSeconds: 5, longestSeconds: 300 };
+/**
+ * Jobs that a run may ask for. Each takes 19 events of the execution's history, of which Step Functions allows 25,000:
+ * 800 take 15,200. Looks at jobs that outlive their states are 400 in a year at most (see {@link lookSeconds}), of 11
+ * events each: 4,400. Scoring takes 1,700 at most, all other states 400. Of the 3,300 that remain, 1,100 retries of
+ * single calls are possible. `test/history.test.ts` counts them in real histories.
+ */
+export const MOST_ATTEMPTS = 800;
 /** The newest so many earlier jobs tell how long one takes. */
 const HISTORY = 5;
 /** A story keeps so many sentences: the first and the newest. */
@@ -147,6 +156,27 @@ export function longestTraining({ offers, quotaWaitSeconds, rounds, roundWaitSec
       (INTERNAL.tries + 1) * jobs * (maxRuntimeSeconds + maxWaitSeconds + GRACE_SECONDS) + slow,
   );
   return rounds * (roundWaitSeconds + each.reduce((sum, seconds) => sum + seconds, 0));
+}
+
+/** How often machines may be asked for in one walk through all rounds. */
+export function mostAttempts({ offers, quotaWaitSeconds, rounds }: AttemptRules): number {
+  return rounds * offers.length * (quotaTries(quotaWaitSeconds) + THROTTLE.tries + 1);
+}
+
+/** The most tries at a full quota: each wait is half as long as it may be, at the end half of what is left. */
+function quotaTries(seconds: number): number {
+  const { first, longest, growth } = QUOTA_SECONDS;
+  let [tries, left] = [1, seconds];
+  for (; left > 1; tries++) left -= Math.min(first * growth ** (tries - 1), longest, left) / 2;
+  return tries;
+}
+
+/**
+ * Seconds before a job is looked at again that has outlived its state: a minute at first, a quarter more each time that
+ * the run has looked, a day at most. So a year has 400 looks at most.
+ */
+export function lookSeconds(looks: number): number {
+  return Math.round(Math.min(60 * 1.25 ** looks, 86_400));
 }
 
 /** The price of all of an offer's machines together, in USD a second; undefined if one is unknown. */
@@ -314,6 +344,10 @@ function nextRound(rules: AttemptRules, walk: Walk, circumstances: Circumstances
 
 /** Begins a job on the walk's offer, or on the first after it that the money allows. */
 function begin(rules: AttemptRules, walk: Walk, waitSeconds: number, circumstances: Circumstances): Next {
+  if (walk.attempts >= MOST_ATTEMPTS) {
+    const because = `the run has asked for ${MOST_ATTEMPTS} jobs, and its history can hold no more`;
+    return failed(walk, ErrorName.TRAINING_FAILED, withStory(because, walk.story));
+  }
   const tooDear: string[] = [];
   for (let offer = walk.offer; offer < rules.offers.length; offer++) {
     const spec = rules.offers[offer] as OfferSpec;

@@ -294,13 +294,15 @@ export interface MonitorReport {
 export const OUTCOMES = ['PROMOTED', 'AWAITING_APPROVAL', 'REJECTED', 'REPLAYED', 'FAILED'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** `lambdas/finish.ts`: writes the end of a run, frees the lease. */
+/** `lambdas/finish.ts`: writes the end of a run, frees the lease, and takes away what only the run needed. */
 export interface FinishRequest {
   readonly runId: string;
   readonly startedAt: string;
   readonly outcome: Outcome;
   readonly modelPackageArn?: string;
   readonly error?: { readonly name: string; readonly cause: string };
+  /** The SageMaker model with which the candidate was scored. */
+  readonly candidateModel: string;
 }
 
 /** The input of the deployment machine. */

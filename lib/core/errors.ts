@@ -31,6 +31,8 @@ export const ErrorName = {
   MODEL_CHANGED: 'Perennial.ModelChanged',
   /** The endpoint did not come to serve the requested model. */
   DEPLOYMENT_FAILED: 'Perennial.DeploymentFailed',
+  /** A quota was full, or no instance was free, for as long as that is waited for. */
+  NO_MACHINES: 'Perennial.NoMachines',
   /** The endpoint answered the smoke test wrongly. */
   SMOKE_TEST_FAILED: 'Perennial.SmokeTestFailed',
   /** A document of ours (contract, snapshot, baseline) is not what it must be. */

@@ -184,6 +184,12 @@ export function scoringModelName(pipeline: string, registry: string, of: string)
   return `${ownPrefix(pipeline, registry)}c-${of}`;
 }
 
+/** Whether a scoring model is a run's candidate, not the version in service. */
+export function isCandidateModel(pipeline: string, registry: string, name: string): boolean {
+  const prefix = scoringModelName(pipeline, registry, '');
+  return name.startsWith(prefix) && /^[0-9a-f]{8}$/.test(name.slice(prefix.length));
+}
+
 /** The run in whose name a job is made. */
 export interface JobOwner {
   readonly pipeline: string;

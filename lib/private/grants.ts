@@ -63,6 +63,11 @@ export function grantSageMaker(grantee: iam.IGrantable, scope: Stack, actions: s
   );
 }
 
+/** Allows what lists; the API knows no resource for it. */
+export function listOf(...actions: string[]): iam.PolicyStatement {
+  return new iam.PolicyStatement({ actions, resources: ['*'] });
+}
+
 /** The ARN of a SageMaker resource of this account and region; SageMaker's policies see names in lower case. */
 export function sageMakerArn(stack: Stack, resource: string): string {
   return `arn:${stack.partition}:sagemaker:${stack.region}:${stack.account}:${resource}`;

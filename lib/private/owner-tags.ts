@@ -1,7 +1,9 @@
-import { Aws } from 'aws-cdk-lib';
+import { Aws, type Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import { scoringModelName } from '../core/names';
 import { type Owner, OwnerTag, ownerTags, tagList } from '../core/ownership';
 import { jsonata, RUN_ID } from '../steps/expressions';
+import { listOf, sageMakerArn } from './grants';
 
 /** The tags of what a stack's state machines and functions make for an owner. */
 export function tagsOf(owner: Owner): Array<{ Key: string; Value: string }> {
@@ -29,4 +31,11 @@ export function onOwn({ pipeline, registry }: Owner, actions: string[], resource
       },
     },
   });
+}
+
+/** Allows to take away the models with which an owner's runs score their candidates. */
+export function allowCandidates({ grantPrincipal }: iam.IGrantable, stack: Stack, owner: Owner): void {
+  const models = sageMakerArn(stack, `model/${scoringModelName(owner.pipeline, owner.registry, '*')}`);
+  grantPrincipal.addToPrincipalPolicy(onOwn(owner, ['sagemaker:DeleteModel'], [models]));
+  grantPrincipal.addToPrincipalPolicy(listOf('sagemaker:ListModels'));
 }

@@ -28,8 +28,13 @@ export const jsonata = (expression: string) => `{% ${expression} %}`;
  * @param below an expression for what comes after the key
  */
 export function runUri(key: (keys: ReturnType<typeof runKeys>) => string, below?: string): string {
+  return jsonata(`${runAddress(key)}${below === undefined ? '' : ` & ${below}`}`);
+}
+
+/** The same within an expression. */
+export function runAddress(key: (keys: ReturnType<typeof runKeys>) => string): string {
   const [before, after] = key(runKeys('\0')).split('\0');
-  return jsonata(`$data & '${before}' & ${RUN_ID} & '${after}'${below === undefined ? '' : ` & ${below}`}`);
+  return `$data & '${before}' & ${RUN_ID} & '${after}'`;
 }
 
 /** Stand for an escaped backslash and an escaped quote while the quote is looked for that ends a text. */

@@ -18,7 +18,10 @@ export const SAGEMAKER_RETRY: sfn.RetryProps = {
   jitterStrategy: sfn.JitterType.FULL,
 };
 
-/** For faults of the services themselves, not of what they were asked: 2, 4, 8, 16, 32, 60 s. */
+/**
+ * For faults of the services themselves, not of what they were asked: 2, 4, 8, 16, 32, 60 s. The last ones are those
+ * that a function's own calls meet, whose names become the function's errors; every function may be run again.
+ */
 export const SERVICE_RETRY: sfn.RetryProps = {
   errors: [
     'Lambda.ClientExecutionTimeoutException',
@@ -28,6 +31,15 @@ export const SERVICE_RETRY: sfn.RetryProps = {
     'Lambda.TooManyRequestsException',
     'DynamoDB.InternalServerErrorException',
     'DynamoDB.ProvisionedThroughputExceededException',
+    'ThrottlingException',
+    'ProvisionedThroughputExceededException',
+    'RequestLimitExceeded',
+    'SlowDown',
+    'InternalError',
+    'InternalServerError',
+    'InternalFailure',
+    'ServiceUnavailable',
+    'TimeoutError',
   ],
   interval: Duration.seconds(2),
   maxAttempts: 6,
@@ -64,3 +76,44 @@ export const PREPARE_RETRIES: readonly sfn.RetryProps[] = [
     jitterStrategy: sfn.JitterType.FULL,
   },
 ];
+
+/** What is to be had only when others give it back is asked for after 2, 3, 4½ … 15 minutes. */
+const PATIENCE = { firstSeconds: 120, growth: 1.5, longestSeconds: 900 };
+
+/** How often something is asked for again until it has been waited for so long. */
+export function triesWithin(seconds: number): number {
+  let waited = 0;
+  let tries = 0;
+  for (; waited < seconds; tries++) waited += patienceSeconds(tries);
+  return tries;
+}
+
+/** Seconds before the next try, after so many. */
+export function patienceSeconds(tries: number): number {
+  const { firstSeconds, growth, longestSeconds } = PATIENCE;
+  return Math.min(longestSeconds, firstSeconds * growth ** tries);
+}
+
+/** The same as JSONata. */
+export function patienceJsonata(tries: string): string {
+  const { firstSeconds, growth, longestSeconds } = PATIENCE;
+  return `$round($min([${longestSeconds}, ${firstSeconds} * $power(${growth}, ${tries})]))`;
+}
+
+/** The longest that machines are waited for in a deployment: it holds up the next. */
+export const LONGEST_QUOTA_WAIT = Duration.hours(4);
+
+/** What a call is refused with where a quota is full. */
+export const QUOTA_ERRORS = ['SageMaker.ResourceLimitExceededException', 'SageMaker.ResourceLimitExceeded'];
+
+/** For a call that a full quota refuses at once: others may give instances back. */
+export function quotaRetry(wait: Duration): sfn.RetryProps {
+  const { firstSeconds, growth, longestSeconds } = PATIENCE;
+  return {
+    errors: QUOTA_ERRORS,
+    interval: Duration.seconds(firstSeconds),
+    backoffRate: growth,
+    maxDelay: Duration.seconds(longestSeconds),
+    maxAttempts: triesWithin(wait.toSeconds()),
+  };
+}

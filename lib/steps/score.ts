@@ -13,9 +13,9 @@ import { diskKey, kmsKeyId } from '../private/keys';
 import { jobTags, tagsOf } from '../private/owner-tags';
 import { callSageMaker, invoke, makeOnce, orFail } from '../private/state-parts';
 import type { TrainerConfig } from '../trainer';
-import { CAUGHT, EXECUTION_HASH, jsonata, RUN_ID, RUN_SLUG, runUri, STARTED_AT, TRY } from './expressions';
+import { CAUGHT, EXECUTION_HASH, jsonata, RUN_ID, RUN_SLUG, runAddress, runUri, STARTED_AT, TRY } from './expressions';
 import { containerOf } from './register';
-import { SAGEMAKER_RETRY } from './retries';
+import { patienceJsonata, SAGEMAKER_RETRY, triesWithin } from './retries';
 import { SageMakerJob } from './sagemaker-job';
 
 export interface ScoreProps {
@@ -33,14 +33,22 @@ export interface ScoreProps {
   /** The function that compares. */
   readonly judge: lambda.IFunction;
   readonly rules: JudgeRules;
+  /** How long an instance to score on is waited for; a quota that lets one model be scored at a time needs some. */
+  readonly patience: Duration;
   /** Where a judged candidate goes on. */
   readonly judged: sfn.IChainable;
   /** Where a failure goes on, with `$failure` set. */
   readonly failed: sfn.IChainable;
 }
 
+/** The least that an instance is waited for: the one of the other model must have been given back. */
+const LEAST_PATIENCE = Duration.minutes(10);
+
 /**
  * Lets the candidate and the champion answer the same rows, each in the container that serves it, and compares.
+ *
+ * Both are scored side by side; where machines are lacking, one after the other, with patience: what has been paid for
+ * is not thrown away because a quota is full.
  *
  * Reads `$model`; sets `$champion`, `$judgement` and `$outcome`.
  */
@@ -48,7 +56,7 @@ export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
   const { owner, role, failed } = props;
   const { pipeline, registry } = owner;
   const models = [sageMakerArn(Stack.of(scope), `model/${scoringModelName(pipeline, registry, '*')}`)];
-  const candidateName = jsonata(`'${scoringModelName(pipeline, registry, '')}' & ${EXECUTION_HASH}`);
+  const candidateName = jsonata(candidateModel(owner));
 
   const container = containerOf(props.trainer);
   const candidate = callSageMaker(scope, 'Create candidate model', {
@@ -69,20 +77,6 @@ export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
     { candidate: { modelName: candidateName, container } },
     { champion: jsonata('$states.result.Payload') },
   );
-  const scored = sfn.Parallel.jsonata(scope, 'Score')
-    .branch(transform(scope, 'Score candidate', 'candidate', candidateName, props))
-    .branch(
-      sfn.Choice.jsonata(scope, 'Is there a champion?')
-        .when(
-          sfn.Condition.jsonata(jsonata('$exists($champion.champion)')),
-          transform(scope, 'Score champion', 'champion', jsonata('$champion.champion.modelName'), props),
-        )
-        .otherwise(sfn.Pass.jsonata(scope, 'First model')),
-    );
-  scored.addCatch(failed, {
-    errors: ['States.ALL'],
-    assign: { failure: { name: ErrorName.SCORING_FAILED, cause: CAUGHT.cause } },
-  });
   const judge = invoke(
     scope,
     'Judge',
@@ -92,35 +86,107 @@ export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
     ),
     { judgement: jsonata('$states.result.Payload'), outcome: 'REJECTED' satisfies Outcome },
   );
-  const forget = callSageMaker(scope, 'Delete candidate model', {
-    action: 'deleteModel',
-    own: { owner, resources: models },
-    parameters: { ModelName: candidateName },
-  });
-  for (const state of [champion, judge, forget]) orFail(state, failed);
+  for (const state of [champion, judge]) orFail(state, failed);
   // which also looks whether what is there under the candidate's name is the candidate
   makeOnce(scope, candidate, champion, champion, failed);
-  champion.next(scored).next(judge).next(forget).next(props.judged);
+  champion.next(scoreBoth(scope, props, judge.next(props.judged)));
   return candidate;
 }
 
+/** The name of the model with which the candidate is scored, as JSONata. */
+export function candidateModel({ pipeline, registry }: Owner): string {
+  return `'${scoringModelName(pipeline, registry, '')}' & ${EXECUTION_HASH}`;
+}
+
+/** Side by side, and then, one after the other, what there was no machine for. */
+function scoreBoth(scope: Construct, props: ScoreProps, scored: sfn.IChainable): sfn.IChainable {
+  const { failed } = props;
+  const both = sfn.Parallel.jsonata(scope, 'Score', {
+    assign: { unscored: jsonata('[$states.result[refused].model]'), tries: 0 },
+  })
+    .branch(sideBySide(scope, 'candidate', props))
+    .branch(
+      sfn.Choice.jsonata(scope, 'Is there a champion?')
+        .when(sfn.Condition.jsonata(jsonata('$exists($champion.champion)')), sideBySide(scope, 'champion', props))
+        .otherwise(sfn.Pass.jsonata(scope, 'First model', { outputs: { refused: false } })),
+    );
+  const failure = { failure: { name: ErrorName.SCORING_FAILED, cause: CAUGHT.cause } };
+  both.addCatch(failed, { errors: ['States.ALL'], assign: failure });
+
+  const alone = transform(scope, 'Score alone', '$unscored[0]', "'-' & $string($tries)", props, {
+    assign: { unscored: jsonata('$count($unscored) > 1 ? [$unscored[1]] : []') },
+  });
+  const all = sfn.Choice.jsonata(scope, 'All scored?')
+    .when(sfn.Condition.jsonata(jsonata('$count($unscored) = 0')), scored)
+    .otherwise(alone);
+  const wait = sfn.Wait.jsonata(scope, 'Wait to score', {
+    time: sfn.WaitTime.seconds(jsonata(patienceJsonata('$tries'))),
+    assign: { tries: jsonata('$tries + 1'), failure: null },
+  });
+  const tries = triesWithin(Math.max(props.patience.toSeconds(), LEAST_PATIENCE.toSeconds()));
+  alone.addCatch(
+    sfn.Choice.jsonata(scope, 'Can it be scored later?')
+      .when(sfn.Condition.jsonata(jsonata(`$tries < ${tries} and ${isPassing('$failure')}`)), wait.next(alone))
+      .otherwise(failed),
+    { errors: ['States.ALL'], assign: { failure: { name: ErrorName.SCORING_FAILED, cause: CAUGHT.cause } } },
+  );
+  alone.next(all);
+  return both.next(all);
+}
+
+/** Scores a model beside the other; outputs whether there was no machine for it. */
+function sideBySide(scope: Construct, model: 'candidate' | 'champion', props: ScoreProps): sfn.IChainable {
+  const job = transform(scope, `Score ${model}`, `'${model}'`, "''", props, { outputs: { refused: false } });
+  job.addCatch(
+    sfn.Choice.jsonata(scope, `Can the ${model} be scored later?`)
+      .when(
+        sfn.Condition.jsonata(jsonata(isPassing('$states.input'))),
+        sfn.Pass.jsonata(scope, `The ${model} is scored later`, { outputs: { refused: true, model } }),
+      )
+      .otherwise(
+        sfn.Fail.jsonata(scope, `The ${model} cannot be scored`, {
+          error: jsonata('$states.input.name'),
+          cause: jsonata('$states.input.cause'),
+        }),
+      ),
+    { errors: ['States.ALL'], outputs: CAUGHT },
+  );
+  return job;
+}
+
+/** Whether a failure is a lack of machines, or SageMaker's own: worth another try. A script's own words do not count. */
+function isPassing(failure: string): string {
+  return (
+    `($contains(${failure}.cause, /^(CapacityError|InternalServerError)/) or ` +
+    `($contains(${failure}.cause, /ResourceLimitExceeded|account-level service limit|InsufficientInstanceCapacity|Throttling|Rate exceeded/) ` +
+    `and $not($contains(${failure}.cause, /^(Client|Algorithm)Error/))))`
+  );
+}
+
+/**
+ * @param model which of the two, as JSONata
+ * @param again what tells the job from those before, as JSONata
+ */
 function transform(
   scope: Construct,
   id: string,
-  model: 'candidate' | 'champion',
-  modelName: string,
+  model: string,
+  again: string,
   { owner, instanceType, encryptionKey, objectsKey }: ScoreProps,
+  state: sfn.TaskStateJsonataBaseProps,
 ): SageMakerJob {
   const volumeKey = diskKey(instanceType, encryptionKey);
+  const isCandidate = `${model} = 'candidate'`;
   const job = new SageMakerJob(scope, id, {
+    ...state,
     kind: 'TransformJob',
     namePrefix: ownPrefix(owner.pipeline, owner.registry),
     arguments: {
       TransformJobName: jsonata(
-        `'${ownPrefix(owner.pipeline, owner.registry)}' & ${RUN_SLUG} & '-' & ${EXECUTION_HASH} & ` +
-          `'-${model === 'candidate' ? 'a' : 'b'}' & ${TRY}`,
+        `'${ownPrefix(owner.pipeline, owner.registry)}' & $substring(${RUN_SLUG}, 0, 13) & '-' & ${EXECUTION_HASH} & ` +
+          `(${isCandidate} ? '-a' : '-b') & ${TRY} & ${again}`,
       ),
-      ModelName: modelName,
+      ModelName: jsonata(`${isCandidate} ? ${candidateModel(owner)} : $champion.champion.modelName`),
       BatchStrategy: 'MultiRecord',
       MaxPayloadInMB: 6,
       TransformInput: {
@@ -131,7 +197,9 @@ function transform(
       TransformOutput: {
         Accept: 'text/csv',
         AssembleWith: 'Line',
-        S3OutputPath: runUri((keys) => keys.scores(model)),
+        S3OutputPath: jsonata(
+          `${isCandidate} ? ${runAddress((keys) => keys.scores('candidate'))} : ${runAddress((keys) => keys.scores('champion'))}`,
+        ),
         ...kmsKeyId(objectsKey),
       },
       Tags: jobTags(owner),

@@ -6,13 +6,15 @@ import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { EndpointConfiguration, ServingSettings } from '../core/documents';
+import { ErrorName } from '../core/errors';
 import { ownPrefix, Prefix, VARIANT_NAME } from '../core/names';
 import type { Owner } from '../core/ownership';
 import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
 import { diskKeyStatements, kmsKeyId } from '../private/keys';
 import { tagsOf } from '../private/owner-tags';
 import { callSageMaker, makeOnce, orFail } from '../private/state-parts';
-import { jsonata } from './expressions';
+import { CAUGHT, jsonata } from './expressions';
+import { QUOTA_ERRORS, quotaRetry } from './retries';
 import type { SageMakerCall } from './sagemaker-call';
 
 export interface EndpointProps {
@@ -24,6 +26,8 @@ export interface EndpointProps {
   readonly alarms: cloudwatch.IAlarm[];
   /** How long they are watched. */
   readonly bakeTime: Duration;
+  /** How long instances are waited for that a quota or a lack of capacity refuses. */
+  readonly quotaWait: Duration;
 }
 
 export interface ServeProps extends EndpointProps {
@@ -78,9 +82,17 @@ export function serve(scope: Construct, props: ServeProps): sfn.IChainable {
     // SageMaker uses the disks' key in the name of who makes the endpoint
     statements: diskKeyStatements(props.diskKey),
     parameters: { EndpointName: endpointName, EndpointConfigName: jsonata('$plan.endpointConfigName'), Tags },
+    assign: { polls: 0 },
   });
   const update = updateEndpoint(scope, 'Update endpoint', '$plan.endpointConfigName', traffic(props), props);
 
+  for (const change of [create, update]) {
+    change.addRetry(quotaRetry(props.quotaWait));
+    change.addCatch(failed, {
+      errors: QUOTA_ERRORS,
+      assign: { failure: { name: ErrorName.NO_MACHINES, cause: CAUGHT.cause } },
+    });
+  }
   const isThere = sfn.Choice.jsonata(scope, 'Is there an endpoint?')
     .when(sfn.Condition.jsonata(jsonata("$plan.action = 'create'")), create)
     .otherwise(update);
@@ -122,6 +134,7 @@ export function updateEndpoint(
       EndpointConfigName: jsonata(configName),
       DeploymentConfig: deploymentConfig,
     },
+    assign: { polls: 0 },
   });
 }
 

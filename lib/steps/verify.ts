@@ -1,23 +1,23 @@
-import { Duration } from 'aws-cdk-lib';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { ErrorName } from '../core/errors';
 import { callSageMaker, invoke, orFail } from '../private/state-parts';
 import { CAUGHT, jsonata } from './expressions';
+import { mostPolls, untilNextPoll } from './poll';
+import { patienceJsonata, quotaRetry, triesWithin } from './retries';
 import { arnsOf, type EndpointProps, updateEndpoint } from './serve';
 
-/** Seconds between two looks at a changing endpoint. */
-export const POLL_SECONDS = 30;
-
-/** Looks at a changing endpoint before it is given up: 8 hours, the longest update that SageMaker allows. */
-const MAX_POLLS = (8 * 3600) / POLL_SECONDS;
+/** The longest update that SageMaker allows; and the way back, which is all at once. */
+const HOURS = { forward: 8, back: 4 };
 
 export interface VerifyProps extends EndpointProps {
   /** The function that asks the new endpoint. */
   readonly smokeTest: lambda.IFunction;
   /** Where a model that is proven to serve goes on. */
   readonly deployed: sfn.IChainable;
+  /** Where it is decided anew what is to be made, after machines were lacking. */
+  readonly planAgain: sfn.IChainable;
   /** Where the model before is back, or nothing serves again; `$failure` is set. */
   readonly rolledBack: sfn.IChainable;
   /** Where a failure goes on, with `$failure` set. */
@@ -27,6 +27,7 @@ export interface VerifyProps extends EndpointProps {
 /**
  * Waits for the endpoint, and then believes only what it answers: it must serve the configuration of `$plan` and
  * pass the smoke test. If it does not, the model before comes back; a first model is taken out of service.
+ * Where machines were lacking, it is tried again for as long as quotas are waited for.
  */
 export function verify(scope: Construct, props: VerifyProps): sfn.IChainable {
   const { endpointName, rolledBack, failed } = props;
@@ -47,16 +48,42 @@ export function verify(scope: Construct, props: VerifyProps): sfn.IChainable {
     "'the endpoint is ' & $states.input.EndpointStatus & ': ' & ($exists($states.input.FailureReason) " +
       "? $states.input.FailureReason : 'it did not come into service in time')",
   );
-  return waitFor(scope, 'the new model', props, (settled) =>
+  const lacking =
+    '$exists($states.input.FailureReason) and ' +
+    '$contains($states.input.FailureReason, /InsufficientInstanceCapacity|Unable to provision requested/)';
+  const tries = triesWithin(props.quotaWait.toSeconds());
+  const wait = sfn.Wait.jsonata(scope, 'Wait for machines', {
+    time: sfn.WaitTime.seconds(jsonata(patienceJsonata('$waits'))),
+    assign: { waits: jsonata('$waits + 1'), polls: 0 },
+  });
+  const noMachines = sfn.Pass.jsonata(scope, 'No machines', {
+    assign: {
+      failure: { name: ErrorName.NO_MACHINES, cause: jsonata(`$states.input.FailureReason & '${HOW_TO_TRY_AGAIN}'`) },
+    },
+  });
+  const isThere = "$states.input.EndpointStatus = 'InService'";
+  return waitFor(scope, 'the new model', HOURS.forward, props, (settled) =>
     settled
       .when(serves('$plan.endpointConfigName'), smoke)
       .when(
-        sfn.Condition.jsonata(jsonata("$states.input.EndpointStatus = 'InService'")),
-        silentRollback.next(rolledBack),
+        sfn.Condition.jsonata(jsonata(`${lacking} and $waits < ${tries} and $looks < ${mostPolls(HOURS.forward)}`)),
+        wait.next(props.planAgain),
       )
+      .when(
+        sfn.Condition.jsonata(jsonata(lacking)),
+        noMachines.next(
+          sfn.Choice.jsonata(scope, 'Does the model before serve?')
+            .when(sfn.Condition.jsonata(jsonata('$exists($plan.previousConfigName)')), rolledBack)
+            .otherwise(failed),
+        ),
+      )
+      .when(sfn.Condition.jsonata(jsonata(isThere)), silentRollback.next(rolledBack))
       .otherwise(broken.next(failed)),
   );
 }
+
+/** What a person does about a deployment that found no machines. */
+const HOW_TO_TRY_AGAIN = '; the version stays approved: perennial approve it again when there are machines';
 
 function bringBack(scope: Construct, props: VerifyProps): sfn.IChainable {
   const { endpointName, rolledBack, failed } = props;
@@ -72,7 +99,8 @@ function bringBack(scope: Construct, props: VerifyProps): sfn.IChainable {
     },
     props,
   );
-  const undone = waitFor(scope, 'the old model', props, (settled) =>
+  undo.addRetry(quotaRetry(props.quotaWait));
+  const undone = waitFor(scope, 'the old model', HOURS.back, props, (settled) =>
     settled.when(serves('$plan.previousConfigName'), rolledBack).otherwise(failed),
   );
   const withdraw = callSageMaker(scope, 'Take out of service', {
@@ -104,13 +132,13 @@ function failure(scope: Construct, id: string, cause: string): sfn.Pass {
 function waitFor(
   scope: Construct,
   what: string,
+  hours: number,
   props: VerifyProps,
   settle: (settled: sfn.Choice) => sfn.Choice,
 ): sfn.IChainable {
   const { endpointName, failed } = props;
   const wait = sfn.Wait.jsonata(scope, `Wait for ${what}`, {
-    time: sfn.WaitTime.duration(Duration.seconds(POLL_SECONDS)),
-    assign: { polls: jsonata('$polls + 1') },
+    ...untilNextPoll(),
   });
   const look = callSageMaker(scope, `Look at ${what}`, {
     action: 'describeEndpoint',
@@ -121,7 +149,7 @@ function waitFor(
     sfn.Condition.jsonata(
       jsonata(
         "($states.input.EndpointStatus in ['Creating', 'Updating', 'SystemUpdating', 'RollingBack'] " +
-          `or $exists($states.input.PendingDeploymentSummary)) and $polls < ${MAX_POLLS}`,
+          `or $exists($states.input.PendingDeploymentSummary)) and $polls < ${mostPolls(hours)}`,
       ),
     ),
     wait,

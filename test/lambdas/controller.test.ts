@@ -8,6 +8,41 @@ import { Crash, crashing } from '../support/memory';
 import { PIPELINE, World } from '../support/training-world';
 
 describe('the controller', () => {
+  test('takes away the model with which a stopped run scored its candidate, and no model of a run under way', async () => {
+    const world = new World();
+    world.upload('incoming/a.csv');
+    await world.deliver();
+    const [first = ''] = world.running();
+    world.models.add('flights-abcdef-c-01234567');
+    world.upload('incoming/b.csv');
+    world.reconcile();
+    await world.deliver();
+    expect(world.models.size).toBe(1);
+
+    world.stop(first, 'ABORTED');
+    await world.deliver();
+    expect(world.running()).toHaveLength(1); // what had waited
+    expect([...world.models]).toEqual([]);
+  });
+
+  test('finds such a model within an hour, though no event tells of the end', async () => {
+    const world = new World();
+    world.models.add('flights-abcdef-c-01234567');
+    world.reconcile();
+    await world.deliver();
+    expect([...world.models]).toEqual([]);
+  });
+
+  test('takes away the candidate’s model when a run ends, and leaves that of another', async () => {
+    const world = new World();
+    world.upload('incoming/a.csv');
+    await world.deliver();
+    const [run = ''] = world.running();
+    world.models.add(`c-${run}`).add('c-other');
+    await world.end(run, 'FAILED');
+    expect([...world.models]).toEqual(['c-other']);
+  });
+
   test('starts a run on the data that an upload completes', async () => {
     const world = new World();
     const event = world.upload('incoming/january.csv');

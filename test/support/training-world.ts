@@ -1,5 +1,6 @@
 import { type ControllerPorts, control } from '../../lambdas/controller';
 import { type FinishPorts, finish } from '../../lambdas/finish';
+import type { CandidateModels } from '../../lambdas/shared/candidate-models';
 import { CONTROLLER_DEFAULTS, type ControllerRules } from '../../lib/core/controller';
 import type { Outcome, Snapshot, TrainingInput } from '../../lib/core/documents';
 import { LedgerKey } from '../../lib/core/ledger';
@@ -19,6 +20,15 @@ export class World {
   private time = Date.parse('2026-03-01T00:00:00Z');
   private events = 0;
 
+  /** The models with which runs score their candidates. */
+  readonly models = new Set<string>();
+  readonly candidates: CandidateModels = {
+    list: async () => [...this.models],
+    delete: async (name) => {
+      if (!this.models.delete(name)) throw new Error(`AccessDeniedException: ${name}`);
+    },
+  };
+
   constructor(readonly rules: ControllerRules = CONTROLLER_DEFAULTS) {}
 
   get ports(): ControllerPorts & FinishPorts {
@@ -29,6 +39,7 @@ export class World {
       data: this.data,
       now: () => this.now(),
       executions: this.executions,
+      candidates: this.candidates,
       pause: async () => {},
       send: async (type, detail) => {
         if (JSON.stringify(detail).length > 256 * 1024)
@@ -86,7 +97,9 @@ export class World {
 
   /** Ends a run as the training machine does: by its last state, then by Step Functions' own event. */
   async end(runId: string, outcome: Outcome, ports: FinishPorts = this.ports): Promise<void> {
-    await finish(ports, { runId, startedAt: this.executions.all.get(runId)?.startedAt ?? '', outcome });
+    await finish(ports, {
+      ...{ runId, startedAt: this.executions.all.get(runId)?.startedAt ?? '', outcome, candidateModel: `c-${runId}` },
+    });
     this.stop(runId, 'SUCCEEDED');
   }
 

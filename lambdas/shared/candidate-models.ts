@@ -1,0 +1,28 @@
+import { DeleteModelCommand, paginateListModels, SageMakerClient } from '@aws-sdk/client-sagemaker';
+import { isCandidateModel, scoringModelName } from '../../lib/core/names';
+import type { Owner } from '../../lib/core/ownership';
+import { unlessMissing } from './sagemaker';
+
+/** The models with which runs score their candidates: each is of use to its own run alone. */
+export interface CandidateModels {
+  /** The names of all of a pipeline's. */
+  list(): Promise<string[]>;
+  /** Takes one away; refused where its tags do not say that it is ours. */
+  delete(modelName: string): Promise<void>;
+}
+
+export function candidateModels({ pipeline, registry }: Owner, client = new SageMakerClient()): CandidateModels {
+  return {
+    async list() {
+      const names: string[] = [];
+      const NameContains = scoringModelName(pipeline, registry, '');
+      for await (const { Models = [] } of paginateListModels({ client }, { NameContains })) {
+        names.push(...Models.map(({ ModelName = '' }) => ModelName));
+      }
+      return names.filter((name) => isCandidateModel(pipeline, registry, name));
+    },
+    async delete(ModelName) {
+      await unlessMissing(client.send(new DeleteModelCommand({ ModelName })));
+    },
+  };
+}
