@@ -136,10 +136,8 @@ const INTERNAL = { tries: 2, firstSeconds: 30 };
 /** Throttled calls: 5, 10, 20 … 300 s, half an hour in all; then the next offer. */
 const THROTTLE = { tries: 10, firstSeconds: 5, longestSeconds: 300 };
 /**
- * Jobs that a run may ask for. Each takes 19 events of the execution's history, of which Step Functions allows 25,000:
- * 800 take 15,200. Looks at jobs that outlive their states are 400 in a year at most (see {@link lookSeconds}), of 11
- * events each: 4,400. Scoring takes 1,700 at most, all other states 400. Of the 3,300 that remain, 1,100 retries of
- * single calls are possible. `test/history.test.ts` counts them in real histories.
+ * Jobs that a run may ask for. Step Functions allows an execution's history 25,000 events: `test/history.test.ts` counts
+ * those of each job, of the looks at jobs that outlive their states (see {@link lookSeconds}), and of all the rest.
  */
 export const MOST_ATTEMPTS = 800;
 /** The newest so many earlier jobs tell how long one takes. */
