@@ -729,7 +729,7 @@ export class TrainingPipeline extends Construct {
       ...Object.entries(budget.prices ?? {}).map(
         ([type, price]) => outside(price, 0, 10_000) && `budget.prices must be USD an hour, got ${price} for ${type}`,
       ),
-      ...limitMistakes(rules, contract),
+      ...limitMistakes(rules),
       looked !== undefined &&
         !metrics.includes(looked) &&
         `tuning.metric must be one that the trainer prints (${metrics.join(', ')}), got ${looked}`,
@@ -785,18 +785,15 @@ const OTHER_STATES = Duration.days(3);
 const LONGEST_PAYLOAD = 256 * 1024;
 
 /** What would not fit an execution: its history, or the payload of a state. */
-function limitMistakes(rules: AttemptRules, contract: DataContract): Array<string | false> {
+function limitMistakes(rules: AttemptRules): Array<string | false> {
   const attempts = mostAttempts(rules);
   // a state gets the rules, what has been tried so far, and the story of it
   const tried = JSON.stringify(rules.tuning?.suggestions ?? []).length + 500 * (rules.tuning?.suggestions.length ?? 0);
   const attemptBytes = JSON.stringify(rules).length + tried + 20_000;
-  const contractBytes = Buffer.byteLength(JSON.stringify(contract._contract));
   return [
     attempts > MOST_ATTEMPTS &&
       `patience: ${rules.offers.length} offers may be asked for ${attempts} times, and an execution's history holds ${MOST_ATTEMPTS}; lower rounds or quotaWait, or leave offers out`,
     attemptBytes > LONGEST_PAYLOAD &&
       `tuning: what is tried takes ${attemptBytes} bytes, and a state may be given ${LONGEST_PAYLOAD}; lower maxTrials, or shorten names and values`,
-    contractBytes > LONGEST_PAYLOAD - 64 * 1024 &&
-      `contract: it takes ${contractBytes} bytes, and a state may be given ${LONGEST_PAYLOAD - 64 * 1024} besides what started the run; leave columns out that nothing uses`,
   ];
 }
