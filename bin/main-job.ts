@@ -9,7 +9,8 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { Prefix } from '../lib/core';
 import { Engine } from '../lib/local';
 import { ensurePython, imageRequirements } from '../lib/local/python';
-import { type Facts, readFacts } from './commands/ledger';
+import { readEndpoint } from './commands/endpoint';
+import { type Facts, readFacts, servedPeriods } from './commands/ledger';
 import { greeting, interrupted, progressOf } from './commands/local';
 import { printable } from './commands/printable';
 import { readFindings } from './commands/report';
@@ -60,7 +61,7 @@ async function main(keep: boolean): Promise<void> {
     await loop.live(months);
     const facts = await loop.facts();
     print(
-      `\nRuns\n\n${printRuns(facts)}\n\nWindows\n\n${printWindows(facts)}\n\nWhich model served when\n\n${printServed(facts)}\n`,
+      `\nRuns\n\n${printRuns(facts)}\n\nWindows\n\n${printWindows(facts)}\n\nWhich model served when\n\n${printServed(servedPeriods(facts))}\n`,
     );
     writeFileSync('report.html', await loop.report(facts));
     say('report.html shows it with plots');
@@ -107,7 +108,9 @@ class Loop {
   }
 
   async facts(): Promise<Facts> {
-    return readFacts(new DynamoDBClient(this.engine.clientConfig), this.output('LedgerTable'), this.output('Pipeline'));
+    const client = new DynamoDBClient(this.engine.clientConfig);
+    const facts = await readFacts(client, this.output('LedgerTable'), this.output('Pipeline'));
+    return { ...facts, endpoint: await readEndpoint({ endpoint: this.endpoint }, { env: this.engine.environment }) };
   }
 
   async report(facts: Facts): Promise<string> {

@@ -13,6 +13,7 @@ import type {
   TrainingAttempt,
   WindowJudged,
 } from '../../lib/core/ledger';
+import { type EndpointNow, whyNot } from './endpoint';
 
 /** Everything the ledger says about one run. */
 export interface Run {
@@ -37,6 +38,8 @@ export interface Facts {
   readonly windows: readonly WindowJudged[];
   readonly decisions: readonly Decision[];
   readonly refused: readonly RefusedFile[];
+  /** Beside the ledger; absent where that alone is read. */
+  readonly endpoint?: EndpointNow;
 }
 
 /** A stretch of time in which one model version served. */
@@ -44,8 +47,10 @@ export interface Served {
   readonly version: number;
   /** ISO. */
   readonly from: string;
-  /** ISO; absent for the one that serves now. */
+  /** ISO; absent for the version that was deployed last. */
   readonly to?: string;
+  /** Why the version that was deployed last does not serve now, since whenever; absent if it does. */
+  readonly gone?: string;
   readonly deployment: DeploymentEnded;
   /** The run that made it, if the ledger still has it. */
   readonly run?: Run;
@@ -105,17 +110,28 @@ function runsOf(items: readonly Fact[]): Run[] {
 }
 
 /** Which model served when, oldest first. A deployment that failed or was rolled back changes nothing. */
-export function servedPeriods({ deployments, runs }: Facts): Served[] {
+export function servedPeriods({ deployments, runs, endpoint }: Facts): Served[] {
   const done = deployments
     .filter(({ outcome }) => outcome === 'DEPLOYED')
     .sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
-  return done.map((deployment, i) => ({
-    version: deployment.version,
-    from: deployment.at,
-    to: done[i + 1]?.at,
-    deployment,
-    run: runs.find(({ runId }) => runId === deployment.runId),
-  }));
+  return done.map((deployment, i) => {
+    const to = done[i + 1]?.at;
+    const gone = to === undefined && endpoint !== undefined ? whyNot(endpoint, deployment) : undefined;
+    return {
+      version: deployment.version,
+      from: deployment.at,
+      to,
+      ...(gone !== undefined && { gone }),
+      deployment,
+      run: runs.find(({ runId }) => runId === deployment.runId),
+    };
+  });
+}
+
+/** The end of a stretch of time, as a person reads it. */
+export function until({ to, gone }: Served, show: (iso: string) => string): string {
+  if (to !== undefined) return show(to);
+  return gone === undefined ? 'now' : 'unknown';
 }
 
 /** The version that a run registered, if it did. */

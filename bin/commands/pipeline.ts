@@ -1,5 +1,6 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type AppOptions, clientConfig, findApp, type PipelineApp } from './app';
+import { readEndpoint } from './endpoint';
 import type { Surroundings } from './failure';
 import { type Facts, readFacts } from './ledger';
 
@@ -8,7 +9,7 @@ export interface CommonOptions extends AppOptions {
   readonly json?: boolean;
 }
 
-/** Finds the pipeline and reads its ledger. */
+/** Finds the pipeline, reads its ledger, and looks at its endpoint. */
 export async function openPipeline(
   options: AppOptions,
   surroundings: Surroundings,
@@ -16,7 +17,11 @@ export async function openPipeline(
   const app = await findApp(options, surroundings);
   const client = new DynamoDBClient(clientConfig(surroundings));
   try {
-    return { app, facts: await readFacts(client, app.ledgerTable, app.pipeline) };
+    const [facts, endpoint] = await Promise.all([
+      readFacts(client, app.ledgerTable, app.pipeline),
+      readEndpoint(app, surroundings),
+    ]);
+    return { app, facts: { ...facts, endpoint } };
   } finally {
     client.destroy();
   }

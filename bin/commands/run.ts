@@ -7,7 +7,7 @@ import { billed, cost, endedAs, estimate, remark } from './costs';
 import { CommandError, type Surroundings } from './failure';
 import { bytes, count, duration, minute, several, shortVersion } from './format';
 import { brief } from './input';
-import { causeText, type Facts, REASONS_IN_WORDS, type Run, servedPeriods, versionOf } from './ledger';
+import { causeText, type Facts, REASONS_IN_WORDS, type Run, servedPeriods, until, versionOf } from './ledger';
 import { type CommonOptions, openPipeline, show } from './pipeline';
 import { difference, outcome, printRefused, printTable, rowsOf, took, wrap } from './tables';
 
@@ -136,7 +136,7 @@ function printSteps(steps: readonly Step[]): string {
 function servedWhen(facts: Facts, run: Run): string | undefined {
   const periods = servedPeriods(facts).filter(({ deployment }) => deployment.runId === run.runId);
   if (periods.length === 0) return undefined;
-  return periods.map(({ from, to }) => `${minute(from)} to ${to === undefined ? 'now' : minute(to)} UTC`).join(', ');
+  return periods.map((period) => `${minute(period.from)} to ${until(period, minute)} UTC`).join(', ');
 }
 
 function describeEvidence({ reason, at, detail }: NonNullable<Run['started']>['evidence'][number]): string {

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import type { RunJudged } from '../../lib/core/ledger';
 import { count, duration, interval, metric, minute, shortVersion, signed } from './format';
-import { type Facts, type Run, servedPeriods, versionOf, whyServed } from './ledger';
+import { type Facts, type Run, type Served, until, versionOf, whyServed } from './ledger';
 import { printable } from './printable';
 
 /** A plain table: a line below the heads, none elsewhere. */
@@ -51,10 +51,28 @@ function longest(cell: string): number {
   return Math.max(...cell.split('\n').map((line) => line.length));
 }
 
-/** The runs, oldest first: why, on what, and how each was judged; and the files that were refused. */
-export function printRuns({ runs, refused }: Facts): string {
+/** The runs, oldest first: why, on what, and how each was judged; what has come since and started none; what was refused. */
+export function printRuns(facts: Facts): string {
+  const ignored = printIgnored(facts);
+  return [runsTable(facts), ...(ignored === undefined ? [] : [ignored]), ...printRefused(facts.refused)].join('\n\n');
+}
+
+/** So many are listed; the report has more, and the ledger all. */
+const MOST_IGNORED = 10;
+
+function printIgnored({ runs, decisions }: Facts): string | undefined {
+  const since = runs.at(-1)?.startedAt ?? '';
+  const ignored = decisions.filter(({ at, decided }) => decided === 'IGNORED' && at > since);
+  if (ignored.length === 0) return undefined;
+  return printTable(
+    ['SINCE THEN (UTC)', 'TRIGGER', 'IGNORED BECAUSE'],
+    ignored.slice(-MOST_IGNORED).map(({ at, reason, because }) => [minute(at), reason, wrap(because, 100)]),
+  );
+}
+
+function runsTable({ runs }: Facts): string {
   if (runs.length === 0) return 'no run yet: upload data to incoming/, or ask for one with `perennial start`';
-  const table = printTable(
+  return printTable(
     ['STARTED (UTC)', 'RUN', 'REASON', 'DATA', 'ROWS', 'VERDICT', 'CANDIDATE', 'DIFFERENCE', 'OUTCOME'],
     runs.map((run) => [
       minute(run.startedAt),
@@ -69,7 +87,6 @@ export function printRuns({ runs, refused }: Facts): string {
     ]),
     [4],
   );
-  return [table, ...printRefused(refused)].join('\n\n');
 }
 
 /** Files that no run can use, the newest refusal first, and why; as many as a person reads. */
@@ -88,20 +105,20 @@ export function printRefused(refused: Facts['refused']): string[] {
 const MOST_REFUSED = 20;
 
 /** Which model served when, oldest first. */
-export function printServed(facts: Facts): string {
-  const periods = servedPeriods(facts);
+export function printServed(periods: readonly Served[]): string {
   if (periods.length === 0) return 'no model has served yet';
-  return printTable(
+  const table = printTable(
     ['FROM (UTC)', 'TO', 'MODEL', 'MADE BY', 'DATA', 'WHY'],
     periods.map((period) => [
       minute(period.from),
-      period.to === undefined ? 'now' : minute(period.to),
+      until(period, minute),
       `v${period.version}`,
       period.deployment.runId ?? '–',
       shortVersion(period.run?.started?.dataVersion),
       wrap(whyServed(period), 60),
     ]),
   );
+  return [table, ...periods.flatMap(({ gone }) => gone ?? [])].join('\n\n');
 }
 
 /** The windows that the monitor has judged, oldest first. */

@@ -10,6 +10,7 @@ export const COLORS = { candidate: '#0b5fa5', champion: '#8a8f98', drift: '#b326
 
 const WIDTH = 760;
 const MINUTE = 60_000;
+const GONE = 'does not serve now';
 const FONT = 'system-ui, sans-serif';
 
 const CONFIG = {
@@ -38,11 +39,12 @@ export async function servedPlot(facts: Facts, until: string): Promise<Html | un
     periods.map(({ from }) => Date.parse(from)),
     Date.parse(until),
   );
+  const last = periods.at(-1)?.gone === undefined ? 'serves now' : GONE;
   const values = periods.map(({ version, from, to }) => ({
     model: `v${version}`,
     from,
     to: to ?? end,
-    now: to === undefined ? 'serves now' : 'served',
+    now: to === undefined ? last : 'served',
   }));
   if (values.length === 0) return undefined;
   return draw(
@@ -69,7 +71,10 @@ export async function servedPlot(facts: Facts, until: string): Promise<Html | un
         color: {
           field: 'now',
           type: 'nominal',
-          scale: { domain: ['served', 'serves now'], range: [COLORS.champion, COLORS.band] },
+          scale: {
+            domain: ['served', last],
+            range: [COLORS.champion, last === GONE ? COLORS.drift : COLORS.band],
+          },
         },
       },
     },

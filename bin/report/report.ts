@@ -10,6 +10,7 @@ import {
   type Run,
   type Served,
   servedPeriods,
+  until,
   versionOf,
   whyServed,
 } from '../commands/ledger';
@@ -85,6 +86,9 @@ function headline(facts: ReportFacts): Html {
   if (now === undefined) {
     return html`<h1>No model serves yet</h1><p class="lead">The first upload of labelled data starts a run; a model that is good enough is then deployed.</p>`;
   }
+  if (now.gone !== undefined) {
+    return html`<h1>Version ${now.version} was deployed last</h1><p class="lead">${sentence(now.gone)}</p>`;
+  }
   const lasts = Date.parse(facts.writtenAt) - Date.parse(now.from);
   const since = lasts < 60_000 ? 'just now' : duration(lasts);
   return html`<h1>Version ${now.version} serves, since ${minute(now.from)} <small>(${since})</small></h1>
@@ -123,7 +127,7 @@ function servedSection(facts: ReportFacts, plot: Html | undefined): Content {
         .reverse()
         .map((period: Served) => [
           time(period.from),
-          period.to === undefined ? html`<strong>now</strong>` : time(period.to),
+          period.to === undefined ? html`<strong>${until(period, minute)}</strong>` : time(period.to),
           `v${period.version}`,
           code(period.deployment.runId),
           code(shortVersion(period.run?.started?.dataVersion)),

@@ -252,3 +252,6 @@ export function parseS3Uri(uri: string): { bucket: string; key: string } {
   }
   return { bucket, key };
 }
+
+/** The state of a deployment that asks, last of all, whether the version is still approved. */
+export const LOOK_AT_APPROVAL = 'Look at its approval';

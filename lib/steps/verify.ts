@@ -1,7 +1,10 @@
+import { Stack } from 'aws-cdk-lib';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { ErrorName } from '../core/errors';
+import { LOOK_AT_APPROVAL } from '../core/names';
+import { sageMakerArn } from '../private/grants';
 import { callSageMaker, invoke, orFail } from '../private/state-parts';
 import { CAUGHT, jsonata } from './expressions';
 import { mostPolls, untilNextPoll } from './poll';
@@ -26,14 +29,37 @@ export interface VerifyProps extends EndpointProps {
 
 /**
  * Waits for the endpoint, and then believes only what it answers: it must serve the configuration of `$plan` and
- * pass the smoke test. If it does not, the model before comes back; a first model is taken out of service.
+ * pass the smoke test; and its version must still be approved. If not, the model before comes back; a first model is
+ * taken out of service.
  * Where machines were lacking, it is tried again for as long as quotas are waited for.
  */
 export function verify(scope: Construct, props: VerifyProps): sfn.IChainable {
   const { endpointName, rolledBack, failed } = props;
   const smoke = invoke(scope, 'Smoke test', props.smokeTest, { endpointName, runId: jsonata('$plan.runId') });
-  smoke.addCatch(bringBack(scope, props), { errors: ['States.ALL'], assign: { failure: CAUGHT } });
-  smoke.next(props.deployed);
+  const back = bringBack(scope, props);
+  smoke.addCatch(back, { errors: ['States.ALL'], assign: { failure: CAUGHT } });
+  const look = callSageMaker(scope, LOOK_AT_APPROVAL, {
+    action: 'describeModelPackage',
+    resources: [sageMakerArn(Stack.of(scope), `model-package/${props.owner.registry}/*`)],
+    parameters: { ModelPackageName: jsonata('$modelPackageArn') },
+  });
+  look.addCatch(back, { errors: ['States.ALL'], assign: { failure: CAUGHT } });
+  const withdrawn = sfn.Pass.jsonata(scope, 'Approval withdrawn', {
+    assign: {
+      failure: {
+        name: ErrorName.NOT_DEPLOYABLE,
+        cause: jsonata(
+          "$modelPackageArn & ' must still be Approved when its deployment ends, got ' & $states.input.ModelApprovalStatus & " +
+            "': somebody changed it meanwhile, so the model before is brought back'",
+        ),
+      },
+    },
+  });
+  smoke.next(look).next(
+    sfn.Choice.jsonata(scope, 'Is it still approved?')
+      .when(sfn.Condition.jsonata(jsonata("$states.input.ModelApprovalStatus = 'Approved'")), props.deployed)
+      .otherwise(withdrawn.next(back)),
+  );
 
   const silentRollback = failure(
     scope,

@@ -93,11 +93,13 @@ describe('perennial served', () => {
   test('tells which model served when and why', async () => {
     const { out } = await perennial('served');
     expect(out).toMatch(/08:09 +2026-11-23 09:41 +v1 /);
-    expect(out).toMatch(/09:41 +now +v2 /);
+    expect(out).toMatch(/09:41 +unknown +v2 /); // for in this engine is no endpoint
+    expect(out).toMatch(/\n\nthe endpoint flights does not exist: no model serves$/);
   });
 
   test('tells which served at one time', async () => {
     expect(JSON.parse((await perennial('served --at 2026-11-23T09:00:00Z --json')).out)).toMatchObject({ version: 1 });
+    expect((await perennial('served --at 2026-11-23T09:00:00Z')).out).toMatch(/^(?!.*endpoint).*09:41 +v1 /s);
     expect((await perennial('served --at 2026-11-23T08:00:00Z')).out).toBe('no model served at 2026-11-23T08:00:00Z');
   });
 
@@ -171,7 +173,7 @@ describe('deciding on a model version', () => {
   test('perennial approve approves, with the comment', async () => {
     expect(await perennial('approve 1 --comment "looks right"')).toMatchObject({
       code: 0,
-      out: 'version 1: PendingManualApproval → Approved',
+      out: 'version 1: PendingManualApproval → Approved: it is deployed now',
     });
     const found = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: arn }));
     expect(found).toMatchObject({ ModelApprovalStatus: 'Approved', ApprovalDescription: 'looks right' });
@@ -185,8 +187,10 @@ describe('deciding on a model version', () => {
   });
 
   test('perennial reject rejects', async () => {
-    expect((await perennial('reject 1')).out).toBe('version 1: Approved → Rejected');
-    expect((await perennial('reject 1')).out).toBe('version 1 was Rejected already');
+    expect((await perennial('reject 1')).out).toBe('version 1: Approved → Rejected: it is not deployed');
+    expect((await perennial('reject 1 --comment "once more"')).out).toBe('version 1 was Rejected already');
+    const found = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: arn }));
+    expect(found).toMatchObject({ ModelApprovalStatus: 'Rejected', ApprovalDescription: 'once more' });
   });
 
   test('a version that does not exist, or is no version, is refused', async () => {
@@ -220,7 +224,8 @@ describe('perennial report', () => {
     expect(code).toBe(0);
     expect(out).toBe(`wrote ${join(empty, 'page/flights.html')}`);
     const page = readFileSync(join(empty, 'page/flights.html'), 'utf8');
-    expect(page).toContain('Version 2 serves');
+    expect(page).toContain('Version 2 was deployed last');
+    expect(page).toContain('The endpoint flights does not exist: no model serves.');
     expect(page.match(/<svg /g)).toHaveLength(4);
   });
 });

@@ -5,6 +5,7 @@ import { servedPeriods, toFacts } from '../../../bin/commands/ledger';
 import { describeEvent, greeting, isTrouble } from '../../../bin/commands/local';
 import { printRun, stepsOf } from '../../../bin/commands/run';
 import { printRuns, printServed, printTable } from '../../../bin/commands/tables';
+import type { Decision } from '../../../lib/core/ledger';
 import { ledgerItems, PIPELINE } from '../../support/ledger-facts';
 
 const facts = toFacts(PIPELINE, ledgerItems());
@@ -89,13 +90,44 @@ describe('a table', () => {
   });
 
   test('of what served tells from when to when', () => {
-    expect(printServed(facts)).toMatch(/09:41 +now +v2 +data-77aa0c1d2e3f/);
+    expect(printServed(servedPeriods(facts))).toMatch(/09:41 +now +v2 +data-77aa0c1d2e3f/);
+  });
+
+  test('of runs is followed by what has come since and started none', () => {
+    expect(printRuns(facts)).not.toContain('IGNORED');
+    const ignored = { ...facts.decisions[0], at: '2026-11-24T00:00:00.000Z', reason: 'drift', decided: 'IGNORED' };
+    const decisions = [...facts.decisions, { ...ignored, because: 'no labelled data has come' } as Decision];
+    expect(printRuns({ ...facts, decisions })).toMatch(
+      /\n\nSINCE THEN.*\n.*\n2026-11-24 00:00 +drift +no labelled data has come\n\nFILE REFUSED/,
+    );
+    expect(printRuns({ ...facts, runs: [], decisions })).toMatch(/^no run yet.*\n\nSINCE THEN/);
+  });
+
+  test.each([
+    [{ status: 'InService', configName: 'v2' }, undefined],
+    [{ status: 'Updating', configName: 'v2' }, undefined],
+    [{}, 'the endpoint flights does not exist: no model serves'],
+    [{ status: 'Creating', configName: 'v2' }, 'the endpoint flights is Creating: no model serves'],
+    [{ status: 'Failed', configName: 'v2' }, 'the endpoint flights is Failed: no model serves'],
+    [{ status: 'OutOfService', configName: 'v2' }, 'the endpoint flights is OutOfService: no model serves'],
+    [{ status: 'Deleting', configName: 'v2' }, 'the endpoint flights is Deleting: no model serves'],
+    [{ status: 'UpdateRollbackFailed', configName: 'v2' }, 'which model serves is not certain'],
+    [{ status: 'InService', configName: 'v1' }, 'the endpoint flights serves v1, and not v2 that was deployed last'],
+  ])('of what served says of the endpoint %j whether it serves the version deployed last', (endpoint, because) => {
+    const deployments = facts.deployments.map((one) => ({ ...one, endpointConfigName: `v${one.version}` }));
+    const periods = servedPeriods({ ...facts, deployments, endpoint: { name: 'flights', ...endpoint } });
+    expect(periods.map(({ gone }) => gone)).toEqual([
+      undefined,
+      because === undefined ? undefined : expect.stringContaining(because),
+    ]);
+    expect(printServed(periods)).toMatch(because === undefined ? /09:41 +now +v2 .*[^:]$/s : /09:41 +unknown +v2 /);
+    if (because !== undefined) expect(printServed(periods)).toContain(because);
   });
 
   test('says what to do while there is nothing', () => {
     const nothing = toFacts(PIPELINE, []);
     expect(printRuns(nothing)).toContain('upload data to incoming/');
-    expect(printServed(nothing)).toBe('no model has served yet');
+    expect(printServed(servedPeriods(nothing))).toBe('no model has served yet');
   });
 });
 
