@@ -290,7 +290,7 @@ describe('a row that somebody changed by hand', () => {
     ['a last run that is none', { lastRun: [], unstarted: true }, true],
     ['decisions that are none', { outbox: [{}, 'x'] }, true],
     ['a holder that nobody knows, for ever', { holder: 'nobody', expiresAt: '9999-01-01T00:00:00Z' }, false],
-    ['members of another kind', { day: 7, otherDays: {}, seen: 'x', lastEndedAt: 'never', lastDataVersion: 1 }, true],
+    ['members of another kind', { day: 7, otherDays: {}, seen: 'x', lastEndedAt: 'never', trained: 1 }, true],
   ])('with %s stops nothing, and is kept beside', async (_, change, isTorn) => {
     const world = await running();
     await world.end(world.running()[0], 'PROMOTED');

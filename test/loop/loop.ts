@@ -7,6 +7,7 @@ import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-s
 import { App, Stack } from 'aws-cdk-lib';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import { type Facts, readFacts } from '../../bin/commands/ledger';
+import { main } from '../../bin/commands/program';
 import { ContinuousTraining, type ContinuousTrainingProps, DataContract, Trainer } from '../../lib';
 import { Engine, type EngineOptions } from '../../lib/local';
 
@@ -149,6 +150,18 @@ export class Loop {
   async keys(prefix: string): Promise<string[]> {
     const { Contents } = await this.s3.send(new ListObjectsV2Command({ Bucket: this.bucket, Prefix: prefix }));
     return (Contents ?? []).map(({ Key }) => Key as string);
+  }
+
+  /** Runs a command line as a person would, who is called Kim. */
+  async perennial(line: string): Promise<{ code: number; out: string; err: string }> {
+    const [out, err]: [string[], string[]] = [[], []];
+    const code = await main(line.split(' '), {
+      env: { ...this.engine.environment, PERENNIAL_STACK: 'Loop', USER: 'kim' },
+      cwd: this.folder,
+      out: (text) => out.push(text),
+      err: (text) => err.push(text),
+    });
+    return { code, out: out.join('\n'), err: err.join('\n') };
   }
 
   /** What people were told, oldest first: the texts of rules, and the subjects of alarms. */

@@ -58,12 +58,6 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
     expect(eventMetadata.inferenceTime).toMatch(/^\d{4}-\d\d-\d\dT/);
   });
 
-  test('the same upload again trains nothing again', async () => {
-    const { runs, decisions } = await loop.rest();
-    expect(runs).toHaveLength(1);
-    expect(decisions).toHaveLength(1);
-  });
-
   test('a second upload trains a challenger on both, and its verdict is acted on', async () => {
     const { runs, deployments } = await loop.upload('incoming/2001-02.csv', csv(await flights(FEBRUARY, 8000)));
     const [, run] = runs;
@@ -74,9 +68,12 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
     const [low, high] = run?.judged?.interval ?? [0, 0];
     expect(low).toBeLessThanOrEqual(run?.judged?.difference ?? Number.NaN);
     expect(high).toBeGreaterThanOrEqual(run?.judged?.difference ?? Number.NaN);
-    const promoted = ['BETTER', 'NOT_WORSE'].includes(run?.judged?.verdict ?? '');
-    expect(run?.ended?.outcome).toBe(promoted ? 'PROMOTED' : 'REJECTED');
-    expect(deployments.filter(({ outcome }) => outcome === 'DEPLOYED')).toHaveLength(promoted ? 2 : 1);
+    expect(run?.judged?.verdict).toMatch(/^(BETTER|NOT_WORSE)$/); // a refused one: claims.test.ts
+    expect(run?.ended?.outcome).toBe('PROMOTED');
+    expect(deployments.map(({ outcome, version }) => [outcome, version])).toEqual([
+      ['DEPLOYED', 1],
+      ['DEPLOYED', 2],
+    ]);
   }, 120_000);
 
   test('a run leaves all that is needed to make it again', async () => {
@@ -116,7 +113,7 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
     expect(decisions.at(-1)).toMatchObject({ reason: 'drift', decided: 'STARTED' });
     expect(runs).toHaveLength(before.runs.length + 1);
     expect(runs.at(-1)?.started).toMatchObject({ reason: 'drift', files: 3 });
-    expect(runs.at(-1)?.ended).toBeDefined();
+    expect(runs.at(-1)?.ended?.outcome).toMatch(/^(PROMOTED|REJECTED)$/);
   }, 120_000);
 
   test('nothing was denied', () => {
