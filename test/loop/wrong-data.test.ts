@@ -117,7 +117,7 @@ describe('wrong data', () => {
     const turned = february.map((row) => row.split(',').reverse().join(','));
     const run = await runOf('incoming/turned.csv', csv(turned, HEADER.split(',').reverse().join(',')));
     expect(run.ended?.outcome).not.toBe('FAILED');
-    expect(run.prepared?.rows).toMatchObject({ read: 6000, quarantined: 0 });
+    expect(run.prepared?.rows).toMatchObject({ read: january.length + february.length, quarantined: 0 });
   }, 60_000);
 
   test('3 % bad rows are quarantined with reason and line, and the others trained on', async () => {
