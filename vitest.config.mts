@@ -18,7 +18,7 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     maxWorkers: 3, // on two cores: much of the time a worker waits for processes, installations and the engine's clock
     isolate: false, // aws-cdk-lib takes seconds to load: load it once a worker, not once a file
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000, // a slow machine is no fault; what hangs is found all the same
+    hookTimeout: 240_000,
   },
 });

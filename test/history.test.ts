@@ -79,7 +79,7 @@ test('no training run can reach the most events of a history', async () => {
   const all = attempts + watched + withRetries(scored, training) + once;
   expect(all).toBeGreaterThan(15_000); // else the bound is too strict
   expect(all + 500 * EVENTS_OF_A_RETRY).toBeLessThan(MOST_EVENTS); // and 500 calls may be made again besides
-}, 60_000);
+}, 180_000);
 
 test('no deployment can reach it either, though every call fails as often as it is retried', async () => {
   const looks = { plan: 0, forward: 0, back: 0 };
@@ -112,7 +112,7 @@ test('no deployment can reach it either, though every call fails as often as it 
   expect(played.end).toBe('Record failure');
   expect(looks).toEqual({ plan: 135, forward: 254 + 255, back: 135 });
   expect(withRetries(played, deployment)).toBeLessThan(MOST_EVENTS);
-}, 60_000);
+}, 180_000);
 
 test('no walk through the offers asks for more jobs than were counted', () => {
   const seconds = (max: number) => fc.integer({ min: 0, max });

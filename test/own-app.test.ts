@@ -35,7 +35,7 @@ test('another app uses two constructs from the packed tarball, without esbuild o
   await run(process.execPath, ['app.mjs']);
   expect(existsSync(join(folder, 'cdk.out', 'Own.template.json'))).toBe(true);
   expect(await run(process.execPath, ['check.mjs'])).toMatch(/own-app: data-[0-9a-f]{12} succeeded/);
-}, 120_000);
+}, 240_000);
 
 test('the tarball brings what Lambda and SageMaker need', () => {
   for (const file of [
@@ -94,7 +94,7 @@ test("a TypeScript app finds the entries' types, and they hold without skipLibCh
   const options = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2023', '--module', 'nodenext'];
   const types = ['--typeRoots', resolve('node_modules', '@types'), '--types', 'node'];
   await run(tool('tsc'), [...options, ...types, 'app.ts']);
-}, 120_000);
+}, 240_000);
 
 test('the command line starts from the tarball, and infers a contract with the DuckDB that npm brought', async () => {
   writeFileSync(join(folder, 'sample.csv'), 'id,size,late\n1,0.5,true\n2,1.5,false\n3,2.5,true\n');

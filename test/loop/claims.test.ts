@@ -55,7 +55,7 @@ describe('what is said of the loop', () => {
       ['FIRST', 'PROMOTED', undefined],
     ]);
     expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
-  }, 120_000);
+  }, 240_000);
   afterAll(() => loop.stop());
 
   const versions = async () =>
@@ -118,7 +118,7 @@ describe('what is said of the loop', () => {
     }
     const { out } = await loop.perennial('runs');
     expect(out).toMatch(/SINCE THEN.*data +already trained on: byte for byte/s);
-  }, 120_000);
+  }, 240_000);
 
   test('a changed byte starts one, also if its event is lost; and a model that is not better replaces none', async () => {
     await loop.s3.send(new DeleteObjectCommand({ Bucket: loop.bucket, Key: 'incoming/copy.csv' }));
@@ -141,7 +141,7 @@ describe('what is said of the loop', () => {
     expect(await versions()).toHaveLength(1);
     expect(deployments).toHaveLength(1);
     expect((await endpoint()).EndpointConfigName).toBe(before.EndpointConfigName);
-  }, 120_000);
+  }, 240_000);
 
   test('a replay is judged, and whatever the verdict, its model is not registered', async () => {
     const [first] = (await loop.facts()).runs;
@@ -157,7 +157,7 @@ describe('what is said of the loop', () => {
     expect(await versions()).toHaveLength(1);
     expect(deployments).toHaveLength(1);
     expect((await loop.perennial('run latest')).out).toMatch(/outcome +REPLAYED/);
-  }, 120_000);
+  }, 240_000);
 
   test('an hour’s requests are judged by schedule; drift that no newer data can cure is told to people', async () => {
     const far = (row: string) => row.split(',').with(3, '6000').join(',');
@@ -183,7 +183,7 @@ describe('what is said of the loop', () => {
       expect.stringContaining(because),
     ]);
     expect((await loop.perennial('runs')).out.replace(/\s+/g, ' ')).toContain(because);
-  }, 120_000);
+  }, 240_000);
 
   test('a version that is rejected during its deployment does not serve at its end, and keeps the words of who did it', async () => {
     const before = await endpoint();
@@ -237,7 +237,7 @@ describe('what is said of the loop', () => {
       ApprovalDescription: 'too-soon',
     });
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
-  }, 120_000);
+  }, 240_000);
 
   test('a version that serves is not rejected; one that has been rejected is approved as any other', async () => {
     expect(await loop.perennial('reject 1')).toMatchObject({
@@ -251,7 +251,7 @@ describe('what is said of the loop', () => {
     expect((await loop.rest()).deployments.at(-1)).toMatchObject({ version: 2, outcome: 'DEPLOYED' });
     expect((await loop.perennial('reject 2')).err).toContain('such as the one before (perennial approve 1)');
     expect((await loop.perennial('served')).out).toMatch(/\n.* +now +v2 /);
-  }, 120_000);
+  }, 240_000);
 
   test('no command and no page names a model that does not serve', async () => {
     const [, two] = JSON.parse((await loop.perennial('served --json')).out);
@@ -278,7 +278,7 @@ describe('what is said of the loop', () => {
     );
     expect((await loop.rest()).deployments.at(-1)).toMatchObject({ version: 1, outcome: 'DEPLOYED' });
     expect((await loop.perennial('served')).out).toMatch(/ +now +v1 /);
-  }, 120_000);
+  }, 240_000);
 
   test('nothing was denied', () => {
     const denied = loop.engine.log.filter(({ message }) => /AccessDenied/.test(message));

@@ -94,4 +94,4 @@ test('the schedule of the template finds uploads and ends of runs, though no eve
   } finally {
     await world.stop();
   }
-}, 120_000);
+}, 240_000);

@@ -52,7 +52,7 @@ describe('where somebody else has the endpoint, and other versions are in the re
       new CreateEndpointCommand({ EndpointName: 'flights', EndpointConfigName: 'by-hand', Tags: theirs }),
     );
     await loop.engine.idle();
-  }, 60_000);
+  }, 180_000);
   afterAll(() => loop.stop());
 
   const deployed = async () => (await loop.facts()).deployments.at(-1) as DeploymentEnded;
@@ -78,7 +78,7 @@ describe('where somebody else has the endpoint, and other versions are in the re
       CreationTime: before.CreationTime,
       LastModifiedTime: before.LastModifiedTime,
     });
-  }, 120_000);
+  }, 240_000);
 
   test('nor would IAM let the machine change or delete it', () => {
     const { place, resources } = loop.engine.assembly;
@@ -103,7 +103,7 @@ describe('where somebody else has the endpoint, and other versions are in the re
     const { deployments } = await loop.rest();
     expect(deployments.at(-1)).toMatchObject({ outcome: 'DEPLOYED', version: 1 });
     expect(await loop.ask(await requests(2, 5))).toHaveLength(5);
-  }, 120_000);
+  }, 240_000);
 
   test('all that was made at run time tells whose it is', async () => {
     const endpoint = await endpointNow();

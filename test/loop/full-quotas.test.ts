@@ -40,7 +40,7 @@ describe('a paid training whose machines for scoring and serving are lacking', (
     expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
     expect([...transform, ...endpoints]).toEqual([]);
     expect(await candidates()).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   test('scores one model after the other where a quota lets one be scored at a time', async () => {
     loop.engine.faults.transform.push({ kind: 'quota', atOnce: 1 });
@@ -56,7 +56,7 @@ describe('a paid training whose machines for scoring and serving are lacking', (
     expect([one?.TransformJobStatus, two?.TransformJobStatus]).toEqual(['Completed', 'Completed']);
     expect(two?.CreationTime?.getTime()).toBeGreaterThanOrEqual(one?.TransformEndTime?.getTime() ?? Number.NaN);
     expect(await candidates()).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   test('that stay away fail the run with what is lacking, and leave no model behind', async () => {
     loop.engine.faults.transform.push({ kind: 'quota', atOnce: 0 });
@@ -66,7 +66,7 @@ describe('a paid training whose machines for scoring and serving are lacking', (
     expect(runs.at(-1)?.ended).toMatchObject({ outcome: 'FAILED', error: { name: 'Perennial.ScoringFailed' } });
     expect(runs.at(-1)?.ended?.error?.cause).toContain("'ml.m5.large for transform job usage' is 0 Instances");
     expect(await candidates()).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   test('keeps a version approved that found no machine to serve on, and deploys it when it is approved again', async () => {
     const [{ modelPackageArn: ModelPackageArn }] = (await loop.facts()).deployments as [DeploymentEnded];
@@ -88,7 +88,7 @@ describe('a paid training whose machines for scoring and serving are lacking', (
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
 
     expect(await approveAgain()).toMatchObject({ version: 1, outcome: 'DEPLOYED' });
-  }, 120_000);
+  }, 240_000);
 
   test('stays with the model before where there is no capacity for the new one, and says what to do', async () => {
     const [, { modelPackageArn: ModelPackageArn }] = (await loop.facts()).deployments as [unknown, DeploymentEnded];
@@ -105,5 +105,5 @@ describe('a paid training whose machines for scoring and serving are lacking', (
     const described = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: ModelPackageArn }));
     expect(described.ModelApprovalStatus).toBe('Approved');
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
-  }, 120_000);
+  }, 240_000);
 });

@@ -16,7 +16,7 @@ test('two uploads at once make one run on both', async () => {
   } finally {
     await loop.stop();
   }
-}, 120_000);
+}, 240_000);
 
 test('an upload during a run is remembered, and one run afterwards serves it', async () => {
   const loop = await Loop.start();
@@ -32,7 +32,7 @@ test('an upload during a run is remembered, and one run afterwards serves it', a
   } finally {
     await loop.stop();
   }
-}, 120_000);
+}, 240_000);
 
 test('every event and message twice and in any order leads to the same ledger, one execution and one deployment', async () => {
   const once = await storyOf({});

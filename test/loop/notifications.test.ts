@@ -20,7 +20,7 @@ describe('people are told', () => {
   let loop: Loop;
   beforeAll(async () => {
     loop = await Loop.start({ autoApprove: false, notificationEmails: ['ops@example.com'], edit: atMostTwoRunsADay });
-  }, 120_000);
+  }, 240_000);
   afterAll(() => loop.stop());
 
   /** What is told from here on until nothing moves any more. */
@@ -49,7 +49,7 @@ describe('people are told', () => {
         /^"flights: the run data-\w+ made version 1, which waits for approval: perennial approve 1, or perennial reject 1 \(lib\/RUNBOOK\.md, ApprovalWaits\)"$/,
       ),
     ]);
-  }, 120_000);
+  }, 240_000);
 
   test('of a deployment that failed, with the cause', async () => {
     const modelPackageArn = `arn:aws:sagemaker:us-east-1:000000000000:model-package/${loop.output('ModelPackageGroup')}/99`;

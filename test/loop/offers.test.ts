@@ -97,7 +97,7 @@ describe('a run whose offers fail', () => {
     expect(engine.log.map(({ message }) => message).filter((line) => /going on after round/.test(line))).toHaveLength(
       1,
     );
-  }, 120_000);
+  }, 240_000);
 
   test('tells the whole story, and what the script said', async () => {
     await start({
@@ -110,7 +110,7 @@ describe('a run whose offers fail', () => {
     expect(cause).toContain('max_depth');
     expect(cause).toContain('Before that: ');
     expect(cause).toContain('CapacityError');
-  }, 120_000);
+  }, 240_000);
 
   test('is not begun where the money does not allow it', async () => {
     await start({
@@ -125,7 +125,7 @@ describe('a run whose offers fail', () => {
     });
     expect(runs[0]?.ended?.error?.cause).toContain('is left of 0.05 USD a run');
     expect(deployments).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 });
 
 async function until(condition: () => boolean): Promise<void> {

@@ -57,7 +57,7 @@ test('under a key, without the statement of a role on it the loop fails at that 
   } finally {
     await loop.stop();
   }
-}, 120_000);
+}, 240_000);
 
 test('under a key whose policy does not let EventBridge in, no upload is heard of, and the log tells why', async () => {
   const loop = await Loop.start({
@@ -80,7 +80,7 @@ test('under a key whose policy does not let EventBridge in, no upload is heard o
   } finally {
     await loop.stop();
   }
-}, 120_000);
+}, 240_000);
 
 test('a trigger that the controller may not act on is not lost: it waits in the dead-letter queue', async () => {
   const loop = await Loop.start({ edit: without('FlightsControllerHandlerRole', 's3:ListBucketVersions') });
@@ -94,4 +94,4 @@ test('a trigger that the controller may not act on is not lost: it waits in the 
   } finally {
     await loop.stop();
   }
-}, 120_000);
+}, 240_000);

@@ -18,7 +18,7 @@ describe('a model is deployed as it was judged', () => {
   beforeAll(async () => {
     loop = await Loop.start({ autoApprove: false });
     sagemaker = new SageMakerClient(loop.engine.clientConfig);
-  }, 60_000);
+  }, 180_000);
   afterAll(() => loop.stop());
 
   /** Trains, and gives the version that waits for a person. */
@@ -77,7 +77,7 @@ describe('a model is deployed as it was judged', () => {
     const head = await loop.s3.send(new HeadObjectCommand({ Bucket: loop.bucket, Key: key, ChecksumMode: 'ENABLED' }));
     expect(metadata).toMatchObject({ modelVersionId: head.VersionId, modelSha256: head.ChecksumSHA256 });
     expect(head.ChecksumSHA256).toMatch(/^[A-Za-z0-9+/]{43}=$/);
-  }, 120_000);
+  }, 240_000);
 
   test('cannot be overwritten by a training job, by a scoring one, or by the endpoint', async () => {
     const { key } = await versionOf(first);
@@ -97,7 +97,7 @@ describe('a model is deployed as it was judged', () => {
 
     expect(await approve(first)).toMatchObject({ outcome: 'DEPLOYED', version: 1 });
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
-  }, 60_000);
+  }, 180_000);
 
   test('an administrator who overwrites it after the judgement finds its deployment refused, and the endpoint as it was', async () => {
     second = await registerCopy(first);
@@ -115,7 +115,7 @@ describe('a model is deployed as it was judged', () => {
 
     await loop.s3.send(new DeleteObjectCommand({ Bucket: loop.bucket, Key: key, VersionId }));
     expect(await approve(second)).toMatchObject({ outcome: 'DEPLOYED', version: 2 });
-  }, 120_000);
+  }, 240_000);
 
   test('nor is a candidate compared with a champion that was overwritten: the run says so', async () => {
     const { key } = await versionOf(second);
@@ -124,7 +124,7 @@ describe('a model is deployed as it was judged', () => {
     const { end } = await train(3);
     expect(end).toMatchObject({ outcome: 'FAILED', error: { name: 'Perennial.ModelChanged' } });
     expect(end?.error?.cause).toContain(`the archive of ${second}`);
-  }, 120_000);
+  }, 240_000);
 
   test('nothing was denied but what was tried', () => {
     const denied = loop.engine.log.filter(({ message }) => /AccessDenied/.test(message));

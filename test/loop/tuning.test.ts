@@ -41,7 +41,7 @@ describe('a run that searches for hyperparameters', () => {
     for (const { iteration, metrics = {} } of made.attempts.slice(1)) {
       expect(metrics['validation:auc']).toBe(tuned.trials.find((trial) => trial.iteration === iteration)?.value);
     }
-  }, 120_000);
+  }, 240_000);
 
   test('by a tuning job of SageMaker’s takes its best training job', async () => {
     const { run: made, tuned } = await run(Tuning.sageMaker({ ranges, maxTrials: 3, trialsAtOnce: 1 }));
@@ -54,5 +54,5 @@ describe('a run that searches for hyperparameters', () => {
       one.includes(tuned.trials[tuned.chosen - 1]?.job ?? '?'),
     );
     expect(key).toMatch(/model\.tar\.gz$/);
-  }, 120_000);
+  }, 240_000);
 });

@@ -31,7 +31,7 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
     expect(run?.ended).toMatchObject({ outcome: 'PROMOTED' });
     expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1, runId: run?.runId }]);
     expect(decisions).toMatchObject([{ decided: 'STARTED', runId: run?.runId }]);
-  }, 120_000);
+  }, 240_000);
 
   test('the endpoint answers one probability a row', async () => {
     const scores = await loop.ask(await requests(FEBRUARY, 200));
@@ -74,7 +74,7 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
       ['DEPLOYED', 1],
       ['DEPLOYED', 2],
     ]);
-  }, 120_000);
+  }, 240_000);
 
   test('a run leaves all that is needed to make it again', async () => {
     const { runs } = await loop.facts();
@@ -114,7 +114,7 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
     expect(runs).toHaveLength(before.runs.length + 1);
     expect(runs.at(-1)?.started).toMatchObject({ reason: 'drift', files: 3 });
     expect(runs.at(-1)?.ended?.outcome).toMatch(/^(PROMOTED|REJECTED)$/);
-  }, 120_000);
+  }, 240_000);
 
   test('nothing was denied', () => {
     const denied = loop.engine.log.filter(({ message }) => /AccessDenied/.test(message));

@@ -54,7 +54,7 @@ describe('a training script', () => {
     expect(run?.attempts).toMatchObject([{ status: 'Failed' }]);
     expect(run?.ended).toMatchObject({ outcome: 'FAILED', error: { name: 'Perennial.TrainingFailed' } });
     expect(run?.ended?.error?.cause).toMatch(/AlgorithmError.*the learning rate is negative/s);
-  }, 60_000);
+  }, 180_000);
 
   test('that hangs is stopped when its time is over', async () => {
     const { run } = await trainWith('import time\ntime.sleep(600)\n', (template) => {
@@ -70,20 +70,20 @@ describe('a training script', () => {
     expect(run?.attempts).toHaveLength(1);
     expect(run?.ended).toMatchObject({ outcome: 'FAILED', error: { name: 'Perennial.TrainingFailed' } });
     expect(run?.ended?.error?.cause).toMatch(/CLIENT.*not done within maxDuration/);
-  }, 60_000);
+  }, 180_000);
 
   test('that writes no model fails its run', async () => {
     const { run } = await trainWith("print('all done')\n");
     expect(run?.ended).toMatchObject({ outcome: 'FAILED' });
     expect(run?.ended?.error?.cause).toMatch(/model/);
-  }, 60_000);
+  }, 180_000);
 
   test('whose model cannot serve fails its run before it is registered', async () => {
     const { run } = await trainWith(
       "import pathlib\ncode = pathlib.Path('/opt/ml/model/code')\ncode.mkdir()\n(code / 'inference.py').write_text('raise RuntimeError(\"no such library\")')\n",
     );
     expect(run?.ended).toMatchObject({ outcome: 'FAILED', error: { name: 'Perennial.ScoringFailed' } });
-  }, 60_000);
+  }, 180_000);
 });
 
 describe('a champion', () => {
@@ -94,7 +94,7 @@ describe('a champion', () => {
     sagemaker = new SageMakerClient(loop.engine.clientConfig);
     const { deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
     expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
-  }, 120_000);
+  }, 240_000);
   afterAll(() => loop.stop());
 
   test('goes on serving when somebody approves a version that cannot serve, which is rejected with the reason', async () => {
@@ -112,7 +112,7 @@ describe('a champion', () => {
     const rejected = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName }));
     expect(rejected.ModelApprovalStatus).toBe('Rejected');
     expect(rejected.ApprovalDescription).toContain('the endpoint serves flights-');
-  }, 120_000);
+  }, 240_000);
 
   test('whose endpoint somebody deleted is scored all the same, and the next model makes the endpoint again', async () => {
     await sagemaker.send(new DeleteEndpointCommand({ EndpointName: 'flights' }));
@@ -122,7 +122,7 @@ describe('a champion', () => {
     const { EndpointStatus } = await sagemaker.send(new DescribeEndpointCommand({ EndpointName: 'flights' }));
     expect(EndpointStatus).toBe('InService');
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
-  }, 120_000);
+  }, 240_000);
 
   test('whose version somebody deleted is no champion any more, and the ledger says so', async () => {
     const { deployments } = await loop.facts();
@@ -135,5 +135,5 @@ describe('a champion', () => {
     const arn = runs.at(-1)?.ended?.modelPackageArn as string;
     const version = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: arn }));
     expect(version.ModelApprovalStatus).toBe('Approved');
-  }, 120_000);
+  }, 240_000);
 });
