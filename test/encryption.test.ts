@@ -89,8 +89,8 @@ describe('a bucket under a key of its own', () => {
     const template = parts(stack, new s3.Bucket(stack, 'Data', { encryptionKey }));
     const machines = Object.values<Shape>(template.findResources('AWS::StepFunctions::StateMachine'));
     const definitions = machines.map(({ Properties }) => JSON.stringify(Properties.DefinitionString)).join();
-    // three offers, two transform jobs, the captured requests where they are asked for and where they are compared
-    expect(definitions.split('KmsKeyId').length - 1).toBe(7);
+    // three offers, three states of transform jobs, the captured requests where they are asked for and where they are compared
+    expect(definitions.split('KmsKeyId').length - 1).toBe(8);
     const statements = statementsOf(template);
     for (const role of ['TrainingTrainingRole', 'TrainingScoringRole']) {
       expect(actionsOf(statements[role] as Shape[])).toContain('kms:Encrypt');
@@ -164,7 +164,7 @@ describe('everything under one key', () => {
   test('instances without a local drive: those that score and serve, and an offer', () => {
     const machines = Object.values<Shape>(template.findResources('AWS::StepFunctions::StateMachine'));
     const [training, deployment] = machines.map(({ Properties }) => JSON.stringify(Properties.DefinitionString));
-    expect(training?.split('VolumeKmsKeyId').length).toBe(1 + 3); // two transform jobs, and the offer of a p3
+    expect(training?.split('VolumeKmsKeyId').length).toBe(1 + 4); // three states of transform jobs, and the offer of a p3
     // the disks, and what is captured: where they are asked for and where they are compared
     expect(deployment?.split('KmsKeyId').length).toBe(1 + 2 * 2);
     const statements = statementsOf(template);

@@ -227,7 +227,7 @@ const testCase = fc.record({
   hasKey: fc.boolean(),
   patience: fc
     .record({
-      quotaWait: maybe(hours(0, 3)),
+      quotaWait: maybe(hours(0, 2)), // longer is refused with six offers
       rounds: maybe(fc.integer({ min: 1, max: 3 })), // more are refused with this many offers
       roundWait: maybe(hours(0, 24)),
     })
