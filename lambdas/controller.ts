@@ -156,7 +156,9 @@ function settle(ports: ControllerPorts, triggers: readonly Evidence[], look: boo
 
       if (same(decided.lease, value) && !torn) {
         await record(ports, decided.decisions);
-        return { done: decided.crowded };
+        // what asked for a run in vain has its decision; others may have waited behind it
+        const wentFirst = next !== undefined && underWay === undefined && undecided.length > decided.crowded.length;
+        return wentFirst || { done: decided.crowded };
       }
       return ledger.swap(sk, revision, { ...decided.lease, outbox: decided.decisions } satisfies Lease);
     },

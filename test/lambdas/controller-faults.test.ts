@@ -408,6 +408,18 @@ describe('one bad message', () => {
     expect(world.trainedOn(world.running()[0])).toEqual(['incoming/a.csv']);
   });
 
+  test('that asks in vain does not keep back what waits', async () => {
+    const world = await running();
+    world.upload('incoming/b.csv');
+    await world.deliver();
+    endUnseen(world);
+    const id = ask(world, { snapshotKey: 'snapshots/none.json' });
+    await world.deliver();
+
+    expect(world.decisions()).toContain(`${id} IGNORED`);
+    expect(world.trainedOn(world.running()[0])).toEqual(['incoming/a.csv', 'incoming/b.csv']);
+  });
+
   test('comes again alone, and so does one for which there is no room', async () => {
     const world = await running();
     for (let i = 0; i < 103; i++) ask(world, { snapshotKey: `snapshots/${i}.json` });

@@ -43,6 +43,8 @@ class Schedule {
   private readonly must: TrainingRules;
   private weather: Weather;
   private readonly bad = new Set<string>();
+  /** With which runs score their candidates. */
+  private readonly models = new Set<string>();
   private readonly sent: string[] = [];
   /** Messages that it is time to look, as they were sent. */
   private readonly looksSent = new Set<string>();
@@ -88,6 +90,7 @@ class Schedule {
       must.answered(this.ledger, this.arrived, queue.dead.flatMap(triggerOf), runs);
     }
     if (queue.letters.length > 0) must.wrong.push(`${queue.letters.length} messages are still in the queue`);
+    if (this.models.size > 0) must.wrong.push(`${[...this.models].slice(0, 3)} are left`);
     for (const name of this.machine.beside) must.wrong.push(`${name} began beside another run`);
     counts.add('schedules');
     counts.add('runs', this.machine.all.size);
@@ -124,6 +127,10 @@ class Schedule {
       ledger: this.ledger,
       data: this.data,
       executions: this.machine,
+      candidates: {
+        list: async () => [...this.models],
+        delete: async (name) => void this.models.delete(name),
+      },
       now: () => this.now(),
       pause: async () => {},
       send: async (type, detail) => {
@@ -277,6 +284,7 @@ class Schedule {
     const input = this.inputOf(name);
     const startedAt = this.now().toISOString();
     const files = this.filesOf(input);
+    if (input !== undefined) this.models.add(`c-${name}`);
     const served = this.must.begun(name, input, files, this.now());
     agenda.in(10_000, () => {
       const { reason } = input ?? {};
@@ -316,7 +324,7 @@ class Schedule {
     const startedAt = this.machine.all.get(name)?.startedAt.toISOString() ?? '';
     for (let tries = 0; tries < 7; tries++) {
       try {
-        await finish(this.faultyPorts(), { runId: name, startedAt, outcome });
+        await finish(this.faultyPorts(), { runId: name, startedAt, outcome, candidateModel: `c-${name}` });
         break;
       } catch {
         // the state is tried again
