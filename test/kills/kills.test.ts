@@ -42,7 +42,7 @@ test.each(lives)(
       }
       await life.goOn();
       await life.upload();
-      await life.rest();
+      await life.restAtLast();
       ended.push(...(await life.executions()));
     } finally {
       for (const kill of life.kills) console.log(JSON.stringify(kill));

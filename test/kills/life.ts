@@ -33,7 +33,7 @@ const LONGEST_END = 30_000;
 /** Real milliseconds in which all comes to rest: many hours of the engine's time, but its functions run in real time. */
 const LONGEST_REST = 120_000;
 /** Rows of the ledger that change in place. */
-const CHANGING = /^(LEASE|WATCH|READING)#/;
+const CHANGING = /^(LEASE|WATCH|PREPARING)#/;
 
 /** One folder of state, on which an engine is started and ended again and again. */
 export class Life {
@@ -116,11 +116,20 @@ export class Life {
 
   /** Waits until nothing is under way any more; what is wrong with that, if it does not come. */
   async rest(): Promise<void> {
+    await this.settled(() => this.unsettled());
+  }
+
+  /** Waits for rest after an upload that no end follows: it is trained on, and all that runs which were cut off left. */
+  async restAtLast(): Promise<void> {
+    await this.settled(async () => [...(await this.unsettled()), ...(await this.untrained())]);
+  }
+
+  private async settled(asked: () => Promise<string[]>): Promise<void> {
     const until = Date.now() + LONGEST_REST;
-    let open = await this.unsettled();
+    let open = await asked();
     while (open.length > 0 && Date.now() < until) {
       await sleep(250);
-      open = await this.unsettled();
+      open = await asked();
     }
     if (open.length > 0) this.wrong.push(`stuck: ${open.join('; ')}\n${this.running.output.slice(-6000)}`);
     await this.read();
@@ -224,15 +233,10 @@ export class Life {
     if (deployment?.holder !== undefined) open.push(`${deployment.holder} holds the deployment lease`);
     if (deployment?.wanted !== undefined) open.push('a deployment waits');
 
-    const trained = new Set<string>();
-    for (const { runId, started, ended } of facts.runs) {
+    for (const { runId, ended } of facts.runs) {
       if (ended === undefined) open.push(`the run ${runId} has not ended`);
       if (ended?.outcome === 'FAILED' && !ended.error?.cause) open.push(`the run ${runId} has failed without a reason`);
-      if (started === undefined || ended === undefined || ended.outcome === 'FAILED') continue;
-      const { files } = JSON.parse(await this.object(snapshotKey(started.dataVersion)));
-      for (const { key } of files) trained.add(key);
     }
-    for (const key of this.uploads) if (!trained.has(key)) open.push(`${key} has not been trained on`);
 
     const served = facts.deployments.filter(({ outcome }) => outcome === 'DEPLOYED').at(-1)?.version ?? 0;
     const approved = await this.newestApproved();
@@ -246,6 +250,17 @@ export class Life {
     states.destroy();
     open.push(...(await this.messages()));
     return open;
+  }
+
+  /** The uploads of which no run that did not fail has been made. */
+  private async untrained(): Promise<string[]> {
+    const trained = new Set<string>();
+    for (const { started, ended } of (await this.facts()).runs) {
+      if (started === undefined || ended === undefined || ended.outcome === 'FAILED') continue;
+      const { files } = JSON.parse(await this.object(snapshotKey(started.dataVersion)));
+      for (const { key } of files) trained.add(key);
+    }
+    return this.uploads.filter((key) => !trained.has(key)).map((key) => `${key} has not been trained on`);
   }
 
   private async newestApproved(): Promise<number> {
