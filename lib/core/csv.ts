@@ -30,7 +30,7 @@ export function parseCsv(text: string): string[][] {
     const [, quotedText, plain, end] = match;
     fields.push(quotedText === undefined ? plain : quotedText.replaceAll('""', '"'));
     if (end === ',') continue;
-    if (fields.length > 1 || fields[0] !== '') records.push(fields);
+    if (fields.length > 1 || plain !== '') records.push(fields);
     fields = [];
   }
   return records;

@@ -349,6 +349,7 @@ describe('a file', () => {
     ],
     ['has renamed a column', good.replace('rain', 'raining'), "column 'rain' is missing: is 'raining' meant?"],
     ['has no header', csv(rides(9)).split('\n').slice(1).join('\n'), 'its first line must name the columns id, at, km'],
+    ['names one column, and gives it no name', '""', "rain, late, got ''. Correct"],
     ['uses semicolons', good.replaceAll(',', ';'), 'its fields must be separated by commas, got semicolons'],
     [
       'names a column twice',

@@ -24,7 +24,7 @@ export function headerMistakes(contract: Contract, names: readonly string[]): st
     return [`its fields must be separated by commas, got ${found}`];
   }
   if (missing.length === expected.length) {
-    return [`its first line must name the columns ${listed(expected)}, got ${listed(names)}`];
+    return [`its first line must name the columns ${listed(expected)}, got ${listed(names.map(quoted))}`];
   }
   return [
     ...missing.slice(0, MOST_NAMED).map((name) => {
