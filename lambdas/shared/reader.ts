@@ -330,8 +330,12 @@ export async function readable<T>(name: string, path: string, work: () => Promis
   } catch (cause) {
     if (cause instanceof PerennialError) throw cause;
     const message = (cause as Error).message.replaceAll(path, name);
-    // memory or disk are full: that may be the data's sum; or the database does not work any more, for no file
-    if (kindOf(cause) === 'CAPACITY' || /^(INTERNAL|FATAL) Error/.test(message)) throw new Error(message, { cause });
+    // memory or disk are full: that may be the data's sum
+    if (kindOf(cause) === 'CAPACITY') throw new Error(message, { cause });
+    // the database does not work any more, for no file
+    if (/^(INTERNAL|FATAL) Error/.test(message)) {
+      throw new Error(`it breaks the database that reads it (${message.split('\n', 1)[0]})`, { cause });
+    }
     const found = /string encoding|Invalid unicode/.test(message)
       ? 'it holds text that is not UTF-8'
       : `its data is damaged (${message.slice(0, 300)})`;

@@ -59,7 +59,8 @@ export async function fuzzPreparation(cases: number): Promise<Tally> {
 }
 
 /** Words of an error that nobody thought of; a file that shows one is a finding, though it is refused by name. */
-const NAMELESS = /TypeError|RangeError|Cannot read prop|is not a function|cannot be prepared/;
+const NAMELESS =
+  /TypeError|RangeError|Cannot read prop|is not a function|Stack Trace|cannot be prepared: (?!it breaks the database)/;
 
 /** Prepares a batch again and again without the files that were refused, as later runs do. */
 async function prepareAll(batch: readonly Case[], isCounted: boolean) {

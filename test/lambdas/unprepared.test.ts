@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { S3ServiceException } from '@aws-sdk/client-s3';
@@ -157,6 +158,17 @@ describe('a Parquet file that breaks what reads it', () => {
     const { name, message } = await failure({ 'a.parquet': body });
     expect(name).toBe(ErrorName.DATA_UNREADABLE);
     expect(message).toContain('incoming/a.parquet cannot be read: it holds text that is not UTF-8');
+  });
+
+  test('and the database with it is refused by name, without what the database says of its own code', async () => {
+    // of eight rides, one byte in the description of a column is another
+    const body = readFileSync('test/fixtures/breaks-duckdb.parquet');
+    const { name, message, refused } = await failure({ 'a.parquet': body, 'good.csv': good });
+    expect(name).toBe(ErrorName.DATA_UNREADABLE);
+    expect(refused).toEqual([refusedKey('a.parquet')]);
+    expect(message).toMatch(
+      /^incoming\/a\.parquet cannot be prepared: it breaks the database that reads it \(INTERNAL Error: [^\n]*\)\. Correct it and upload it again, or delete it; [^\n]*$/,
+    );
   });
 
   test.each([
