@@ -3,8 +3,10 @@
     tabular.py FOLDER [--rows N] [--epochs N] [--pairs N] [--rounds N] [--name value ...]
 
 FOLDER is what a run prepared (bench/tabular.ts). The networks are equal in weights to begin with, batches, optimizer and
-learning rates; each is timed in turn, --pairs times after one that is not counted, without the start of Python and without validation. More
-rows than there are come from the same ones again, with the distance changed by some miles.
+learning rates; each is timed in turn, --pairs times after one that is not counted, without the start of Python and
+without validation. Plain PyTorch is there twice: with a DataLoader, and compiled with all rows on the device, as one
+writes it who knows how slow a DataLoader is for rows. More rows than there are come from the same ones again, with the
+distance changed by some miles.
 """
 
 import argparse
@@ -121,22 +123,42 @@ def ours(weights, plan, seen, unseen, ranks):
     return statistics.harmonic_mean(speeds), fit.weights.views
 
 
-def plain(weights, plan, seen, unseen, ranks):
+def stepped(plan, network, batches, per_epoch, device, compiled):
     torch.manual_seed(plan.seed)
-    network = Network(weights, getattr(torch, plan.precision)).to(ranks.device)
-    batches = loader(seen, plan, ranks.device)
-    optimizer, schedule = network.optimizer(plan, len(batches))
-    start = waited(ranks.device)
+    optimizer, schedule = network.optimizer(plan, per_epoch)
+    said = torch.compile(network) if compiled else network
+    start = waited(device)
     for _ in range(plan.epochs):
-        for batch in batches:
-            positions, codes, wanted = (part.to(ranks.device, non_blocking=True) for part in batch)
+        for positions, codes, wanted in batches():
             optimizer.zero_grad()
-            loss(network(positions, codes), wanted, plan.problem).backward()
+            loss(said(positions, codes), wanted, plan.problem).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-    seconds = waited(ranks.device) - start
-    return plan.epochs * len(batches) * plan.batch_size / seconds, dict(network.named_parameters())
+    seconds = waited(device) - start
+    return plan.epochs * per_epoch * plan.batch_size / seconds, dict(network.named_parameters())
+
+
+def plain(weights, plan, seen, unseen, ranks):
+    network = Network(weights, getattr(torch, plan.precision)).to(ranks.device)
+    loaded = loader(seen, plan, ranks.device)
+
+    def batches():
+        return ([part.to(ranks.device, non_blocking=True) for part in batch] for batch in loaded)
+
+    return stepped(plan, network, batches, len(loaded), ranks.device, compiled=False)
+
+
+def plain_on_device(weights, plan, seen, unseen, ranks):
+    network = Network(weights, getattr(torch, plan.precision)).to(ranks.device)
+    per_epoch = len(seen.target) // plan.batch_size
+
+    def batches():
+        order = torch.randperm(len(seen.target), device=ranks.device)
+        for pick in order[: per_epoch * plan.batch_size].view(per_epoch, -1):
+            yield [part[pick] for part in seen[:3]]
+
+    return stepped(plan, network, batches, per_epoch, ranks.device, compiled=True)
 
 
 def by_lightning(weights, plan, seen, unseen, ranks):
@@ -223,7 +245,12 @@ def main():
     print(f"{name}; torch {torch.__version__}, {precision}; {given.rows} rows, {given.epochs} epochs, {batch} rows a step, {SHAPE}")
     before = ceilings(device, precision)
 
-    contestants = {"ours": ours, "plain PyTorch": plain, "Lightning": by_lightning}
+    contestants = {
+        "ours": ours,
+        "PyTorch, DataLoader": plain,
+        "PyTorch, compiled, rows on the device": plain_on_device,
+        "Lightning": by_lightning,
+    }
     speeds, scores = ({name: [] for name in contestants} for _ in range(2))
     trees = []
     for pair in range(-1, given.pairs):
