@@ -1,5 +1,6 @@
 import type { ColumnType } from './contract';
 import { ErrorName, PerennialError } from './errors';
+import { inQuotes, listed } from './listed';
 import { didYouMean } from './nearest';
 
 /** What sample data shows of one column. */
@@ -47,7 +48,7 @@ export function inferContract(columns: readonly ColumnSummary[], target?: string
   const key = columns.find((column, i) => isKey(column, i === 0));
   const times = columns.filter(({ type, missing }) => (type === 'timestamp' || type === 'date') && missing === 0);
   const eventTime = times.find(({ type }) => type === 'timestamp') ?? times[0];
-  if (key !== undefined) notes.push(`key: '${key.name}' differs in every row; remove it if that is chance`);
+  if (key !== undefined) notes.push(`key: ${inQuotes(key.name)} differs in every row; remove it if that is chance`);
   if (times.length > 1) notes.push(`eventTime: '${eventTime.name}' was taken from ${list(times)}`);
 
   const label = findTarget(
@@ -61,10 +62,10 @@ export function inferContract(columns: readonly ColumnSummary[], target?: string
     const { name, type, distinct, rows } = column;
     if (type === 'timestamp' || type === 'date') {
       notes.push(
-        `'${name}' is a ${type}: derive features from it, e.g. {"name": "hour", "sql": "hour(\\"${name}\\")", "kind": "number"}`,
+        `${inQuotes(name)} is a ${type}: derive features from it, e.g. {"name": "hour", "sql": "hour(\\"${name}\\")", "kind": "number"}`,
       );
     } else if (type === 'string' && distinct > rows / 2) {
-      notes.push(`'${name}' is no feature: its values hardly repeat`);
+      notes.push(`${inQuotes(name)} is no feature: its values hardly repeat`);
     } else {
       features.push(name);
     }
@@ -72,11 +73,11 @@ export function inferContract(columns: readonly ColumnSummary[], target?: string
   if (features.length === 0) {
     throw new PerennialError(
       ErrorName.INVALID_DOCUMENT,
-      `besides the target '${label.name}' there must be a column that can be a feature, got ${list(columns)}`,
+      `besides the target ${inQuotes(label.name)} there must be a column that can be a feature, got ${list(columns)}`,
     );
   }
   for (const { name, type, misfits } of columns) {
-    if (misfits > 0) notes.push(`'${name}': ${misfits} values are no ${type}; their rows would be quarantined`);
+    if (misfits > 0) notes.push(`${inQuotes(name)}: ${misfits} values are no ${type}; their rows would be quarantined`);
   }
   notes.push('leave out of the features what is not known yet when a prediction is asked for');
 
@@ -140,11 +141,11 @@ function findTarget(columns: readonly ColumnSummary[], wanted: string | undefine
     const column = columns.find(({ name }) => name === wanted);
     const got =
       column === undefined
-        ? `'${wanted}'${didYouMean(
+        ? `${inQuotes(wanted)}${didYouMean(
             wanted,
             columns.map(({ name }) => name),
           )}`
-        : `'${wanted}', a ${column.type}`;
+        : `${inQuotes(wanted)}, a ${column.type}`;
     throw new PerennialError(
       ErrorName.INVALID_DOCUMENT,
       `the target must be a boolean or numeric column besides the key, got ${got}`,
@@ -160,7 +161,7 @@ function findTarget(columns: readonly ColumnSummary[], wanted: string | undefine
       `one column besides the key must be boolean or numeric to be the target, got ${list(columns) || 'none'}`,
     );
   }
-  notes.push(`target: '${guess.name}' is a guess; name another by --target`);
+  notes.push(`target: ${inQuotes(guess.name)} is a guess; name another by --target`);
   return guess;
 }
 
@@ -169,5 +170,5 @@ function isZeroOrOne({ type, minimum, maximum }: ColumnSummary): boolean {
 }
 
 function list(columns: readonly ColumnSummary[]): string {
-  return columns.map(({ name, type }) => `'${name}' (${type})`).join(', ');
+  return listed(columns.map(({ name, type }) => `${inQuotes(name)} (${type})`));
 }

@@ -24,6 +24,11 @@ export function shortened(text: string, most: number): string {
   return `${text.slice(0, cut)}… (${grouped(text.length - cut)} more characters)`;
 }
 
+/** A name as messages have it, whoever gave it: `'fare'`; of a long one the beginning. */
+export function inQuotes(name: string): string {
+  return `'${shortened(name, 100)}'`;
+}
+
 function grouped(number: number): string {
   return number.toLocaleString('en-US');
 }

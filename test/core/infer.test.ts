@@ -62,6 +62,12 @@ describe('inferContract', () => {
     expect(() => inferContract(RIDES, 'latte')).toThrow("got 'latte'; did you mean 'late'?");
     expect(() => inferContract(RIDES, 'city')).toThrow("got 'city', a string");
   });
+
+  test('says in few words what is wrong, however long the names are and however many', () => {
+    expect(() => inferContract(RIDES, 'x'.repeat(100_000))).toThrow(/got 'x{100}… \(99,900 more characters\)'$/);
+    const texts = Array.from({ length: 2000 }, (_, i) => column(`${'x'.repeat(1000)}${i}`, {}));
+    expect(() => inferContract(texts)).toThrow(/x… \(901 more characters\)' \(string\) and 1,990 more$/);
+  });
 });
 
 test('the room around a range holds it, and keeps its sign', () => {

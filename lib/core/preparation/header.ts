@@ -1,5 +1,5 @@
 import type { Contract } from '../contract';
-import { listed, shortened } from '../listed';
+import { inQuotes, listed } from '../listed';
 import { nearest } from '../nearest';
 
 /** So many missing columns are named each; finding what was meant by one takes a look at all the others. */
@@ -24,23 +24,19 @@ export function headerMistakes(contract: Contract, names: readonly string[]): st
     return [`its fields must be separated by commas, got ${found}`];
   }
   if (missing.length === expected.length) {
-    return [`its first line must name the columns ${listed(expected)}, got ${listed(names.map(quoted))}`];
+    return [`its first line must name the columns ${listed(expected)}, got ${listed(names.map(inQuotes))}`];
   }
   return [
     ...missing.slice(0, MOST_NAMED).map((name) => {
       const renamed = nearest(name, extra) ?? (missing.length === 1 && extra.length === 1 ? extra[0] : undefined);
-      return `column '${name}' is missing${renamed === undefined ? '' : `: is ${quoted(renamed)} meant?`}`;
+      return `column '${name}' is missing${renamed === undefined ? '' : `: is ${inQuotes(renamed)} meant?`}`;
     }),
     ...(missing.length > MOST_NAMED ? [`${missing.length - MOST_NAMED} more columns are missing`] : []),
     ...(extra.length > 0
       ? [
-          `${listed(extra.map(quoted))} must not be there: the contract does not name ${extra.length === 1 ? 'it' : 'them'}`,
+          `${listed(extra.map(inQuotes))} must not be there: the contract does not name ${extra.length === 1 ? 'it' : 'them'}`,
         ]
       : []),
-    ...(doubled.length > 0 ? [`${listed(doubled.map(quoted))} must be there only once`] : []),
+    ...(doubled.length > 0 ? [`${listed(doubled.map(inQuotes))} must be there only once`] : []),
   ];
-}
-
-function quoted(name: string): string {
-  return `'${shortened(name, 100)}'`;
 }
