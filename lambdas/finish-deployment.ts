@@ -2,8 +2,6 @@ import {
   DeleteEndpointConfigCommand,
   DeleteModelCommand,
   DescribeEndpointCommand,
-  paginateListEndpointConfigs,
-  paginateListModels,
   SageMakerClient,
   UpdateModelPackageCommand,
 } from '@aws-sdk/client-sagemaker';
@@ -17,7 +15,7 @@ import { isOwn, type Owner, type Tags, whose } from '../lib/core/ownership';
 import { defaultBus, type Send } from './shared/bus';
 import { env } from './shared/env';
 import { changeLease, DEPLOYMENT_LEASE, dynamoLedger, type Ledger } from './shared/ledger-port';
-import { tagsOf, unlessMissing } from './shared/sagemaker';
+import { configsNamed, modelsNamed, type Named, tagsOf, unlessMissing } from './shared/sagemaker';
 
 export interface FinishDeploymentPorts {
   readonly owner: Owner;
@@ -37,12 +35,6 @@ export interface FinishDeploymentPorts {
   now(): Date;
 }
 
-/** Something in SageMaker. */
-interface Named {
-  readonly name: string;
-  readonly arn: string;
-}
-
 /** Failures that are not the version's: it stays approved. */
 const NOT_ITS_FAULT: readonly string[] = [ErrorName.NOT_DEPLOYABLE, ErrorName.NAME_TAKEN, ErrorName.NO_MACHINES];
 
@@ -58,7 +50,7 @@ function portsOnAws(): FinishDeploymentPorts {
   const sagemaker = new SageMakerClient();
   const endpointName = env(EnvName.ENDPOINT_NAME);
   const owner = { pipeline: env(EnvName.PIPELINE), registry: env(EnvName.MODEL_PACKAGE_GROUP) };
-  const NameContains = ownPrefix(endpointName, owner.registry);
+  const named = ownPrefix(endpointName, owner.registry);
   return {
     owner,
     endpointName,
@@ -72,25 +64,8 @@ function portsOnAws(): FinishDeploymentPorts {
       const endpoint = await unlessMissing(sagemaker.send(new DescribeEndpointCommand({ EndpointName: endpointName })));
       return endpoint?.EndpointConfigName;
     },
-    async models() {
-      const found: Named[] = [];
-      for await (const { Models = [] } of paginateListModels({ client: sagemaker }, { NameContains })) {
-        found.push(...Models.map(({ ModelName: name = '', ModelArn: arn = '' }) => ({ name, arn })));
-      }
-      return found;
-    },
-    async configs() {
-      const found: Named[] = [];
-      for await (const { EndpointConfigs = [] } of paginateListEndpointConfigs(
-        { client: sagemaker },
-        { NameContains },
-      )) {
-        found.push(
-          ...EndpointConfigs.map(({ EndpointConfigName: name = '', EndpointConfigArn: arn = '' }) => ({ name, arn })),
-        );
-      }
-      return found;
-    },
+    models: () => modelsNamed(sagemaker, named),
+    configs: () => configsNamed(sagemaker, named),
     tagsOf: (arn) => tagsOf(sagemaker, arn),
     async deleteModel(ModelName) {
       await unlessMissing(sagemaker.send(new DeleteModelCommand({ ModelName })));

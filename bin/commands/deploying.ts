@@ -1,5 +1,5 @@
 import { paginateGetExecutionHistory, SFNClient } from '@aws-sdk/client-sfn';
-import { awsExecutions } from '../../lambdas/shared/executions';
+import { awsExecutions, executionArn } from '../../lambdas/shared/executions';
 import { inputOf } from '../../lib/core/messages';
 import { LOOK_AT_APPROVAL } from '../../lib/core/names';
 import { clientConfig, type PipelineApp } from './app';
@@ -22,8 +22,8 @@ export async function readDeploying(
   try {
     const running = (await executions.running()).map(async (id) => {
       const input = inputOf((await executions.find(id))?.input);
-      const executionArn = `${deploymentMachine.replace(':stateMachine:', ':execution:')}:${id}`;
-      return input === undefined ? [] : [{ id, executionArn, modelPackageArn: input.modelPackageArn }];
+      if (input === undefined) return [];
+      return [{ id, executionArn: executionArn(deploymentMachine, id), modelPackageArn: input.modelPackageArn }];
     });
     return (await Promise.all(running)).flat();
   } finally {

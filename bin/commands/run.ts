@@ -1,5 +1,6 @@
 import { GetExecutionHistoryCommand, type HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
 import type { Command } from 'commander';
+import { executionArn } from '../../lambdas/shared/executions';
 import { listed } from '../../lib/core/listed';
 import { usd } from '../../lib/core/prices';
 import { clientConfig, type PipelineApp } from './app';
@@ -148,12 +149,14 @@ function describeEvidence({ reason, at, detail }: NonNullable<Run['started']>['e
 /** The states of a run's execution; none if Step Functions does not know it any more. */
 async function readSteps(app: PipelineApp, runId: string, surroundings: Surroundings): Promise<Step[]> {
   const client = new SFNClient(clientConfig(surroundings));
-  const executionArn = `${app.trainingMachine.replace(':stateMachine:', ':execution:')}:${runId}`;
+  const arn = executionArn(app.trainingMachine, runId);
   const events: HistoryEvent[] = [];
   try {
     let nextToken: string | undefined;
     do {
-      const page = await client.send(new GetExecutionHistoryCommand({ executionArn, maxResults: 1000, nextToken }));
+      const page = await client.send(
+        new GetExecutionHistoryCommand({ executionArn: arn, maxResults: 1000, nextToken }),
+      );
       events.push(...(page.events ?? []));
       nextToken = page.nextToken;
     } while (nextToken !== undefined);

@@ -1,7 +1,7 @@
-import { DeleteModelCommand, paginateListModels, SageMakerClient } from '@aws-sdk/client-sagemaker';
+import { DeleteModelCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
 import { isCandidateModel, scoringModelName } from '../../lib/core/names';
 import type { Owner } from '../../lib/core/ownership';
-import { unlessMissing } from './sagemaker';
+import { modelsNamed, unlessMissing } from './sagemaker';
 
 /** The models with which runs score their candidates: each is of use to its own run alone. */
 export interface CandidateModels {
@@ -14,12 +14,8 @@ export interface CandidateModels {
 export function candidateModels({ pipeline, registry }: Owner, client = new SageMakerClient()): CandidateModels {
   return {
     async list() {
-      const names: string[] = [];
-      const NameContains = scoringModelName(pipeline, registry, '');
-      for await (const { Models = [] } of paginateListModels({ client }, { NameContains })) {
-        names.push(...Models.map(({ ModelName = '' }) => ModelName));
-      }
-      return names.filter((name) => isCandidateModel(pipeline, registry, name));
+      const found = await modelsNamed(client, scoringModelName(pipeline, registry, ''));
+      return found.map(({ name }) => name).filter((name) => isCandidateModel(pipeline, registry, name));
     },
     async delete(ModelName) {
       await unlessMissing(client.send(new DeleteModelCommand({ ModelName })));

@@ -9,9 +9,7 @@ import {
   DeleteModelPackageCommand,
   DescribeEndpointCommand,
   ListModelPackagesCommand,
-  paginateListEndpointConfigs,
   paginateListHyperParameterTuningJobs,
-  paginateListModels,
   paginateListTrainingJobs,
   paginateListTransformJobs,
   SageMakerClient,
@@ -19,18 +17,13 @@ import {
   StopTrainingJobCommand,
   StopTransformJobCommand,
 } from '@aws-sdk/client-sagemaker';
-import {
-  ExecutionDoesNotExist,
-  paginateListExecutions,
-  SFNClient,
-  StateMachineDoesNotExist,
-  StopExecutionCommand,
-} from '@aws-sdk/client-sfn';
+import { ExecutionDoesNotExist, SFNClient, StateMachineDoesNotExist, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import type { Tags } from '../../lib/core/ownership';
 import { emptyBucket } from './empty-bucket';
 import { env } from './env';
+import { awsExecutions, executionArn } from './executions';
 import { queryFacts } from './ledger';
-import { tagsOf, unlessMissing } from './sagemaker';
+import { configsNamed, modelsNamed, type Named, tagsOf, unlessMissing } from './sagemaker';
 
 /** What is found by the beginning of its name: things that lie there, and jobs that have not ended. */
 export type Kind = 'config' | 'model' | 'training job' | 'transform job' | 'tuning job';
@@ -39,7 +32,7 @@ export interface CleanUpPorts {
   /** An endpoint; undefined once it is gone. */
   endpoint(name: string): Promise<{ readonly status: string; readonly tags: Tags } | undefined>;
   /** What has such a part in its name. */
-  named(kind: Kind, part: string): Promise<Array<{ readonly name: string; readonly arn: string }>>;
+  named(kind: Kind, part: string): Promise<Named[]>;
   tagsOf(arn: string): Promise<Tags>;
   /** Deletes it, or stops it if it is a job; that it is gone, has ended or changes just now is no error. */
   remove(kind: Kind | 'endpoint', name: string): Promise<void>;
@@ -78,16 +71,13 @@ export function cleanUpPorts(): CleanUpPorts {
       }
     },
     async runningExecutions(stateMachineArn) {
-      const running: string[] = [];
       try {
-        const pages = paginateListExecutions({ client: sfn }, { stateMachineArn, statusFilter: 'RUNNING' });
-        for await (const { executions = [] } of pages) {
-          running.push(...executions.map(({ executionArn = '' }) => executionArn));
-        }
+        const running = await awsExecutions(stateMachineArn, sfn).running();
+        return running.map((name) => executionArn(stateMachineArn, name));
       } catch (error) {
-        if (!(error instanceof StateMachineDoesNotExist)) throw error;
+        if (error instanceof StateMachineDoesNotExist) return [];
+        throw error;
       }
-      return running;
     },
     async stopExecution(executionArn) {
       try {
@@ -141,44 +131,40 @@ function removal(client: SageMakerClient, kind: Kind | 'endpoint', name: string)
   }
 }
 
-async function named(client: SageMakerClient, kind: Kind, NameContains: string) {
-  const found: Array<{ name: string; arn: string }> = [];
-  const take = (name = '', arn = '') => found.push({ name, arn });
-  const statuses = ['InProgress', 'Stopping'] as const;
+async function named(client: SageMakerClient, kind: Kind, part: string): Promise<Named[]> {
+  if (kind === 'model') return modelsNamed(client, part);
+  if (kind === 'config') return configsNamed(client, part);
+  const found: Named[] = [];
+  for (const StatusEquals of ['InProgress', 'Stopping'] as const) {
+    for await (const jobs of jobsNamed(client, kind, { NameContains: part, StatusEquals })) found.push(...jobs);
+  }
+  return found;
+}
+
+async function* jobsNamed(
+  client: SageMakerClient,
+  kind: Exclude<Kind, 'config' | 'model'>,
+  request: { readonly NameContains: string; readonly StatusEquals: 'InProgress' | 'Stopping' },
+): AsyncGenerator<Named[]> {
   switch (kind) {
-    case 'config':
-      for await (const page of paginateListEndpointConfigs({ client }, { NameContains })) {
-        for (const one of page.EndpointConfigs ?? []) take(one.EndpointConfigName, one.EndpointConfigArn);
-      }
-      break;
-    case 'model':
-      for await (const page of paginateListModels({ client }, { NameContains })) {
-        for (const one of page.Models ?? []) take(one.ModelName, one.ModelArn);
-      }
-      break;
     case 'training job':
-      for (const StatusEquals of statuses) {
-        for await (const page of paginateListTrainingJobs({ client }, { NameContains, StatusEquals })) {
-          for (const one of page.TrainingJobSummaries ?? []) take(one.TrainingJobName, one.TrainingJobArn);
-        }
+      for await (const { TrainingJobSummaries: jobs = [] } of paginateListTrainingJobs({ client }, request)) {
+        yield jobs.map(({ TrainingJobName: name = '', TrainingJobArn: arn = '' }) => ({ name, arn }));
       }
       break;
     case 'transform job':
-      for (const StatusEquals of statuses) {
-        for await (const page of paginateListTransformJobs({ client }, { NameContains, StatusEquals })) {
-          for (const one of page.TransformJobSummaries ?? []) take(one.TransformJobName, one.TransformJobArn);
-        }
+      for await (const { TransformJobSummaries: jobs = [] } of paginateListTransformJobs({ client }, request)) {
+        yield jobs.map(({ TransformJobName: name = '', TransformJobArn: arn = '' }) => ({ name, arn }));
       }
       break;
     case 'tuning job':
-      for (const StatusEquals of statuses) {
-        for await (const page of paginateListHyperParameterTuningJobs({ client }, { NameContains, StatusEquals })) {
-          for (const one of page.HyperParameterTuningJobSummaries ?? []) {
-            take(one.HyperParameterTuningJobName, one.HyperParameterTuningJobArn);
-          }
-        }
+      for await (const page of paginateListHyperParameterTuningJobs({ client }, request)) {
+        const { HyperParameterTuningJobSummaries: jobs = [] } = page;
+        yield jobs.map(({ HyperParameterTuningJobName: name = '', HyperParameterTuningJobArn: arn = '' }) => ({
+          name,
+          arn,
+        }));
       }
       break;
   }
-  return found;
 }

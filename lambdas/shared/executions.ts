@@ -33,6 +33,11 @@ export interface Executions {
   running(): Promise<string[]>;
 }
 
+/** The ARN of an execution of a state machine. */
+export function executionArn(stateMachineArn: string, name: string): string {
+  return `${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`;
+}
+
 /** The executions of a state machine on AWS. */
 export function awsExecutions(stateMachineArn: string, sfn = new SFNClient()): Executions {
   return {
@@ -46,14 +51,9 @@ export function awsExecutions(stateMachineArn: string, sfn = new SFNClient()): E
       }
     },
     async find(name) {
-      const executionArn = `${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`;
       try {
-        const {
-          status = '',
-          startDate,
-          stopDate,
-          input,
-        } = await sfn.send(new DescribeExecutionCommand({ executionArn }));
+        const request = new DescribeExecutionCommand({ executionArn: executionArn(stateMachineArn, name) });
+        const { status = '', startDate, stopDate, input } = await sfn.send(request);
         const startedAt = (startDate ?? new Date(0)).toISOString();
         return { status, startedAt, ...(stopDate && { endedAt: stopDate.toISOString() }), input };
       } catch (error) {
