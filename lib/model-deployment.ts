@@ -5,15 +5,14 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
-import * as scheduler from 'aws-cdk-lib/aws-scheduler';
-import * as schedulerTargets from 'aws-cdk-lib/aws-scheduler-targets';
+import type * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { CleanUpProperties } from './core/clean-up';
 import type { DeploymentOutcome, ServingSettings } from './core/documents';
 import { ErrorName } from './core/errors';
-import { EnvName, Events, ownPrefix, Prefix, VARIANT_NAME } from './core/names';
+import { EnvName, ownPrefix, Prefix, VARIANT_NAME } from './core/names';
 import type { Owner } from './core/ownership';
 import type { ModelRegistry } from './model-registry';
 import { deadLetterAlarm, failedExecutionAlarm } from './private/alarms';
@@ -33,7 +32,7 @@ import { xgboostRepository } from './private/images';
 import { diskKey, keyOf } from './private/keys';
 import { machineLog } from './private/machine-log';
 import { onOwn } from './private/owner-tags';
-import { scheduleInput } from './private/schedule-input';
+import { reconcileMistake, reconcileSchedule } from './private/reconcile';
 import { callSageMaker, invoke, orFail } from './private/state-parts';
 import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
@@ -234,8 +233,7 @@ export class ModelDeployment extends Construct {
       outside(this.serving.instanceCount, 1, 1000) && `instanceCount must be 1 to 1000, got ${props.instanceCount}`,
       outside(this.serving.capturePercent, 0, 100) && `capturePercent must be 0 to 100, got ${props.capturePercent}`,
       outside(bakeTime.toSeconds(), 0, 3600) && `bakeTime must be 0 to 60 minutes, got ${bakeTime.toHumanString()}`,
-      outside(reconcileEvery.toMinutes({ integral: false }), 1, 24 * 60) &&
-        `reconcileEvery must be 1 minute to 1 day, got ${reconcileEvery.toHumanString()}`,
+      reconcileMistake(reconcileEvery),
       outside(quotaWait.toSeconds(), 0, LONGEST_QUOTA_WAIT.toSeconds()) &&
         `quotaWait must be 0 to 4 hours, got ${quotaWait.toHumanString()}`,
     ]);
@@ -425,14 +423,12 @@ export class ModelDeployment extends Construct {
       },
       targets: [target],
     });
-    this.reconcile = new scheduler.Schedule(this, 'Reconcile', {
+    this.reconcile = reconcileSchedule(this, {
       scheduleName: `${this.endpointName}-deployment`,
-      description: 'Looks for what no event has told of',
-      schedule: scheduler.ScheduleExpression.rate(reconcileEvery),
-      target: new schedulerTargets.SqsSendMessage(queue, {
-        deadLetterQueue,
-        input: scheduleInput(props.pipelineName, Events.RECONCILE),
-      }),
+      pipelineName: props.pipelineName,
+      every: reconcileEvery,
+      queue,
+      deadLetterQueue,
     });
 
     this.cleanUp = this.takenAway(encryptionKey);
@@ -477,9 +473,7 @@ export class ModelDeployment extends Construct {
     const { data, pipelineName, versionsOf } = this.props;
     const disk = diskKey(serving.instanceType, encryptionKey);
     const configuration = configurationOf(serving, data, disk);
-    const later = sfn.Wait.jsonata(states, 'Wait for a change to end', {
-      ...untilNextPoll(),
-    });
+    const later = sfn.Wait.jsonata(states, 'Wait for a change to end', untilNextPoll());
     const changing = verify(states, {
       ...endpoint,
       smokeTest: this.smokeTest,

@@ -4,8 +4,7 @@ import * as events from 'aws-cdk-lib/aws-events';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
-import * as scheduler from 'aws-cdk-lib/aws-scheduler';
-import * as schedulerTargets from 'aws-cdk-lib/aws-scheduler-targets';
+import type * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
@@ -18,7 +17,7 @@ import { allowEvents, grantList, grantObjects } from './private/grants';
 import { Handler } from './private/handler';
 import { keyOf } from './private/keys';
 import { allowCandidates } from './private/owner-tags';
-import { scheduleInput } from './private/schedule-input';
+import { reconcileMistake, reconcileSchedule } from './private/reconcile';
 import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
 import { claim } from './private/two-of-a-kind';
@@ -158,8 +157,7 @@ export class RetrainController extends Construct {
         `batchingWindow must be 0 to 300 seconds, got ${batchingWindow.toHumanString()}`,
       outside(rules.maxRunsPerDay, 1, 1000) && `maxRunsPerDay must be 1 to 1000, got ${rules.maxRunsPerDay}`,
       outside(rules.breakAfter, 1, 1000) && `breakAfter must be 1 to 1000, got ${rules.breakAfter}`,
-      outside(reconcileEvery.toMinutes({ integral: false }), 1, 24 * 60) &&
-        `reconcileEvery must be 1 minute to 1 day, got ${reconcileEvery.toHumanString()}`,
+      reconcileMistake(reconcileEvery),
     ]);
 
     const handler = new Handler(this, 'Handler', {
@@ -221,14 +219,12 @@ export class RetrainController extends Construct {
       targets: [new QueueTarget(queue, deadLetterQueue)],
     });
 
-    this.reconcile = new scheduler.Schedule(this, 'Reconcile', {
+    this.reconcile = reconcileSchedule(this, {
       scheduleName: `${pipelineName}-controller`,
-      description: 'Looks for what no event has told of',
-      schedule: scheduler.ScheduleExpression.rate(reconcileEvery),
-      target: new schedulerTargets.SqsSendMessage(queue, {
-        deadLetterQueue,
-        input: scheduleInput(pipelineName, Events.RECONCILE),
-      }),
+      pipelineName,
+      every: reconcileEvery,
+      queue,
+      deadLetterQueue,
     });
 
     this.lostTriggerAlarm = deadLetterAlarm(

@@ -129,8 +129,8 @@ const FIRST_STEP: Walk = {
 export const GRACE_SECONDS = 120;
 /** No job is begun that may not run at least so long. */
 const SHORTEST_SECONDS = 60;
-/** A full quota is asked again after so many seconds at first, and half as much longer each time. */
-const QUOTA_SECONDS = { first: 120, longest: 900, growth: 1.5 };
+/** What is to be had only when others give it back is asked for after 2, 3, 4½ … 15 minutes. */
+export const PATIENCE = { firstSeconds: 120, growth: 1.5, longestSeconds: 900 };
 /** SageMaker's own faults are met so often an offer: after 30 s and 60 s, and then with the next. */
 const INTERNAL = { tries: 2, firstSeconds: 30 };
 /** Throttled calls: 5, 10, 20 … 300 s, half an hour in all; then the next offer. */
@@ -163,10 +163,15 @@ export function mostAttempts({ offers, quotaWaitSeconds, rounds }: AttemptRules)
 
 /** The most tries at a full quota: each wait is half as long as it may be, at the end half of what is left. */
 function quotaTries(seconds: number): number {
-  const { first, longest, growth } = QUOTA_SECONDS;
   let [tries, left] = [1, seconds];
-  for (; left > 1; tries++) left -= Math.min(first * growth ** (tries - 1), longest, left) / 2;
+  for (; left > 1; tries++) left -= Math.min(patienceSeconds(tries - 1), left) / 2;
   return tries;
+}
+
+/** Seconds before what others may give back is asked for again, after so many tries. */
+export function patienceSeconds(tries: number): number {
+  const { firstSeconds, growth, longestSeconds } = PATIENCE;
+  return Math.min(longestSeconds, firstSeconds * growth ** tries);
 }
 
 /**
@@ -305,8 +310,7 @@ function afterFailure(
       const since = walk.quotaSince ?? now;
       const left = rules.quotaWaitSeconds - (Date.parse(now) - Date.parse(since)) / 1000;
       if (left <= 0) return advance(rules, walk, circumstances);
-      const { first, longest, growth } = QUOTA_SECONDS;
-      return again(Math.min(first * growth ** walk.tries, longest, left), { quotaSince: since });
+      return again(Math.min(patienceSeconds(walk.tries), left), { quotaSince: since });
     }
     case 'THROTTLE':
       if (tries > THROTTLE.tries) return advance(rules, walk, circumstances);

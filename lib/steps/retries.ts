@@ -1,5 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { PATIENCE, patienceSeconds } from '../core/attempts';
 import { ErrorName } from '../core/errors';
 import { MOST_ATTEMPTS } from '../core/preparation/search';
 
@@ -77,9 +78,6 @@ export const PREPARE_RETRIES: readonly sfn.RetryProps[] = [
   },
 ];
 
-/** What is to be had only when others give it back is asked for after 2, 3, 4½ … 15 minutes. */
-const PATIENCE = { firstSeconds: 120, growth: 1.5, longestSeconds: 900 };
-
 /** How often something is asked for again until it has been waited for so long. */
 export function triesWithin(seconds: number): number {
   let waited = 0;
@@ -88,13 +86,7 @@ export function triesWithin(seconds: number): number {
   return tries;
 }
 
-/** Seconds before the next try, after so many. */
-export function patienceSeconds(tries: number): number {
-  const { firstSeconds, growth, longestSeconds } = PATIENCE;
-  return Math.min(longestSeconds, firstSeconds * growth ** tries);
-}
-
-/** The same as JSONata. */
+/** {@link patienceSeconds} as JSONata. */
 export function patienceJsonata(tries: string): string {
   const { firstSeconds, growth, longestSeconds } = PATIENCE;
   return `$round($min([${longestSeconds}, ${firstSeconds} * $power(${growth}, ${tries})]))`;

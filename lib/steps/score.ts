@@ -128,7 +128,7 @@ function scoreBoth(scope: Construct, props: ScoreProps, scored: sfn.IChainable):
     sfn.Choice.jsonata(scope, 'Can it be scored later?')
       .when(sfn.Condition.jsonata(jsonata(`$tries < ${tries} and ${isPassing('$failure')}`)), wait.next(alone))
       .otherwise(failed),
-    { errors: ['States.ALL'], assign: { failure: { name: ErrorName.SCORING_FAILED, cause: CAUGHT.cause } } },
+    { errors: ['States.ALL'], assign: failure },
   );
   alone.next(all);
   return both.next(all);

@@ -44,17 +44,13 @@ export function verify(scope: Construct, props: VerifyProps): sfn.IChainable {
     parameters: { ModelPackageName: jsonata('$modelPackageArn') },
   });
   look.addCatch(back, { errors: ['States.ALL'], assign: { failure: CAUGHT } });
-  const withdrawn = sfn.Pass.jsonata(scope, 'Approval withdrawn', {
-    assign: {
-      failure: {
-        name: ErrorName.NOT_DEPLOYABLE,
-        cause: jsonata(
-          "$modelPackageArn & ' must still be Approved when its deployment ends, got ' & $states.input.ModelApprovalStatus & " +
-            "': somebody changed it meanwhile, so the model before is brought back'",
-        ),
-      },
-    },
-  });
+  const withdrawn = failure(
+    scope,
+    'Approval withdrawn',
+    "$modelPackageArn & ' must still be Approved when its deployment ends, got ' & $states.input.ModelApprovalStatus & " +
+      "': somebody changed it meanwhile, so the model before is brought back'",
+    ErrorName.NOT_DEPLOYABLE,
+  );
   smoke.next(look).next(
     sfn.Choice.jsonata(scope, 'Is it still approved?')
       .when(sfn.Condition.jsonata(jsonata("$states.input.ModelApprovalStatus = 'Approved'")), props.deployed)
@@ -82,11 +78,12 @@ export function verify(scope: Construct, props: VerifyProps): sfn.IChainable {
     time: sfn.WaitTime.seconds(jsonata(patienceJsonata('$waits'))),
     assign: { waits: jsonata('$waits + 1'), polls: 0 },
   });
-  const noMachines = sfn.Pass.jsonata(scope, 'No machines', {
-    assign: {
-      failure: { name: ErrorName.NO_MACHINES, cause: jsonata(`$states.input.FailureReason & '${HOW_TO_TRY_AGAIN}'`) },
-    },
-  });
+  const noMachines = failure(
+    scope,
+    'No machines',
+    `$states.input.FailureReason & '${HOW_TO_TRY_AGAIN}'`,
+    ErrorName.NO_MACHINES,
+  );
   const isThere = "$states.input.EndpointStatus = 'InService'";
   return waitFor(scope, 'the new model', HOURS.forward, props, (settled) =>
     settled
@@ -145,10 +142,8 @@ function serves(configName: string): sfn.Condition {
   );
 }
 
-function failure(scope: Construct, id: string, cause: string): sfn.Pass {
-  return sfn.Pass.jsonata(scope, id, {
-    assign: { failure: { name: ErrorName.DEPLOYMENT_FAILED, cause: jsonata(cause) } },
-  });
+function failure(scope: Construct, id: string, cause: string, name: string = ErrorName.DEPLOYMENT_FAILED): sfn.Pass {
+  return sfn.Pass.jsonata(scope, id, { assign: { failure: { name, cause: jsonata(cause) } } });
 }
 
 /**
@@ -163,9 +158,7 @@ function waitFor(
   settle: (settled: sfn.Choice) => sfn.Choice,
 ): sfn.IChainable {
   const { endpointName, failed } = props;
-  const wait = sfn.Wait.jsonata(scope, `Wait for ${what}`, {
-    ...untilNextPoll(),
-  });
+  const wait = sfn.Wait.jsonata(scope, `Wait for ${what}`, untilNextPoll());
   const look = callSageMaker(scope, `Look at ${what}`, {
     action: 'describeEndpoint',
     resources: [arnsOf(scope, props).endpoint],
