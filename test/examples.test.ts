@@ -1,14 +1,19 @@
 import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
-import { describe, expect, test } from 'vitest';
+import type * as cxapi from 'aws-cdk-lib/cx-api';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { DeployOnly, TrainOnly } from '../examples/parts/stacks';
 import { exampleStacks } from './support/examples';
 
 describe('the examples', () => {
-  test('synthesize, and every alarm of theirs has an action', () => {
+  let stacks: cxapi.CloudFormationStackArtifact[];
+  beforeAll(() => {
     const app = new App();
     exampleStacks(app);
-    const { stacks } = app.synth();
+    stacks = app.synth().stacks;
+  });
+
+  test('synthesize, and every alarm of theirs has an action', () => {
     expect(stacks).toHaveLength(6);
     for (const { template, stackName } of stacks) {
       const alarms = Object.values<{ Type: string; Properties: { AlarmActions?: unknown } }>(template.Resources).filter(
@@ -23,9 +28,6 @@ describe('the examples', () => {
   });
 
   test('let services send to their topics and queues for what is named alone, and pull from named repositories', () => {
-    const app = new App();
-    exampleStacks(app);
-    const { stacks } = app.synth();
     // biome-ignore lint/suspicious/noExplicitAny: CloudFormation's shapes
     const resources = stacks.flatMap(({ template }) => Object.values<any>(template.Resources));
     const allowed = (type: RegExp) =>

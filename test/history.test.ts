@@ -5,7 +5,7 @@ import { firstAttempt, lookSeconds, MOST_ATTEMPTS, mostAttempts, type Next, next
 import type { Machine, State } from '../lib/local/states/definition';
 import { StatesError } from '../lib/local/states/errors';
 import type { TaskCall } from '../lib/local/states/task';
-import { definitionsOf } from './support/definition';
+import { machinesOf } from './support/definition';
 import { type Played, play } from './support/played-states';
 import { templateOf, wholeLoop } from './support/stacks';
 
@@ -17,9 +17,7 @@ const QUOTA = new StatesError(
 );
 
 const patient = templateOf(wholeLoop({ patience: { quotaWait: Duration.hours(24), rounds: 1 } }).stack);
-const [training, deployment] = ['Training', 'Deployment'].map(
-  (name) => Object.entries(definitionsOf(patient)).find(([id]) => id.includes(name))?.[1] as unknown as Machine,
-) as [Machine, Machine];
+const { training, deployment } = machinesOf(patient) as unknown as Record<'training' | 'deployment', Machine>;
 
 /** A failed call of a Task is scheduled, started and failed once more. */
 const EVENTS_OF_A_RETRY = 3;

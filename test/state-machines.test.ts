@@ -4,13 +4,12 @@ import { describe, expect, test } from 'vitest';
 import { Evaluator } from '../lib/local/states/jsonata';
 import { problems } from '../lib/local/states/validate';
 import { mistakesIn } from './support/api-shape';
-import { definitionsOf, statesOf } from './support/definition';
+import { definitionsOf, machinesOf, statesOf } from './support/definition';
 import { templateOf, wholeLoop } from './support/stacks';
 
-const definitions = definitionsOf(templateOf(wholeLoop().stack));
-const [training, deployment] = ['Training', 'Deployment'].map(
-  (name) => Object.entries(definitions).find(([id]) => id.includes(name))?.[1],
-);
+const template = templateOf(wholeLoop().stack);
+const definitions = definitionsOf(template);
+const { training, deployment } = machinesOf(template);
 const states = Object.values(definitions).flatMap(statesOf);
 const evaluator = new Evaluator(
   () => 0,

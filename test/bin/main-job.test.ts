@@ -28,7 +28,7 @@ async function startIn(cwd: string): Promise<string> {
   const child = spawn(process.execPath, [resolve('dist/bin/main-job.mjs')], {
     cwd,
     stdio: ['ignore', 'pipe', 'inherit'],
-    ...{ timeout: 50_000, killSignal: 'SIGKILL' },
+    ...{ timeout: 120_000, killSignal: 'SIGKILL' },
   });
   let told = '';
   for await (const text of child.stdout.setEncoding('utf8')) {

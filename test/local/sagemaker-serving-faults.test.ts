@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EndpointFault, TransformFault } from '../../lib/local';
 import type { Shape } from '../../lib/local/service';
-import { BUCKET, DOUBLE, Lab } from '../support/sagemaker';
+import { DOUBLE, Lab, transformRequest } from '../support/sagemaker';
 
 const transform: TransformFault[] = [];
 const endpoints: EndpointFault[] = [];
@@ -21,18 +21,9 @@ afterEach(() => {
 });
 afterAll(() => lab.stop());
 
-function create(name: string, type = 'ml.m5.large'): Promise<Shape> {
-  return lab.call('CreateTransformJob', {
-    TransformJobName: name,
-    ModelName: 'double',
-    TransformInput: {
-      DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: `s3://${BUCKET}/rows/small.csv` } },
-      ContentType: 'text/csv',
-      SplitType: 'Line',
-    },
-    TransformOutput: { S3OutputPath: `s3://${BUCKET}/out/${name}`, Accept: 'text/csv', AssembleWith: 'Line' },
-    TransformResources: { InstanceType: type, InstanceCount: 1 },
-  });
+function create(name: string, InstanceType = 'ml.m5.large'): Promise<Shape> {
+  const TransformResources = { InstanceType, InstanceCount: 1 };
+  return lab.call('CreateTransformJob', transformRequest(name, { TransformResources }));
 }
 
 async function transformed(name: string, type?: string): Promise<Shape> {

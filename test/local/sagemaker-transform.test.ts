@@ -1,28 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Shape } from '../../lib/local/service';
-import { BUCKET, DOUBLE, Lab } from '../support/sagemaker';
+import { BUCKET, DOUBLE, Lab, transformRequest } from '../support/sagemaker';
 
 const lab = new Lab();
 afterAll(() => lab.stop());
 
-function request(name: string, changes: Shape = {}): Shape {
-  return {
-    TransformJobName: name,
-    ModelName: 'double',
-    TransformInput: {
-      DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: `s3://${BUCKET}/rows/small.csv` } },
-      ContentType: 'text/csv',
-      SplitType: 'Line',
-    },
-    TransformOutput: { S3OutputPath: `s3://${BUCKET}/out/${name}`, Accept: 'text/csv', AssembleWith: 'Line' },
-    TransformResources: { InstanceType: 'ml.m5.large', InstanceCount: 1 },
-    ...changes,
-  };
-}
-
 async function transformed(name: string, changes: Shape = {}): Promise<Shape> {
-  await lab.call('CreateTransformJob', request(name, changes));
+  await lab.call('CreateTransformJob', transformRequest(name, changes));
   await lab.context.idle();
   return lab.call('DescribeTransformJob', { TransformJobName: name });
 }
@@ -115,7 +100,7 @@ describe('a transform job', () => {
 
   it('stops when asked to', async () => {
     await lab.model('slow', `${DOUBLE}\nimport time\npredict_fn = lambda rows, weight: time.sleep(60)`);
-    await lab.call('CreateTransformJob', request('stopped', { ModelName: 'slow' }));
+    await lab.call('CreateTransformJob', transformRequest('stopped', { ModelName: 'slow' }));
 
     await lab.call('StopTransformJob', { TransformJobName: 'stopped' });
     await lab.context.idle();

@@ -1,4 +1,5 @@
 import { Dice } from '../fuzz/fuzz';
+import { watched } from '../support/memory';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -97,25 +98,14 @@ export function deliver(agenda: Agenda, counts: Counts, { lost, doubled, late }:
 
 /** Ports whose calls fail now and then, before their effect or after it, and of which others slip in between. */
 export function faulty<T extends object>(ports: T, dice: Dice, counts: Counts, failing: () => number): T {
-  const watch = <O extends object>(target: O): O =>
-    new Proxy(target, {
-      get(object, name) {
-        const member = Reflect.get(object, name);
-        if (['now', 'rules', 'pause', 'pipeline', 'modelPackageGroup', 'endpointName'].includes(String(name)))
-          return member;
-        if (typeof member === 'object' && member !== null) return watch(member);
-        if (typeof member !== 'function') return member;
-        return async (...given: unknown[]) => {
-          const fails = dice.chance(failing());
-          const after = dice.chance(0.5);
-          if (fails) counts.add('failed calls');
-          for (let turns = dice.whole(3); turns > 0; turns--) await undefined;
-          if (fails && !after) throw new Error(`ThrottlingException: ${String(name)}`);
-          const result = await member.apply(object, given);
-          if (fails) throw new Error(`the answer of ${String(name)} was lost`);
-          return result;
-        };
-      },
-    });
-  return watch(ports);
+  return watched(ports, async (name, call) => {
+    const fails = dice.chance(failing());
+    const after = dice.chance(0.5);
+    if (fails) counts.add('failed calls');
+    for (let turns = dice.whole(3); turns > 0; turns--) await undefined;
+    if (fails && !after) throw new Error(`ThrottlingException: ${name}`);
+    const result = await call();
+    if (fails) throw new Error(`the answer of ${name} was lost`);
+    return result;
+  });
 }

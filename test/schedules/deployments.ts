@@ -10,6 +10,7 @@ import { Agenda, CALM, Counts, deliver, faulty, HOUR, MINUTE, type Weather, weat
 import { Machine } from './machine';
 import { Mailbox } from './mailbox';
 import type { Report } from './report';
+import { LONGEST_IDLE } from './training-rules';
 
 const PIPELINE = 'flights';
 const GROUP = 'models';
@@ -18,9 +19,6 @@ const arn = (version: number) => `arn:aws:sagemaker:eu-west-1:1:model-package/${
 
 const ROUGH = 48 * HOUR;
 const CALM_AFTER = 24 * HOUR;
-
-/** An hour between two looks, and the minutes in which messages are collected and come late. */
-const LONGEST_IDLE = HOUR + 3 * MINUTE;
 
 /** One schedule of the deployments: approvals, ends, and everything that may befall their messages. */
 class Schedule {

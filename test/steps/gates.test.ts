@@ -1,13 +1,10 @@
 import { Template } from 'aws-cdk-lib/assertions';
 import jsonata from 'jsonata';
 import { describe, expect, test } from 'vitest';
-import { type Definition, definitionsOf, type State } from '../support/definition';
+import { type Definition, machinesOf, type State } from '../support/definition';
 import { wholeLoop } from '../support/stacks';
 
-const machines = Object.entries(definitionsOf(Template.fromStack(wholeLoop({ pipelineName: 'loop' }).stack)));
-const machine = (name: string) => machines.find(([id]) => id.includes(name))?.[1] as Definition;
-const training = machine('Training');
-const deployment = machine('Deployment');
+const { training, deployment } = machinesOf(Template.fromStack(wholeLoop({ pipelineName: 'loop' }).stack));
 
 /** What a field with an expression comes to. */
 function comesTo(field: string, bindings: object): Promise<unknown> {

@@ -3,14 +3,12 @@ import { expect, test } from 'vitest';
 import type { Machine } from '../../lib/local/states/definition';
 import { StatesError } from '../../lib/local/states/errors';
 import type { TaskCall } from '../../lib/local/states/task';
-import { definitionsOf } from '../support/definition';
+import { machinesOf } from '../support/definition';
 import { play } from '../support/played-states';
 import { templateOf, wholeLoop } from '../support/stacks';
 
 const template = templateOf(wholeLoop({ patience: { quotaWait: Duration.minutes(20) } }).stack);
-const [training, deployment] = ['Training', 'Deployment'].map(
-  (name) => Object.entries(definitionsOf(template)).find(([id]) => id.includes(name))?.[1] as unknown as Machine,
-) as [Machine, Machine];
+const { training, deployment } = machinesOf(template) as unknown as Record<'training' | 'deployment', Machine>;
 
 const refused = (limit: string) =>
   new StatesError(

@@ -17,6 +17,13 @@ export function definitionsOf(template: Template): Record<string, Definition> {
   );
 }
 
+/** The two machines of the whole loop. */
+export function machinesOf(template: Template): { training: Definition; deployment: Definition } {
+  const machines = Object.entries(definitionsOf(template));
+  const machine = (name: string) => machines.find(([id]) => id.includes(name))?.[1] as Definition;
+  return { training: machine('Training'), deployment: machine('Deployment') };
+}
+
 /** All states of a definition, those inside of Parallel and Map too. */
 export function statesOf(definition: Pick<Definition, 'States'>): Array<[string, State]> {
   return Object.entries(definition.States).flatMap(([name, state]) => [

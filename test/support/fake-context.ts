@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkInput } from '../../lib/local/api/input-check';
 import { type Clock, ScaledClock } from '../../lib/local/clock';
-import type { KeyUse } from '../../lib/local/kms';
 import {
   ApiError,
   type BusEvent,
@@ -15,12 +14,13 @@ import {
   type Shape,
 } from '../../lib/local/service';
 import { StateStore } from '../../lib/local/state-store';
+import { Keyless } from './keyless';
 
 export const PLACE = { account: '111122223333', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
 export const ROLE = 'arn:aws:iam::111122223333:role/Role';
 
 /** A context for one service by itself: calls go to the answers given, permissions are granted unless denied. */
-export class FakeContext implements Context {
+export class FakeContext extends Keyless implements Context {
   readonly place = PLACE;
   readonly stateDir: string;
   store: StateStore;
@@ -43,6 +43,7 @@ export class FakeContext implements Context {
     readonly clock: Clock = new ScaledClock(0),
     stateDir?: string,
   ) {
+    super();
     this.stateDir = stateDir ?? mkdtempSync(join(tmpdir(), 'fake-'));
     this.store = new StateStore(this.stateDir);
   }
@@ -78,18 +79,6 @@ export class FakeContext implements Context {
   assumeRoleAs(caller: Caller, { roleArn, session }: { roleArn: string; session: string }): RoleCaller {
     this.authorize(caller, { action: 'sts:AssumeRole', resource: roleArn });
     return { kind: 'role', roleArn, session };
-  }
-
-  userId(): string {
-    return 'AROAFAKE:local';
-  }
-
-  keyNeeds({ key, actions }: KeyUse): Need[] {
-    return actions.map((action) => ({ action: `kms:${action}`, resource: key }));
-  }
-
-  keyArn(key: string): string {
-    return key;
   }
 
   credentials({ roleArn }: RoleCaller): Record<string, string> {

@@ -157,12 +157,14 @@ export class MemoryExecutions implements Executions {
 export class Crash extends Error {}
 
 /**
- * Ports that fail at one call: before it has its effect, or after.
+ * Ports of which every call goes through `around`; settings, clock and metrics do not.
  *
- * @param at counts the calls of all methods together, from 0; settings, clock and metrics do not count
+ * @param around makes the call, or not
  */
-export function crashing<T extends object>(ports: T, at: number, when: 'before' | 'after'): T {
-  let calls = 0;
+export function watched<T extends object>(
+  ports: T,
+  around: (name: string, call: () => unknown) => Promise<unknown>,
+): T {
   const watch = <O extends object>(target: O): O =>
     new Proxy(target, {
       get(object, name) {
@@ -170,16 +172,26 @@ export function crashing<T extends object>(ports: T, at: number, when: 'before' 
         if (['now', 'rules', 'metric', 'pause'].includes(String(name))) return member;
         if (typeof member === 'object' && member !== null) return watch(member);
         if (typeof member !== 'function') return member;
-        return async (...given: unknown[]) => {
-          const crash = calls++ === at;
-          if (crash && when === 'before') throw new Crash(`before ${String(name)}`);
-          const result = await member.apply(object, given);
-          if (crash) throw new Crash(`after ${String(name)}`);
-          return result;
-        };
+        return (...given: unknown[]) => around(String(name), () => member.apply(object, given));
       },
     });
   return watch(ports);
+}
+
+/**
+ * Ports that fail at one call: before it has its effect, or after.
+ *
+ * @param at counts the calls of all methods together, from 0; settings, clock and metrics do not count
+ */
+export function crashing<T extends object>(ports: T, at: number, when: 'before' | 'after'): T {
+  let calls = 0;
+  return watched(ports, async (name, call) => {
+    const crash = calls++ === at;
+    if (crash && when === 'before') throw new Crash(`before ${name}`);
+    const result = await call();
+    if (crash) throw new Crash(`after ${name}`);
+    return result;
+  });
 }
 
 /** The documents and texts of a bucket, in memory. */

@@ -2,18 +2,17 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../../lib/local/clock';
-import type { KeyUse } from '../../lib/local/kms';
 import {
   ApiError,
   type BusEvent,
   type Caller,
   type Context,
   type Delivery,
-  type Need,
   type RoleCaller,
   type Shape,
 } from '../../lib/local/service';
 import { StateStore } from '../../lib/local/state-store';
+import { Keyless } from './keyless';
 
 /** One call that a service made. */
 export interface Call {
@@ -28,7 +27,7 @@ export interface Call {
  *
  * `answer` decides what a call gives; it may throw.
  */
-export class RecordingContext implements Context {
+export class RecordingContext extends Keyless implements Context {
   readonly place = { account: '111111111111', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
   readonly clock = new ManualClock(Date.UTC(2026, 0, 1));
   readonly stateDir = mkdtempSync(join(tmpdir(), 'recording-'));
@@ -66,18 +65,6 @@ export class RecordingContext implements Context {
 
   assumeRoleAs(_: Caller, { roleArn }: { roleArn: string }): RoleCaller {
     return this.assumeRole(roleArn);
-  }
-
-  userId(): string {
-    return 'AROAFAKE:local';
-  }
-
-  keyNeeds({ key, actions }: KeyUse): Need[] {
-    return actions.map((action) => ({ action: `kms:${action}`, resource: key }));
-  }
-
-  keyArn(key: string): string {
-    return key;
   }
 
   credentials(): Record<string, string> {

@@ -107,6 +107,22 @@ export function trainingRequest(name: string, code: string, changes: Shape = {})
   };
 }
 
+/** Asks the model `double` about the rows of a small file, line by line. */
+export function transformRequest(name: string, changes: Shape = {}): Shape {
+  return {
+    TransformJobName: name,
+    ModelName: 'double',
+    TransformInput: {
+      DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: `s3://${BUCKET}/rows/small.csv` } },
+      ContentType: 'text/csv',
+      SplitType: 'Line',
+    },
+    TransformOutput: { S3OutputPath: `s3://${BUCKET}/out/${name}`, Accept: 'text/csv', AssembleWith: 'Line' },
+    TransformResources: { InstanceType: 'ml.m5.large', InstanceCount: 1 },
+    ...changes,
+  };
+}
+
 /** The names in a tar.gz. */
 export function contents(archive: string): string[] {
   return execFileSync('tar', ['-tzf', archive], { encoding: 'utf8' }).trim().split('\n').filter(Boolean);

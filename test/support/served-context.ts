@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkInput } from '../../lib/local/api/input-check';
 import { type Clock, ScaledClock } from '../../lib/local/clock';
-import type { KeyUse } from '../../lib/local/kms';
 import {
   ApiError,
   type BusEvent,
@@ -16,9 +15,10 @@ import {
 } from '../../lib/local/service';
 import { StateStore } from '../../lib/local/state-store';
 import { Door } from './door';
+import { Keyless } from './keyless';
 
 /** What a service sees of the engine, with a record of what it did there, and a port on which clients reach it. */
-export class ServedContext implements Context {
+export class ServedContext extends Keyless implements Context {
   readonly place = { account: '111122223333', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
   readonly stateDir = mkdtempSync(join(tmpdir(), 'perennial-test-'));
   store = new StateStore(this.stateDir);
@@ -38,6 +38,7 @@ export class ServedContext implements Context {
   private readonly door = new Door({ services: this.services, call: (...call) => this.call(...call) });
 
   constructor({ clock = new ScaledClock() }: { readonly clock?: Clock } = {}) {
+    super();
     this.clock = clock;
   }
 
@@ -63,15 +64,6 @@ export class ServedContext implements Context {
 
   assumeRole = (roleArn: string): RoleCaller => ({ kind: 'role', roleArn });
   assumeRoleAs = (_: Caller, { roleArn }: { roleArn: string }) => this.assumeRole(roleArn);
-  userId = () => 'AROAFAKE:local';
-
-  keyNeeds({ key, actions }: KeyUse): Need[] {
-    return actions.map((action) => ({ action: `kms:${action}`, resource: key }));
-  }
-
-  keyArn(key: string): string {
-    return key;
-  }
   credentials = () => ({});
   emit = (event: BusEvent) => void this.events.push(event);
   metric = () => {};
