@@ -1,5 +1,6 @@
 import { PutObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
 import type { Evidence, Snapshot } from '../../lib/core/documents';
+import { ErrorName, PerennialError } from '../../lib/core/errors';
 import type { Lease, RefusedFile } from '../../lib/core/ledger';
 import { listed } from '../../lib/core/listed';
 import { Prefix, shortHash } from '../../lib/core/names';
@@ -26,7 +27,8 @@ export function s3Data(store: S3Store): Data {
       try {
         return await store.findJson(key);
       } catch (error) {
-        if (error instanceof SyntaxError) return 'no JSON'; // it can never be read: another try would fail alike
+        // it can never be read: another try would fail alike
+        if (error instanceof PerennialError && error.name === ErrorName.INVALID_DOCUMENT) return 'no JSON';
         throw error;
       }
     },
@@ -56,11 +58,15 @@ export async function freezeNow(
   ledger: Ledger,
   newestFiles?: number,
 ): Promise<{ readonly snapshot: Snapshot; readonly key: string }> {
-  const [listing, refused] = await Promise.all([data.list(), ledger.query<RefusedFile>('REFUSED#')]);
-  const snapshot = freeze(listing, { refused, newestFiles });
+  const { snapshot } = await listedNow(data, ledger, newestFiles);
   const key = snapshotKey(snapshot.dataVersion);
   if (snapshot.files.length > 0) await data.writeNew(key, snapshot);
   return { snapshot, key };
+}
+
+async function listedNow(data: Data, ledger: Ledger, newestFiles: number | undefined) {
+  const [listing, refused] = await Promise.all([data.list(), ledger.query<RefusedFile>('REFUSED#')]);
+  return { listing, snapshot: freeze(listing, { refused, newestFiles }) };
 }
 
 /**
@@ -74,8 +80,7 @@ export async function unseenUploads(
   triggers: readonly Evidence[],
 ): Promise<Evidence[]> {
   if ([...pending, ...triggers].some(({ reason }) => reason === 'data')) return [];
-  const [listing, refused] = await Promise.all([data.list(), ledger.query<RefusedFile>('REFUSED#')]);
-  const snapshot = freeze(listing, { refused, newestFiles });
+  const { listing, snapshot } = await listedNow(data, ledger, newestFiles);
   const last = lastRun && seen; // a lease that has lost its last run cannot say whether that came to its end
   if (last?.snapshotKey === snapshotKey(snapshot.dataVersion)) return [];
   const known = last && (await data.read(last.snapshotKey));

@@ -37,8 +37,6 @@ export const ErrorName = {
   SMOKE_TEST_FAILED: 'Perennial.SmokeTestFailed',
   /** A document of ours (contract, snapshot, baseline) is not what it must be. */
   INVALID_DOCUMENT: 'Perennial.InvalidDocument',
-  /** A message of a queue is not what its kind must be. */
-  INVALID_MESSAGE: 'Perennial.InvalidMessage',
   /** So many requests for snapshots of their own wait already that the ledger holds no more; another try may find room. */
   TOO_MANY_WAIT: 'Perennial.TooManyWait',
   /** Others changed an item of the ledger again and again while it was to be changed; another try may succeed. */

@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
-import type { S3Client } from '@aws-sdk/client-s3';
+import { NoSuchKey, type S3Client } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { s3Data } from '../../lambdas/shared/data';
 import { linesOf, S3Store } from '../../lambdas/shared/s3-store';
 
 async function cut(chunks: Uint8Array[], most = 1000): Promise<Array<string | undefined>> {
@@ -60,3 +61,21 @@ test('lists current versions, as old as their content is', async () => {
     ['new', 'v1', 2],
   ]);
 });
+
+test.each([
+  ['that is no JSON is a text, for another try would fail alike', () => body('{"files": ['), 'no JSON'],
+  ['that is there is read', () => body('{"files": []}'), { files: [] }],
+  ['that is not there is undefined', () => Promise.reject(noSuchKey), undefined],
+])('a snapshot %s', async (_, send, read) => {
+  const data = s3Data(new S3Store({ send } as unknown as S3Client, 'bucket'));
+  expect(await data.read('snapshots/0123456789ab.json')).toEqual(read);
+});
+
+test('a snapshot that cannot be read for now is an error, so that it is read again', async () => {
+  const send = () => Promise.reject(new Error('SlowDown'));
+  const data = s3Data(new S3Store({ send } as unknown as S3Client, 'bucket'));
+  await expect(data.read('snapshots/0123456789ab.json')).rejects.toThrow('SlowDown');
+});
+
+const body = async (text: string) => ({ Body: Readable.from([Buffer.from(text)]) });
+const noSuchKey = new NoSuchKey({ message: 'The specified key does not exist.', $metadata: {} });
