@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { fingerprint } from './fingerprint';
+import { drop, listen, loopbackServer, readBody } from './loopback';
 import type { Context, Resource, Shape } from './service';
 import type { Kept } from './state-store';
 
@@ -20,7 +19,7 @@ interface Deployed {
 /** CloudFormation waits for an answer that long; here in real time, because functions wait in real time. */
 const PATIENCE_MS = 3_600_000;
 /** @see https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html */
-const LONGEST_ANSWER = 4096;
+const LONGEST_ANSWER = 4096; // bytes
 
 /**
  * Custom resources as CloudFormation runs them: a change of properties is an update, another physical id in its answer
@@ -132,14 +131,14 @@ export class CustomResources {
       [resolve, reject] = [done, failed];
     });
     answered.catch(() => {}); // where the invocation itself fails, nobody waits for it
-    const server = createServer(async (request, response) => {
-      let body = '';
-      for await (const chunk of request) body = (body + chunk).slice(0, LONGEST_ANSWER + 1);
-      const isAnswer = request.method === 'PUT' && request.url === path && body.length <= LONGEST_ANSWER;
+    const server = loopbackServer(async (request, response) => {
+      const body = await readBody(request, LONGEST_ANSWER).catch(() => undefined); // too long, or cut off
+      drop(request);
+      const isAnswer = request.method === 'PUT' && request.url === path && body !== undefined;
       response.writeHead(isAnswer ? 200 : 403).end();
       if (!isAnswer) return;
       try {
-        resolve(JSON.parse(body));
+        resolve(JSON.parse(body.toString()));
       } catch (error) {
         reject(error);
       }
@@ -149,8 +148,7 @@ export class CustomResources {
     const stopped = () => reject(new Error('the engine has stopped'));
     this.context.signal.addEventListener('abort', stopped, { once: true });
     try {
-      await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-      const asked = event(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`);
+      const asked = event(`http://127.0.0.1:${await listen(server, 0)}${path}`);
       await this.context.call(
         'lambda',
         'Invoke',

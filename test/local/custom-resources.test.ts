@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CustomResources } from '../../lib/local/custom-resources';
 import type { Resource, Shape } from '../../lib/local/service';
@@ -18,6 +19,8 @@ class World {
   context = new FakeContext();
   readonly asked: string[] = [];
   reason: string | undefined;
+  /** Puts the answer where the function was told to. */
+  put = (url: string, body: string): unknown => fetch(url, { method: 'PUT', body });
   answer: (event: Shape) => object = (event) => ({
     ...(this.reason === undefined ? { Status: 'SUCCESS' } : { Status: 'FAILED', Reason: this.reason }),
     PhysicalResourceId: event.RequestType === 'Delete' ? event.PhysicalResourceId : event.ResourceProperties.Name,
@@ -33,7 +36,7 @@ class World {
       const event = JSON.parse(Payload);
       this.asked.push(`${event.RequestType} ${event.PhysicalResourceId ?? ''} ${event.ResourceProperties.Name}`);
       expect([FunctionName, InvocationType]).toEqual([TOKEN, 'Event']);
-      void fetch(event.ResponseURL, { method: 'PUT', body: JSON.stringify(this.answer(event)) });
+      void this.put(event.ResponseURL, JSON.stringify(this.answer(event)));
       return { StatusCode: 202 };
     };
     const made = new CustomResources(this.context);
@@ -95,4 +98,30 @@ describe('custom resources', () => {
     await world.start(resources).deleteAll(resources);
     expect(await world.idle()).toEqual(['Create  a', 'Delete a a']);
   });
+
+  test('take a whole answer to their own address, and nothing else that is put there', async () => {
+    const statuses: unknown[] = [];
+    world.put = async (url, body) => {
+      statuses.push(await cutOff(url));
+      statuses.push((await fetch(url, { method: 'PUT', body: body + ' '.repeat(4096) })).status);
+      statuses.push((await fetch(`${url}0`, { method: 'PUT', body })).status);
+      statuses.push((await fetch(url, { method: 'POST', body })).status);
+      statuses.push((await fetch(url, { method: 'PUT', body })).status);
+    };
+    const resources = [resource('A', 'a')];
+    await world.start(resources).deleteAll(resources);
+    expect(statuses.slice(0, 5)).toEqual(['cut off', 403, 403, 403, 200]);
+  });
 });
+
+/** Begins to put an answer, and goes away. */
+function cutOff(url: string): Promise<string> {
+  const { hostname, port, pathname } = new URL(url);
+  return new Promise((done) => {
+    const socket = connect(Number(port), hostname, () => {
+      const head = `PUT ${pathname} HTTP/1.1\r\nhost: ${hostname}:${port}\r\ncontent-length: 100\r\n\r\n`;
+      socket.write(`${head}{"Status"`, () => socket.resetAndDestroy());
+    });
+    socket.on('close', () => done('cut off'));
+  });
+}
