@@ -6,14 +6,14 @@ class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
     const isLong = ({ moduleId }: TestSpecification) =>
-      /\/test\/(training|loop)\/|own-app|local\/python/.test(moduleId);
+      /\/test\/(training|loop)\/|own-app|engine\/test\/python/.test(moduleId);
     return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
   }
 }
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['{test,engine/test}/**/*.test.ts'],
     globalSetup: 'test/support/setup.mjs',
     sequence: { sequencer: LongestFirst },
     maxWorkers: 3, // on two cores: much of the time a worker waits for processes, installations and the engine's clock

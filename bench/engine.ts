@@ -12,12 +12,12 @@ import {
   StartExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import { App } from 'aws-cdk-lib';
+import { Engine } from '../engine/src';
+import { ASSET_BUCKET, assemblyOf } from '../engine/test/support/assembly';
+import { Lab, trainingRequest } from '../engine/test/support/sagemaker';
 import { FlightsStack } from '../examples/flights/stack';
-import { Engine } from '../lib/local';
 import { parquet } from '../test/loop/flights';
 import { Loop } from '../test/loop/loop';
-import { ASSET_BUCKET, assemblyOf } from '../test/support/assembly';
-import { Lab, trainingRequest } from '../test/support/sagemaker';
 
 const ROUNDS = 5;
 const WARM = 50;

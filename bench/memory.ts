@@ -9,7 +9,7 @@ import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-sagemaker-runtime';
 import { type Facts, type Run, readFacts } from '../bin/commands/ledger';
 import { progressOf } from '../bin/commands/local';
-import { type ClientConfig, Engine } from '../lib/local';
+import { type ClientConfig, Engine } from '../engine/src';
 import { flightsOf, PIPELINE, synthesize } from '../test/kills/app';
 
 const RUNS = Number(process.env.BENCH_RUNS ?? 50);

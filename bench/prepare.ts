@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { cutMonths } from '../bin/flights/months';
+import { ensurePython } from '../engine/src/python';
 import { prepare } from '../lambdas/prepare';
 import { parseContract } from '../lib/core/contract';
 import type { RunDocument } from '../lib/core/documents';
 import { runKeys } from '../lib/core/names';
-import { ensurePython } from '../lib/local/python';
 import { FolderStore } from '../test/support/folder-store';
 
 const PAIRS = 5;

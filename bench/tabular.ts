@@ -4,12 +4,12 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cutMonths } from '../bin/flights/months';
+import { ensurePython } from '../engine/src/python';
 import contract from '../examples/flights/contract.json';
 import { prepare } from '../lambdas/prepare';
 import { parseContract } from '../lib/core/contract';
 import type { RunDocument } from '../lib/core/documents';
 import { runKeys } from '../lib/core/names';
-import { ensurePython } from '../lib/local/python';
 import { FolderStore } from '../test/support/folder-store';
 
 const RUN_ID = 'data-0123456789ab';

@@ -1,17 +1,13 @@
 #!/usr/bin/env node
 // Bundles what runs outside the library: lambdas/*.ts for Lambda, training/* for SageMaker's containers,
-// bin/*.ts and lib/local for this machine.
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// bin/*.ts and the engine for this machine.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { createTar } from 'nanotar';
+import { buildEngine, REQUIRE } from '../engine/build.mjs';
 
-// CommonJS packages inside an ES module still ask for `require`, and the engine for the folder it lies in.
-const REQUIRE = [
-  "import { createRequire } from 'node:module';",
-  'const require = createRequire(import.meta.url), __dirname = import.meta.dirname;',
-].join(' ');
 const common = { bundle: true, platform: 'node', logLevel: 'warning' };
 const esm = { ...common, format: 'esm', outExtension: { '.js': '.mjs' }, banner: { js: REQUIRE } };
 
@@ -56,8 +52,7 @@ export async function bundle() {
     outfile: 'dist/bin/app.cjs', // the library finds its assets by __dirname
     external: ['aws-cdk-lib', 'constructs'],
   });
-  await build({ ...esm, target: 'node22', entryPoints: ['lib/local/index.ts'], outdir: 'dist/local' });
-  cpSync('lib/local', 'dist/local', { recursive: true, filter: (path) => !path.endsWith('.ts') });
+  await buildEngine('dist/local');
 }
 
 /** Packs all trainers; what they share is none. */

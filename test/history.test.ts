@@ -1,10 +1,10 @@
 import { Duration } from 'aws-cdk-lib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { Machine, State } from '../engine/src/states/definition';
+import { StatesError } from '../engine/src/states/errors';
+import type { TaskCall } from '../engine/src/states/task';
 import { firstAttempt, lookSeconds, MOST_ATTEMPTS, mostAttempts, type Next, nextAttempt } from '../lib/core/attempts';
-import type { Machine, State } from '../lib/local/states/definition';
-import { StatesError } from '../lib/local/states/errors';
-import type { TaskCall } from '../lib/local/states/task';
 import { machinesOf } from './support/definition';
 import { type Played, play } from './support/played-states';
 import { templateOf, wholeLoop } from './support/stacks';

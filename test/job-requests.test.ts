@@ -5,6 +5,9 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import fc from 'fast-check';
 import jsonata from 'jsonata';
 import { expect, test } from 'vitest';
+import { checkRequest } from '../engine/src/sagemaker/training-request';
+import { checkTuningRequest } from '../engine/src/sagemaker/tuning-request';
+import { mistakesIn } from '../engine/test/support/api-shape';
 import {
   DataContract,
   DatasetBucket,
@@ -23,9 +26,6 @@ import {
 import type { AttemptReport } from '../lib/core/documents';
 import { printedMetric } from '../lib/core/metric';
 import { jobName, searchName } from '../lib/core/names';
-import { checkRequest } from '../lib/local/sagemaker/training-request';
-import { checkTuningRequest } from '../lib/local/sagemaker/tuning-request';
-import { mistakesIn } from './support/api-shape';
 import { definitionsOf, type State } from './support/definition';
 import { CONTRACT } from './support/stacks';
 

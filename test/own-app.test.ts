@@ -21,6 +21,7 @@ async function run(command: string, args: string[], cwd = folder): Promise<strin
 beforeAll(async () => {
   // what `npm pack` builds, less the bundles, which are there already and which other tests are using
   await run(tool('jsii'), ['--silence-warnings=reserved-word', '--generate-tsconfig', 'tsconfig.jsii.json'], '.');
+  await run(tool('tsc'), ['-p', 'engine'], '.');
   await run(process.execPath, ['bin/native.mjs'], '.');
   await run('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], '.');
   cpSync('examples/own-app', folder, { recursive: true });
@@ -43,7 +44,7 @@ test('the tarball brings what Lambda and SageMaker need', () => {
     'dist/lambdas/data/monitor.mjs',
     'dist/lambdas/data/node_modules/@duckdb/node-bindings-linux-arm64/duckdb.node',
     'dist/training/xgboost.tar.gz',
-    'dist/lib/local/index.d.ts',
+    'dist/local/index.d.ts',
     'dist/local/serve.py',
     '.jsii',
   ]) {

@@ -1,9 +1,9 @@
 import validate from 'asl-validator';
 import jsonata from 'jsonata';
 import { describe, expect, test } from 'vitest';
-import { Evaluator } from '../lib/local/states/jsonata';
-import { problems } from '../lib/local/states/validate';
-import { mistakesIn } from './support/api-shape';
+import { Evaluator } from '../engine/src/states/jsonata';
+import { problems } from '../engine/src/states/validate';
+import { mistakesIn } from '../engine/test/support/api-shape';
 import { definitionsOf, machinesOf, statesOf } from './support/definition';
 import { templateOf, wholeLoop } from './support/stacks';
 

@@ -6,6 +6,8 @@ import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import * as ecr from 'aws-cdk-lib/aws-ecr';
 import { RegionInfo } from 'aws-cdk-lib/region-info';
 import { describe, expect, test } from 'vitest';
+import { filesBelow } from '../engine/src/sagemaker/tar';
+import { unpack } from '../engine/src/sagemaker/untar';
 import {
   DataContract,
   DatasetBucket,
@@ -18,8 +20,6 @@ import {
   TrainingImage,
   TrainingPipeline,
 } from '../lib';
-import { filesBelow } from '../lib/local/sagemaker/tar';
-import { unpack } from '../lib/local/sagemaker/untar';
 import { definitionsOf, type State, statesOf } from './support/definition';
 import { CONTRACT, emptyStack } from './support/stacks';
 

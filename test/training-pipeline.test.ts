@@ -1,6 +1,7 @@
 import { App, Duration, Size, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
+import { mistakesIn } from '../engine/test/support/api-shape';
 import {
   DataContract,
   DatasetBucket,
@@ -15,7 +16,6 @@ import {
   type TrainingPipelineProps,
   Tuning,
 } from '../lib';
-import { mistakesIn } from './support/api-shape';
 import { definitionsOf, type State, statesOf } from './support/definition';
 import { CONTRACT, emptyStack } from './support/stacks';
 

@@ -2,6 +2,8 @@ import { App, RemovalPolicy, Stack, type StackProps, Stage } from 'aws-cdk-lib';
 import { DefinitionBody, Pass, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { describe, expect, test } from 'vitest';
+import { Assembly } from '../engine/src/assembly';
+import { assemblyOfStacks } from '../engine/test/support/assembly';
 import {
   ContinuousTraining,
   DataContract,
@@ -14,8 +16,6 @@ import {
   Trainer,
   TrainingPipeline,
 } from '../lib';
-import { Assembly } from '../lib/local/assembly';
-import { assemblyOfStacks } from './support/assembly';
 import { CONTRACT, templateOf, wholeLoop } from './support/stacks';
 
 const contract = DataContract.fromObject(CONTRACT);

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { INSTALL_DUCKDB } from '../../lib/local/lambda/duckdb';
+import { INSTALL_DUCKDB } from '../../engine/src/lambda/duckdb';
 import { CommandError, type Surroundings } from './failure';
 
 export function addInfer(program: Command, surroundings: Surroundings): void {

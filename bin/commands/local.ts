@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Engine, LogEntry } from '../../lib/local';
-import type { Envelope } from '../../lib/local/events';
-import type { PublishedMessage } from '../../lib/local/sns';
+import type { Engine, LogEntry } from '../../engine/src';
+import type { Envelope } from '../../engine/src/events';
+import type { PublishedMessage } from '../../engine/src/sns';
 import { CommandError, type Surroundings } from './failure';
 import { bytes } from './format';
 import { folder, readJson } from './input';
@@ -35,7 +35,7 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
     )
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals<LocalOptions>();
-      const { checkFaults, Engine } = await import('../../lib/local'); // the other commands need not wait for it to load
+      const { checkFaults, Engine } = await import('../../engine/src'); // the other commands need not wait for it to load
       folder('--assembly', options.assembly);
       if (existsSync(options.state)) folder('--state', options.state);
       let engine: Engine | undefined;

@@ -1,8 +1,8 @@
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Command } from 'commander';
-import type { UnusedPermission } from '../../lib/local/iam';
-import type { Keys } from '../../lib/local/keys';
-import { Sha256 } from '../../lib/local/signature';
+import type { UnusedPermission } from '../../engine/src/iam';
+import type { Keys } from '../../engine/src/keys';
+import { Sha256 } from '../../engine/src/signature';
 import { clientConfig, engineAddress } from './app';
 import { CommandError, type Surroundings, UsageError } from './failure';
 import { several } from './format';

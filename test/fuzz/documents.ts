@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
+import { checkFaults, FaultsError } from '../../engine/src/sagemaker/faults';
 import { settings } from '../../lambdas/shared/env';
 import { type Contract, parseContract } from '../../lib/core/contract';
 import { CONTROLLER_DEFAULTS } from '../../lib/core/controller';
+import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { EnvName } from '../../lib/core/names';
 import { freeze, parseSnapshot } from '../../lib/core/snapshot';
 import { parseJson, readBaseline, readLabels, readProfile, readReport, readRun } from '../../lib/core/stored';
-import { checkFaults } from '../../lib/local/sagemaker/faults';
 import { RIDES } from '../support/preparation';
 import { refusedByName } from './contract';
 import { anyJson, below, fuzz, mutated, pick, type Random, type Tally } from './mutate';
@@ -78,7 +79,13 @@ const DOCUMENTS: ReadonlyArray<{ readonly good: object; readonly read: (document
         { kind: 'nodeLoss', host: 'algo-2' },
       ],
     },
-    read: (document) => checkFaults(document, KEY),
+    read(document) {
+      try {
+        return checkFaults(document, KEY);
+      } catch (error) {
+        throw error instanceof FaultsError ? new PerennialError(ErrorName.INVALID_DOCUMENT, error.message) : error;
+      }
+    },
   },
   {
     good: { cooldownMinutes: 60, maxRunsPerDay: 24, assess: { drop: 0.02 } },

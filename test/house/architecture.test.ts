@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 /** What the code of each folder may import, besides its own folder and node itself. */
 const ALLOWED: Record<string, RegExp> = {
   'lib/core': /^$/,
-  'lib/local': /^(lib\/core|jsonata$|fast-xml-parser$|@smithy\/signature-v4$|tar-stream$)/,
+  'engine/src': /^(jsonata$|fast-xml-parser$|@smithy\/signature-v4$|tar-stream$)/,
   lambdas: /^(lib\/core|@aws-sdk\/|@duckdb\/node-api$)/,
-  lib: /^(lib\/(?!local)|aws-cdk-lib|constructs|nanotar$)/,
+  lib: /^(lib\/|aws-cdk-lib|constructs|nanotar$)/,
   examples: /^(lib|aws-cdk-lib|constructs)/,
 };
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { INSTALL_DUCKDB } from '../../engine/src/lambda/duckdb';
 import native from '../../lambdas/native/package.json';
-import { INSTALL_DUCKDB } from '../../lib/local/lambda/duckdb';
 import manifest from '../../package.json';
 
 test('one version of DuckDB is bundled, sent to Lambda, installed with the package, and named where it is missing', () => {

@@ -1,8 +1,8 @@
 import { DeleteObjectCommand, ListObjectVersionsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { S3 } from '../../engine/src/s3';
+import { ServedContext } from '../../engine/test/support/served-context';
 import { emptyBucket } from '../../lambdas/shared/empty-bucket';
-import { S3 } from '../../lib/local/s3';
-import { ServedContext } from '../support/served-context';
 
 const Bucket = 'data';
 let context: ServedContext;

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { GetObjectCommand, ListMultipartUploadsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { S3 } from '../../engine/src/s3';
+import { ServedContext } from '../../engine/test/support/served-context';
 import { type SealPorts, sealModel } from '../../lambdas/seal-model';
 import { copyVersion, newestVersion, readSeal, type Source } from '../../lambdas/shared/archives';
-import { S3 } from '../../lib/local/s3';
-import { ServedContext } from '../support/served-context';
 
 const Bucket = 'data';
 const MODEL = 'runs/r/models/j/output/model.tar.gz';

@@ -6,8 +6,8 @@ import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient, StopExecuti
 import { App, CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import { DefinitionBody, QueryLanguage, StateMachine, Succeed, Wait, WaitTime } from 'aws-cdk-lib/aws-stepfunctions';
 import { expect, test } from 'vitest';
+import { Engine } from '../../engine/src';
 import { DatasetBucket, RetrainController, RunLedger } from '../../lib';
-import { Engine } from '../../lib/local';
 import type { Template } from './loop';
 
 const HOUR = 3_600_000;

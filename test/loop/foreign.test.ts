@@ -14,9 +14,9 @@ import {
   UpdateModelPackageCommand,
 } from '@aws-sdk/client-sagemaker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Iam } from '../../engine/src/iam';
+import type { Need } from '../../engine/src/service';
 import type { DeploymentEnded } from '../../lib/core';
-import { Iam } from '../../lib/local/iam';
-import type { Need } from '../../lib/local/service';
 import { csv, flights, requests } from './flights';
 import { Loop } from './loop';
 

@@ -8,8 +8,8 @@ import { App, Stack } from 'aws-cdk-lib';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import { type Facts, readFacts } from '../../bin/commands/ledger';
 import { main } from '../../bin/commands/program';
+import { Engine, type EngineOptions } from '../../engine/src';
 import { ContinuousTraining, type ContinuousTrainingProps, DataContract, Trainer } from '../../lib';
-import { Engine, type EngineOptions } from '../../lib/local';
 
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation's shapes
 export type Template = any;

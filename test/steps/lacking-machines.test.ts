@@ -1,8 +1,8 @@
 import { Duration } from 'aws-cdk-lib';
 import { expect, test } from 'vitest';
-import type { Machine } from '../../lib/local/states/definition';
-import { StatesError } from '../../lib/local/states/errors';
-import type { TaskCall } from '../../lib/local/states/task';
+import type { Machine } from '../../engine/src/states/definition';
+import { StatesError } from '../../engine/src/states/errors';
+import type { TaskCall } from '../../engine/src/states/task';
 import { machinesOf } from '../support/definition';
 import { play } from '../support/played-states';
 import { templateOf, wholeLoop } from '../support/stacks';

@@ -2,6 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Machine } from '../../engine/src/states/definition';
 import {
   DataContract,
   DatasetBucket,
@@ -15,7 +16,6 @@ import {
   Tuning,
 } from '../../lib';
 import { ErrorName, FAILURE_KINDS } from '../../lib/core';
-import type { Machine } from '../../lib/local/states/definition';
 import { definitionsOf } from '../support/definition';
 import { type Fate, SimulatedTraining } from '../support/simulated-training';
 import { CONTRACT, emptyStack } from '../support/stacks';

@@ -1,8 +1,8 @@
-import type { Machine } from '../../lib/local/states/definition';
-import { History, Trail } from '../../lib/local/states/history';
-import { Interpreter } from '../../lib/local/states/interpreter';
-import { Evaluator } from '../../lib/local/states/jsonata';
-import type { TaskCall } from '../../lib/local/states/task';
+import type { Machine } from '../../engine/src/states/definition';
+import { History, Trail } from '../../engine/src/states/history';
+import { Interpreter } from '../../engine/src/states/interpreter';
+import { Evaluator } from '../../engine/src/states/jsonata';
+import type { TaskCall } from '../../engine/src/states/task';
 
 /** What a played part of a machine came to. */
 export interface Played {

@@ -1,14 +1,14 @@
+import type { Machine } from '../../engine/src/states/definition';
+import { Aborted, StatesError } from '../../engine/src/states/errors';
+import { History, Trail } from '../../engine/src/states/history';
+import { Interpreter, type Place } from '../../engine/src/states/interpreter';
+import { Evaluator } from '../../engine/src/states/jsonata';
+import type { TaskCall } from '../../engine/src/states/task';
 import { type AttemptPorts, attempt } from '../../lambdas/attempt';
 import type { AttemptRequest } from '../../lib/core/documents';
 import type { JobFacts } from '../../lib/core/failures';
 import { instanceOf } from '../../lib/core/instances';
 import { trainingPrice } from '../../lib/core/prices';
-import type { Machine } from '../../lib/local/states/definition';
-import { Aborted, StatesError } from '../../lib/local/states/errors';
-import { History, Trail } from '../../lib/local/states/history';
-import { Interpreter, type Place } from '../../lib/local/states/interpreter';
-import { Evaluator } from '../../lib/local/states/jsonata';
-import type { TaskCall } from '../../lib/local/states/task';
 import { MemoryLedger, MemoryStore } from './memory';
 
 /** What SageMaker, Step Functions or the world does to one call of CreateTrainingJob. */

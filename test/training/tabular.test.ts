@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ensurePython, imageRequirements, packageFile } from '../../lib/local/python';
-import { unpack } from '../../lib/local/sagemaker/untar';
+import { ensurePython, imageRequirements, packageFile } from '../../engine/src/python';
+import { unpack } from '../../engine/src/sagemaker/untar';
 
 /** Trains: PyTorch's image. */
 let python: string;

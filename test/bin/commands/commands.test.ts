@@ -6,7 +6,7 @@ import { CreateModelPackageCommand, DescribeModelPackageCommand, SageMakerClient
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { main } from '../../../bin/commands/program';
-import type { Engine } from '../../../lib/local';
+import type { Engine } from '../../../engine/src';
 import { engineWithLedger } from '../../support/command-line';
 import { PIPELINE } from '../../support/ledger-facts';
 
@@ -357,5 +357,20 @@ describe('what goes wrong', () => {
     const { code, err } = await perennial(`local --port 0 --assembly ${empty}`);
     expect(code).toBe(1);
     expect(err).toContain('run `cdk synth` first');
+  });
+});
+
+test('`local` names the file of faults, and the mistake in it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'faults-'));
+  const file = join(folder, 'faults.json');
+  const local = async (text: string) => {
+    writeFileSync(file, text);
+    return perennial(`local --faults ${file} --assembly ${folder}`);
+  };
+  const mistake = await local('{"training": [{"kind": "fire"}]}');
+  expect(mistake).toMatchObject({ code: 1, err: expect.stringContaining(`${file}: training[0].kind must be one of`) });
+  expect(await local('training:')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining(`${file} must be a JSON file`),
   });
 });

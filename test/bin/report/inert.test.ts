@@ -8,7 +8,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { toFacts } from '../../../bin/commands/ledger';
 import { renderReport } from '../../../bin/report/report';
-import { openBrowser } from '../../support/browser';
+import { openBrowser } from '../../../engine/test/support/browser';
 import { everywhere } from '../../support/hostile';
 import { ledgerFindings, ledgerItems, PIPELINE } from '../../support/ledger-facts';
 

@@ -1,7 +1,7 @@
-import { decide } from '../../../lib/local/iam/decide';
-import { arnOf } from '../../../lib/local/iam/pattern';
-import type { Identity } from '../../../lib/local/iam/principal';
-import { readPolicy } from '../../../lib/local/iam/statement';
+import { decide } from '../../../engine/src/iam/decide';
+import { arnOf } from '../../../engine/src/iam/pattern';
+import type { Identity } from '../../../engine/src/iam/principal';
+import { readPolicy } from '../../../engine/src/iam/statement';
 import { ACCOUNT, type Asker, type Case, type Document, REGION, ROLE, SERVICE, SESSION, USER } from './generate';
 
 export { ACCOUNT, cases, SERVICE, SESSION, USER } from './generate';
