@@ -13,6 +13,7 @@ import {
   type BudgetReachedDetail,
   type DataNeededDetail,
   type Evidence,
+  NEEDS,
   OUTCOMES,
   type Outcome,
 } from '../lib/core/documents';
@@ -22,7 +23,6 @@ import {
   type Decision,
   type Lease,
   LedgerKey,
-  NEEDS,
   type RefusedFile,
   type RunEnded,
   type RunStarted,

@@ -9,6 +9,8 @@ export * from './offer';
 export * from './retrain-controller';
 export * from './run-ledger';
 export * from './trainer';
+export * from './trainer-images';
+export * from './trainer-props';
 export * from './training-pipeline';
 export * from './triggers/events';
 export * from './triggers/schedule';

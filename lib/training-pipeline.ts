@@ -7,8 +7,8 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { type AttemptRules, longestTraining, MOST_ATTEMPTS, mostAttempts, offerPrice } from './core/attempts';
 import type { CleanUpProperties } from './core/clean-up';
-import type { JudgeRules, Outcome, SplitRule } from './core/documents';
-import { defaultMargin, JUDGE_DEFAULTS } from './core/judge';
+import type { Outcome, SplitRule } from './core/documents';
+import { defaultMargin, JUDGE_DEFAULTS, type JudgeRules } from './core/judgement';
 import { METRICS, metricOf } from './core/metric';
 import { EnvName, ownPrefix, Prefix, scoringModelName, searchPrefix } from './core/names';
 import type { DataContract } from './data-contract';
@@ -39,7 +39,8 @@ import { PREPARE_RETRIES } from './steps/retries';
 import { candidateModel, score } from './steps/score';
 import { seal } from './steps/seal';
 import { train } from './steps/train';
-import type { Trainer, TrainerConfig } from './trainer';
+import type { Trainer } from './trainer';
+import type { TrainerConfig } from './trainer-props';
 import type { Tuning } from './tuning';
 
 /**

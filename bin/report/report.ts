@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Finding } from '../../lib/core/assess';
+import type { Finding } from '../../lib/core/findings';
 import { money, usd } from '../../lib/core/prices';
 import { billed, remark, spentUsd } from '../commands/costs';
 import { count, duration, interval, metric, minute, several, shortVersion, signed } from '../commands/format';

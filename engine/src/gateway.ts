@@ -3,8 +3,8 @@ import { request as httpRequest, type IncomingMessage, type Server, type ServerR
 import { type Claim, readClaim } from './claim';
 import { drop, listen, loopbackServer, readBody, refuseStrangers } from './loopback';
 import { readCall, sendError } from './protocols';
-import { ApiError, type Caller, type Sent, type Service, type Shape } from './service';
-import type { Signatures, Verified } from './signature';
+import { ApiError, type Caller, type Sent, type Service, type Shape, type Verified } from './service';
+import type { Signatures } from './signature';
 
 /** Bytes that a request may have: the most that any service here takes, DynamoDB in its batches. S3 has its own limits. */
 const MOST_BODY = 16 * 1024 ** 2;

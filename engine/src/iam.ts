@@ -6,7 +6,16 @@ import type { Identity } from './iam/principal';
 import { type PolicyKind, readPolicy, type Statement } from './iam/statement';
 import { keyPolicy, managedKeyPolicy, ownerOf } from './kms';
 import { identify } from './resource-types';
-import { ApiError, type Caller, type Need, type Place, type Resource, type RoleCaller, type Shape } from './service';
+import {
+  ApiError,
+  type AssumeRole,
+  type Caller,
+  type Need,
+  type Place,
+  type Resource,
+  type RoleCaller,
+  type Shape,
+} from './service';
 
 interface Role {
   readonly arn: string;
@@ -36,19 +45,6 @@ export interface UnusedPermission {
   readonly resources: readonly string[];
   /** False where the engine never asks for actions of this service (e.g. `logs:`), and so cannot know. */
   readonly judged: boolean;
-}
-
-/** What somebody asks of STS for a role. */
-export interface AssumeRole {
-  readonly roleArn: string;
-  readonly session: string;
-  readonly externalId?: string;
-  /** What narrows the session: a policy document, and managed policies. */
-  readonly policy?: Shape;
-  readonly policyArns?: readonly string[];
-  readonly tags?: Readonly<Record<string, string>>;
-  readonly transitiveTags?: readonly string[];
-  readonly sourceIdentity?: string;
 }
 
 /** Services whose actions the engine asks IAM for; of others it cannot tell whether a permission is used. */

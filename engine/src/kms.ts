@@ -2,26 +2,14 @@ import {
   ApiError,
   type Caller,
   type Context,
+  type KeyUse,
+  type KeyUser,
   type Need,
   type Place,
   type Refusal,
   type Resource,
   type Shape,
 } from './service';
-
-/** What a service asks of a key in somebody's name. */
-export interface KeyUse {
-  /** By id, ARN, alias or an alias's ARN. */
-  readonly key: string;
-  /** Without `kms:`, e.g. `Decrypt`. */
-  readonly actions: readonly string[];
-  /** The service that asks, as `kms:ViaService` has it. */
-  readonly via: keyof typeof REFUSALS;
-  /** The encryption context: what is encrypted, in clear text. */
-  readonly context?: Readonly<Record<string, string>>;
-  /** Whether KMS is not told on whose behalf a service acts that does so in its own name. */
-  readonly withoutSource?: boolean;
-}
 
 /** What a service says to who may not use a key, and to everybody if the key is disabled. */
 interface Refusals {
@@ -53,7 +41,7 @@ const REFUSALS = {
   dynamodb: always({ code: 'AccessDeniedException', status: 400, before: DYNAMODB }),
   logs: always({ code: 'AccessDeniedException', status: 400 }),
   sagemaker: always({ code: 'AccessDeniedException', status: 400 }),
-} satisfies Record<string, Refusals>;
+} satisfies Record<KeyUser, Refusals>;
 
 function always(refusal: Refusal): Refusals {
   return { denied: refusal, disabled: refusal };

@@ -1,9 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from './clock';
-import type { AssumeRole } from './iam';
 import type { Statement } from './iam/statement';
-import type { KeyUse } from './kms';
-import type { Verified } from './signature';
 import type { StateStore } from './state-store';
 
 /** Where the engine pretends to be. */
@@ -38,6 +35,36 @@ export type Caller =
 
 /** A role's session. */
 export type RoleCaller = Extract<Caller, { kind: 'role' }>;
+
+/** What somebody asks of STS for a role. */
+export interface AssumeRole {
+  readonly roleArn: string;
+  readonly session: string;
+  readonly externalId?: string;
+  /** What narrows the session: a policy document, and managed policies. */
+  readonly policy?: Shape;
+  readonly policyArns?: readonly string[];
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly transitiveTags?: readonly string[];
+  readonly sourceIdentity?: string;
+}
+
+/** The services that use keys in somebody's name. */
+export type KeyUser = 's3' | 'sqs' | 'sns' | 'lambda' | 'dynamodb' | 'logs' | 'sagemaker';
+
+/** What a service asks of a key in somebody's name. */
+export interface KeyUse {
+  /** By id, ARN, alias or an alias's ARN. */
+  readonly key: string;
+  /** Without `kms:`, e.g. `Decrypt`. */
+  readonly actions: readonly string[];
+  /** The service that asks, as `kms:ViaService` has it. */
+  readonly via: KeyUser;
+  /** The encryption context: what is encrypted, in clear text. */
+  readonly context?: Readonly<Record<string, string>>;
+  /** Whether KMS is not told on whose behalf a service acts that does so in its own name. */
+  readonly withoutSource?: boolean;
+}
 
 /** One permission that a call needs: asked of the caller's policies before the call is made. */
 export interface Need {
@@ -87,6 +114,21 @@ export interface Operation {
   needs(input: Shape, caller: Caller): readonly Need[];
   /** Does it. Times are `Date`s; the gateway and the integrations write them as each protocol does. */
   run(input: Shape, caller: Caller): Promise<Shape> | Shape;
+}
+
+/** The signatures of an upload's chunks, each of which builds on the one before. */
+export interface ChunkSignatures {
+  /** Whether the next chunk is signed. @param digest SHA-256 of its bytes, in hex */
+  isChunkSigned(digest: string, signature: string): boolean;
+  /** Whether the trailing headers are signed. @param lines each `name:value` and a line feed */
+  isTrailerSigned(lines: string, signature: string): boolean;
+}
+
+/** What a signature proves. */
+export interface Verified {
+  readonly caller: Caller;
+  /** Of an upload whose chunks are signed one by one. */
+  readonly chunks?: ChunkSignatures;
 }
 
 /** What came with a request, and what its signature proved. */

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { createScope, getCanonicalHeaders, getSigningKey, SignatureV4Base } from '@smithy/signature-v4';
 import { type Claim, denied } from './claim';
 import type { IssuedKeys, KeyRing } from './keys';
-import { ApiError, type Caller } from './service';
+import { ApiError, type ChunkSignatures, type Verified } from './service';
 
 /** How far a signature's date may be from the time, as on AWS. */
 const SKEW_MS = 15 * 60_000;
@@ -23,13 +23,6 @@ export class Sha256 {
   async digest(): Promise<Uint8Array> {
     return this.hash.digest();
   }
-}
-
-/** What a signature proves. */
-export interface Verified {
-  readonly caller: Caller;
-  /** Of an upload whose chunks are signed one by one. */
-  readonly chunks?: ChunkSignatures;
 }
 
 /** Verifies requests by Signature Version 4, with the keys of this start. */
@@ -104,7 +97,7 @@ export class Signatures {
       );
     }
     const isChunked = payload.startsWith('STREAMING-AWS4-HMAC-SHA256-PAYLOAD');
-    return { caller: keys.caller, ...(isChunked && { chunks: new ChunkSignatures(key, date, scope, signature) }) };
+    return { caller: keys.caller, ...(isChunked && { chunks: new SignedChunks(key, date, scope, signature) }) };
   }
 
   private checkDate({ service, date, day, expires }: Claim, keys: IssuedKeys): void {
@@ -132,7 +125,7 @@ export class Signatures {
 }
 
 /** The chain of signatures of an upload's chunks, each of which covers the one before. */
-export class ChunkSignatures {
+export class SignedChunks implements ChunkSignatures {
   constructor(
     private readonly key: Uint8Array,
     private readonly date: string,
@@ -140,12 +133,10 @@ export class ChunkSignatures {
     private previous: string,
   ) {}
 
-  /** Whether the next chunk is signed. @param digest SHA-256 of its bytes, in hex */
   isChunkSigned(digest: string, signature: string): boolean {
     return this.isNext('PAYLOAD', [sha256(''), digest], signature);
   }
 
-  /** Whether the trailing headers are signed. @param lines each `name:value` and a line feed */
   isTrailerSigned(lines: string, signature: string): boolean {
     return this.isNext('TRAILER', [sha256(lines)], signature);
   }

@@ -13,13 +13,14 @@ import {
 import { announce } from './states/announce';
 import { type Machine, statesOf } from './states/definition';
 import { PAYLOAD_LIMIT } from './states/errors';
-import { Execution, type StateMachine } from './states/execution';
+import { Execution } from './states/execution';
+import type { Host } from './states/frame';
 import { Integrations, integrationFailure } from './states/integrations';
-import type { Host } from './states/interpreter';
 import { readItems, writeResults } from './states/items';
 import { ruleNeeds } from './states/jobs';
 import { Evaluator } from './states/jsonata';
 import { KEPT_EXECUTIONS, KeptExecutions, type Left } from './states/kept-executions';
+import type { StateMachine } from './states/summary';
 import { Tokens } from './states/tokens';
 import { problems } from './states/validate';
 

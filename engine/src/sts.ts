@@ -1,6 +1,5 @@
-import type { AssumeRole } from './iam';
 import { callerName } from './iam';
-import { ApiError, type Context, type Operation, type Service, type Shape } from './service';
+import { ApiError, type AssumeRole, type Context, type Operation, type Service, type Shape } from './service';
 
 /** AWS's token service: who am I, and keys for the template's roles. */
 export class Sts implements Service {

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_PLACE } from '../src/assembly';
-import type { AssumeRole } from '../src/iam';
-import type { RoleCaller } from '../src/service';
+import type { AssumeRole, RoleCaller } from '../src/service';
 import { allow, deny, judge, may, policy, ROLE, worker } from './support/iam';
 
 const TARGET = 'arn:aws:iam::000000000000:role/target';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Keys } from '../src/keys';
 import type { Caller, Service } from '../src/service';
-import { ChunkSignatures } from '../src/signature';
+import { SignedChunks } from '../src/signature';
 import { Door } from './support/door';
 import { encode, presigned, signed, type Unsigned } from './support/signed';
 
@@ -267,7 +267,7 @@ describe('the signatures of chunks', () => {
   const secret = 'AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
   const key = ['20130524', 'us-east-1', 's3', 'aws4_request'].reduce<string | Buffer>(hmac, secret) as Buffer;
   const scope = '20130524/us-east-1/s3/aws4_request';
-  const chain = (seed: string) => new ChunkSignatures(key, '20130524T000000Z', scope, seed);
+  const chain = (seed: string) => new SignedChunks(key, '20130524T000000Z', scope, seed);
   const chunks = ['a'.repeat(65_536), 'a'.repeat(1024), ''].map(digest);
 
   test('are those of the example', () => {

@@ -1,6 +1,6 @@
-import type { AssessRules, Finding, MonitoredWindow } from './assess';
 import type { Baseline } from './documents';
 import { ErrorName, PerennialError } from './errors';
+import type { AssessRules, Finding, MonitoredWindow } from './findings';
 import { metricOf, refuseScores } from './metric';
 import { comparable, type Histogram, histogramRows } from './profile';
 import {

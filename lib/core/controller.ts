@@ -1,6 +1,6 @@
 import { charged, isBehind, spentOn } from './budget';
-import type { Evidence } from './documents';
-import type { Decision, Lease, Need } from './ledger';
+import type { Evidence, Need } from './documents';
+import type { Decision, Lease } from './ledger';
 import { LedgerKey } from './ledger';
 import { shortened } from './listed';
 import { type Reason, runId } from './names';

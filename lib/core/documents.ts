@@ -1,9 +1,8 @@
-import type { AssessRules, Finding } from './assess';
 import type { AttemptRules, Walk } from './attempts';
 import type { Contract } from './contract';
 import type { CaughtError } from './failures';
-import type { Judgement, Verdict } from './judge';
-import type { Need } from './ledger';
+import type { AssessRules, Finding } from './findings';
+import type { Judgement, JudgeRules, Verdict } from './judgement';
 import type { Reason } from './names';
 import type { Owner } from './ownership';
 import type { Histogram, Profile } from './profile';
@@ -165,13 +164,6 @@ export interface TuningDocument {
   readonly hyperparameters: Hyperparameters;
 }
 
-/** The truth about the holdout, row for row. */
-export interface HoldoutLabels {
-  readonly labels: readonly number[];
-  /** For each slice feature: its values, and for each row the index of its value. */
-  readonly slices: Readonly<Record<string, { readonly values: readonly string[]; readonly codes: readonly number[] }>>;
-}
-
 /** A registered model version as runs and deployments speak of it. */
 export interface ModelVersion {
   readonly version: number;
@@ -221,28 +213,6 @@ export interface JudgeReport {
   readonly promote: boolean;
   readonly because: string;
 }
-/** What a candidate must show; see `judge`. */
-export interface JudgeRules {
-  /** Compared metric; a default per problem if absent. */
-  readonly metric?: string;
-  /**
-   * By how much the candidate may be worse and still count as not worse, at least 0: in the metric's unit where high
-   * values are good (AUC, accuracy), of an error (RMSE, MAE, log loss, Brier) as a share of the champion's.
-   */
-  readonly margin: number;
-  /** Two-sided confidence of intervals, between 0 and 1. */
-  readonly confidence: number;
-  /**
-   * What a first model's metric must reach besides beating the trivial answer: at least, where high values are good,
-   * else at most; beating it is enough, if absent.
-   */
-  readonly firstModel?: number;
-  /** Which verdicts replace the champion. */
-  readonly promote: ReadonlyArray<'BETTER' | 'NOT_WORSE'>;
-  /** Fewest rows of a slice value for it to be judged. */
-  readonly minSliceRows: number;
-}
-
 /** Everything the monitor needs to know about a model version (`runs/<id>/baseline.json`). */
 export interface Baseline {
   readonly runId: string;
@@ -384,6 +354,17 @@ export interface RunRequestedDetail {
   /** Replay: train on this {@link Snapshot} instead of the data as it is, and only judge what comes of it. */
   readonly snapshotKey?: string;
 }
+/** What only people can give, who are told of it by {@link import('./names').Events}. */
+export const NEEDS = [
+  /** Drift was found, and no labelled data has come since the last run. */
+  'NEWER_DATA',
+  /** Run after run brought no better model: something else is wrong. */
+  'BETTER_DATA',
+  /** The day's runs are spent. */
+  'BUDGET',
+] as const;
+export type Need = (typeof NEEDS)[number];
+
 /** Detail of {@link Events.DATA_NEEDED}. */
 export interface DataNeededDetail {
   readonly pipeline: string;

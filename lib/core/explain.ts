@@ -1,5 +1,5 @@
-import type { Assessment, Finding } from './assess';
-import type { Judgement, Verdict } from './judge';
+import type { Assessment, Finding } from './findings';
+import type { Judgement, Verdict } from './judgement';
 import { listed } from './listed';
 import type { Metric } from './metric';
 

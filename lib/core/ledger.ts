@@ -1,8 +1,16 @@
 import type { Spent } from './budget';
 import type { Problem } from './contract';
-import type { DeploymentInput, DeploymentOutcome, Evidence, Outcome, PrepareReport, TrainingInput } from './documents';
+import type {
+  DeploymentInput,
+  DeploymentOutcome,
+  Evidence,
+  Need,
+  Outcome,
+  PrepareReport,
+  TrainingInput,
+} from './documents';
 import type { FailureKind } from './failures';
-import type { Verdict } from './judge';
+import type { Verdict } from './judgement';
 import { type Reason, shortHash } from './names';
 import type { Hyperparameters } from './tuning';
 
@@ -191,17 +199,6 @@ export interface Decision extends Fact {
   /** What people have to see to, if this shall end otherwise. */
   readonly needs?: Need;
 }
-
-/** What only people can give, who are told of it by {@link import('./names').Events}. */
-export const NEEDS = [
-  /** Drift was found, and no labelled data has come since the last run. */
-  'NEWER_DATA',
-  /** Run after run brought no better model: something else is wrong. */
-  'BETTER_DATA',
-  /** The day's runs are spent. */
-  'BUDGET',
-] as const;
-export type Need = (typeof NEEDS)[number];
 
 /** A version of an uploaded file that no run can use; snapshots leave it out. */
 export interface RefusedFile extends Fact {

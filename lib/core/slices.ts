@@ -1,5 +1,5 @@
 import { ErrorName, PerennialError } from './errors';
-import type { JudgeInput, Judgement } from './judge';
+import type { JudgeInput, Judgement } from './judgement';
 import { type Metric, marginOf } from './metric';
 import { holm, normalTail } from './statistics';
 

@@ -1,8 +1,8 @@
-import type { Finding } from './assess';
 import { parseContract } from './contract';
-import type { Baseline, HoldoutLabels, MonitorReport, RunDocument } from './documents';
+import type { Baseline, MonitorReport, RunDocument } from './documents';
 import { ErrorName, PerennialError } from './errors';
-import type { Judgement } from './judge';
+import type { Finding } from './findings';
+import type { HoldoutLabels, Judgement } from './judgement';
 import { REASONS } from './names';
 import type { CategoryHistogram, Histogram, NumberHistogram, Profile } from './profile';
 import {

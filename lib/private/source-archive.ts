@@ -7,7 +7,7 @@ import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
 import { createTar } from 'nanotar';
 import { listed } from '../core/listed';
-import type { PyTorchTrainerProps } from '../trainer';
+import type { PyTorchTrainerProps } from '../trainer-props';
 import { refuse } from './validate';
 
 const MOST_BYTES = 500 * 1024 * 1024;

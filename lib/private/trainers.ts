@@ -1,4 +1,4 @@
-import { Annotations, Duration, Token } from 'aws-cdk-lib';
+import { Duration, Token } from 'aws-cdk-lib';
 import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
 import { Offer } from '../offer';
@@ -10,9 +10,10 @@ import type {
   TrainerProps,
   TrainerSource,
   XGBoostTrainerProps,
-} from '../trainer';
+} from '../trainer-props';
 import { built } from './assets';
-import { type ImageReference, pytorchImage, xgboostImage } from './images';
+import { pytorchImage, xgboostImage } from './images';
+import { lastPyTorchServing, type Serving, XGBOOST_VERSION, xgboostServing } from './serving';
 import { packedSource } from './source-archive';
 import { outside, refuse } from './validate';
 
@@ -27,19 +28,9 @@ const MOST_HYPERPARAMETERS = 70;
 /** What the product tells every trainer, whatever its own hyperparameters are. */
 const RESERVED = /^(problem|key|sagemaker_.*)$/;
 
-const XGBOOST_VERSION = '3.2-0';
 /** AWS's PyTorch images. @see https://github.com/aws/deep-learning-containers/blob/master/available_images.md */
 const PYTORCH_GPU = '2.13-cu133-amzn2023-sagemaker';
 const PYTORCH_CPU = '2.13-cpu-amzn2023-sagemaker';
-const PYTORCH_SERVING_VERSION = '2.6.0';
-const PYTORCH_SERVING = `${PYTORCH_SERVING_VERSION}-cpu-py312-ubuntu22.04-sagemaker`;
-
-/** How a container of SageMaker's finds the script that serves, in the model's archive. */
-export const SCRIPT_SERVING: Record<string, string> = {
-  SAGEMAKER_PROGRAM: 'inference.py',
-  SAGEMAKER_SUBMIT_DIRECTORY: '/opt/ml/model/code',
-  SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT: 'text/csv', // else a request that accepts anything is answered in JSON
-};
 
 /** What our own training scripts print, as `validation:auc=0.71`. */
 const PRINTED_METRICS: Record<string, string> = Object.fromEntries(
@@ -47,36 +38,6 @@ const PRINTED_METRICS: Record<string, string> = Object.fromEntries(
     ['auc', 'logloss', 'rmse', 'mae'].map((metric) => [`${part}:${metric}`, `${part}:${metric}=([0-9.eE+-]+)`]),
   ),
 );
-
-/** The image that serves, and what it is told. */
-export interface Serving extends ImageReference {
-  readonly environment: Record<string, string>;
-  /** SageMaker's name of the framework, where the image is one's. */
-  readonly framework?: string;
-  readonly frameworkVersion?: string;
-}
-
-/** SageMaker's XGBoost image with a script in the model's archive. */
-export function xgboostServing(scope: Construct): Serving {
-  return { ...xgboostImage(scope, XGBOOST_VERSION), environment: SCRIPT_SERVING };
-}
-
-/** AWS's last image that serves PyTorch models; warns. */
-export function lastPyTorchServing(scope: Construct): Serving {
-  const image = pytorchImage(scope, 'pytorch-inference', PYTORCH_SERVING);
-  Annotations.of(scope).addWarningV2(
-    'perennial:unpatched-image',
-    `models are served by AWS's last PyTorch inference image (pytorch-inference:${PYTORCH_SERVING}), which has got no ` +
-      'security patches since 2026-06-30; give an image of your own as servingImage (ServingImage.fromEcr), or export ' +
-      'the weights as plain arrays and take ServingImage.xgboost()',
-  );
-  return {
-    ...image,
-    environment: SCRIPT_SERVING,
-    framework: 'PYTORCH',
-    frameworkVersion: PYTORCH_SERVING_VERSION,
-  };
-}
 
 /** The trainer of SageMaker's XGBoost container. */
 export function xgboost(scope: Construct, props: XGBoostTrainerProps): TrainerConfig {

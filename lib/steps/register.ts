@@ -5,7 +5,7 @@ import type { Outcome } from '../core/documents';
 import type { Owner } from '../core/ownership';
 import { sageMakerArn } from '../private/grants';
 import { callSageMaker, orFail } from '../private/state-parts';
-import type { TrainerConfig } from '../trainer';
+import type { TrainerConfig } from '../trainer-props';
 import { jsonata, RUN_ID, runUri, STARTED_AT } from './expressions';
 
 export interface RegisterProps {

@@ -12,7 +12,7 @@ import type { Offer } from '../offer';
 import { kmsKeyId } from '../private/keys';
 import { jobTags } from '../private/owner-tags';
 import { invoke, orFail } from '../private/state-parts';
-import type { TrainerConfig } from '../trainer';
+import type { TrainerConfig } from '../trainer-props';
 import type { SearchRequest } from '../tuning';
 import { jsonata, RUN_ID, runUri, STARTED_AT } from './expressions';
 import { SageMakerJob } from './sagemaker-job';

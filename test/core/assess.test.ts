@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { ASSESS_DEFAULTS, type Assessment, assess, type MonitoredWindow, NOTHING_SEEN } from '../../lib/core/assess';
+import { assess } from '../../lib/core/assess';
 import type { Contract } from '../../lib/core/contract';
 import type { Baseline } from '../../lib/core/documents';
+import { ASSESS_DEFAULTS, type Assessment, type MonitoredWindow, NOTHING_SEEN } from '../../lib/core/findings';
 import { judge } from '../../lib/core/judge';
 import { countCategories, countLike, countNumbers, quantileEdges } from '../../lib/core/profile';
 import { random } from '../../lib/core/random';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { JudgeRules } from '../../lib/core/documents';
-import { defaultMargin, type JudgeInput, judge } from '../../lib/core/judge';
+import { judge } from '../../lib/core/judge';
+import { defaultMargin, type JudgeInput, type JudgeRules } from '../../lib/core/judgement';
 import { METRICS } from '../../lib/core/metric';
 import { random } from '../../lib/core/random';
 

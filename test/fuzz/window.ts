@@ -1,7 +1,7 @@
 import { type MonitorPorts, monitor } from '../../lambdas/monitor';
-import type { AssessRules } from '../../lib/core/assess';
 import type { Contract } from '../../lib/core/contract';
 import type { Baseline, MonitorReport } from '../../lib/core/documents';
+import type { AssessRules } from '../../lib/core/findings';
 import { judge } from '../../lib/core/judge';
 import { Events, runKeys } from '../../lib/core/names';
 import { countCategories, countNumbers } from '../../lib/core/profile';

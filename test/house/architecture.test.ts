@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix as path } from 'node:path';
 import { expect, test } from 'vitest';
 
@@ -11,19 +11,46 @@ const ALLOWED: Record<string, RegExp> = {
   examples: /^(lib|aws-cdk-lib|constructs)/,
 };
 
+/** The TypeScript files of a folder. */
+function filesOf(folder: string): string[] {
+  const names = readdirSync(folder, { recursive: true }) as string[];
+  return names.filter((name) => name.endsWith('.ts')).map((name) => `${folder}/${name}`);
+}
+
+/** What a file imports, types too: paths from here for what is ours, else names. */
+function importsOf(file: string): string[] {
+  return [...readFileSync(file, 'utf8').matchAll(/^(?:import|export) .*?from '([^']+)'/gms)]
+    .map(([, target]) => String(target))
+    .map((target) => (target.startsWith('.') ? path.join(path.dirname(file), target) : target));
+}
+
 test.each(Object.entries(ALLOWED))('%s imports only what it may', (folder, allowed) => {
   const inner = Object.keys(ALLOWED).filter((other) => other.startsWith(`${folder}/`));
-  const files = (readdirSync(folder, { recursive: true }) as string[])
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => `${folder}/${file}`)
-    .filter((file) => !inner.some((other) => file.startsWith(`${other}/`)));
+  const files = filesOf(folder).filter((file) => !inner.some((other) => file.startsWith(`${other}/`)));
   const strays = files.flatMap((file) =>
-    [...readFileSync(file, 'utf8').matchAll(/^(?:import|export) .*?from '([^']+)'/gms)]
-      .map(([, target]) => target as string)
-      .map((target) => (target.startsWith('.') ? path.join(path.dirname(file), target) : target))
+    importsOf(file)
       .filter((target) => !target.startsWith('node:') && !target.startsWith(`${folder}/`) && !allowed.test(target))
       .map((target) => `${file} -> ${target}`),
   );
   expect(files.length).toBeGreaterThan(0);
   expect(strays).toEqual([]);
 });
+
+test('no file imports itself by way of others, not even for types', () => {
+  const files = ['lib', 'lambdas', 'bin', 'engine/src', 'examples'].flatMap(filesOf);
+  const imports = new Map(files.map((file) => [file, importsOf(file).flatMap(fileOf)]));
+  const [done, circles] = [new Set<string>(), new Set<string>()];
+  const follow = (file: string, way: readonly string[]) => {
+    if (way.includes(file)) circles.add([...way.slice(way.indexOf(file)), file].join(' -> '));
+    else if (!done.has(file)) for (const next of imports.get(file) ?? []) follow(next, [...way, file]);
+    done.add(file);
+  };
+  for (const file of files) follow(file, []);
+  expect([...imports.values()].flat().length).toBeGreaterThan(1000);
+  expect([...circles]).toEqual([]);
+});
+
+/** The file that a path of ours without its ending means; none for what is not TypeScript. */
+function fileOf(target: string): string[] {
+  return [`${target}.ts`, `${target}/index.ts`].filter((file) => existsSync(file)).slice(0, 1);
+}

@@ -2,7 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { expect, test } from 'vitest';
 import type { Machine } from '../../engine/src/states/definition';
 import { StatesError } from '../../engine/src/states/errors';
-import type { TaskCall } from '../../engine/src/states/task';
+import type { TaskCall } from '../../engine/src/states/frame';
 import { machinesOf } from '../support/definition';
 import { play } from '../support/played-states';
 import { templateOf, wholeLoop } from '../support/stacks';

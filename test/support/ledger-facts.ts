@@ -1,4 +1,4 @@
-import type { Finding } from '../../lib/core/assess';
+import type { Finding } from '../../lib/core/findings';
 import type { Fact } from '../../lib/core/ledger';
 import { LedgerKey } from '../../lib/core/ledger';
 

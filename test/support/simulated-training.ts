@@ -1,9 +1,10 @@
 import type { Machine } from '../../engine/src/states/definition';
 import { Aborted, StatesError } from '../../engine/src/states/errors';
+import type { TaskCall } from '../../engine/src/states/frame';
 import { History, Trail } from '../../engine/src/states/history';
-import { Interpreter, type Place } from '../../engine/src/states/interpreter';
+import { Interpreter } from '../../engine/src/states/interpreter';
 import { Evaluator } from '../../engine/src/states/jsonata';
-import type { TaskCall } from '../../engine/src/states/task';
+import type { Place } from '../../engine/src/states/progress';
 import { type AttemptPorts, attempt } from '../../lambdas/attempt';
 import type { AttemptRequest } from '../../lib/core/documents';
 import type { JobFacts } from '../../lib/core/failures';

@@ -1,7 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
-import { ApiError } from '../service';
-import type { ChunkSignatures } from '../signature';
+import { ApiError, type ChunkSignatures } from '../service';
 
 /** Longer than any chunk header or trailer line that a client sends. */
 const LONGEST_LINE = 8192;

@@ -3,8 +3,7 @@ import { rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { Transform, type TransformCallback, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { ApiError } from '../service';
-import type { ChunkSignatures } from '../signature';
+import { ApiError, type ChunkSignatures } from '../service';
 import { AwsChunkedDecoder } from './aws-chunked';
 import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm, type Digest, digestOf } from './checksums';
 

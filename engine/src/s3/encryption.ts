@@ -1,17 +1,7 @@
 import { checkKeyUse } from '../kms';
 import { ApiError, type Caller, type Context, type Shape } from '../service';
 import { bucketArn, type Exchange } from './exchange';
-import type { Bucket, ObjectVersion } from './store';
-
-/** The key of KMS that an object is under, and how. */
-export interface Encryption {
-  readonly algorithm: 'aws:kms' | 'aws:kms:dsse';
-  readonly keyArn: string;
-  /** Whether S3 asks KMS for the bucket, and not for each object. */
-  readonly bucketKey: boolean;
-  /** What the writer added to the encryption context. */
-  readonly context?: Readonly<Record<string, string>>;
-}
+import type { Bucket, Encryption, ObjectVersion } from './store';
 
 /** The key that SageMaker and who names none use. */
 const AWS_MANAGED = 'alias/aws/s3';

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ApiError, type Caller, type Context, type Shape } from '../service';
-import type { ChunkSignatures, Verified } from '../signature';
+import { ApiError, type Caller, type ChunkSignatures, type Context, type Shape, type Verified } from '../service';
 import type { Bucket, ObjectVersion, Store } from './store';
 import { document } from './xml';
 

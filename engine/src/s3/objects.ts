@@ -4,9 +4,9 @@ import { ApiError, type Shape } from '../service';
 import { algorithmNamed, type Checksum, receiveFile, receiveText } from './body';
 import { digestsOfFile } from './checksums';
 import { checkWrite, preconditionFailed, range, unmodified } from './conditions';
-import { checkReadable, type Encryption, encryptionHeaders, mayEncrypt, wantedEncryption } from './encryption';
+import { checkReadable, encryptionHeaders, mayEncrypt, wantedEncryption } from './encryption';
 import { authorize, type Created, type Exchange, readable } from './exchange';
-import type { Draft, ObjectVersion } from './store';
+import type { Draft, Encryption, ObjectVersion } from './store';
 import { parse } from './xml';
 
 /** Headers that are stored with an object and replied on every read. */

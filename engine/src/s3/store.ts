@@ -5,8 +5,17 @@ import type { Clock } from '../clock';
 import { ApiError } from '../service';
 import type { Kept, StateStore } from '../state-store';
 import type { Checksum } from './body';
-import type { Encryption } from './encryption';
 import { compareKeys } from './listing';
+
+/** The key of KMS that an object is under, and how. */
+export interface Encryption {
+  readonly algorithm: 'aws:kms' | 'aws:kms:dsse';
+  readonly keyArn: string;
+  /** Whether S3 asks KMS for the bucket, and not for each object. */
+  readonly bucketKey: boolean;
+  /** What the writer added to the encryption context. */
+  readonly context?: Readonly<Record<string, string>>;
+}
 
 /** What an object is before it is stored: its bytes lie in {@link Store.newFile}. */
 export interface Draft {

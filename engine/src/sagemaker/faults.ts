@@ -1,6 +1,6 @@
 import { ApiError, type Shape } from '../service';
 import { listed, shortened } from '../text';
-import { groupsOf, hostNames } from './training-cluster';
+import { groupsOf, hostNames } from './instance-groups';
 
 /** Which jobs or endpoints a fault may strike: those that fit all that is said here. */
 export interface FaultMatch {

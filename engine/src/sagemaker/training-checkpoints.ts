@@ -2,9 +2,9 @@ import { join, posix } from 'node:path';
 import { ownPart } from '../paths';
 import type { Caller, Shape } from '../service';
 import { type Host, invalid, s3Uri } from './host';
+import { clientSide } from './job-failure';
 import { download, timesBelow, uploadFolder, withSlash } from './staging';
 import { filesBelow } from './tar';
-import { clientSide } from './training-job';
 
 /** The folder of checkpoints, below /opt/ml. */
 export function checkpointFolder({ LocalPath = '/opt/ml/checkpoints' }: Shape): string {

@@ -1,47 +1,10 @@
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import type { LogFile } from '../log-file';
 import type { Shape } from '../service';
-import type { Container } from './container';
+import { groupsOf, hostNames } from './instance-groups';
 import { processesOn } from './instances';
-import type { CheckpointSync } from './training-checkpoints';
-import type { Job, StreamName } from './training-job';
-
-/** Instances of one type, as `InstanceGroups` has them. */
-export interface InstanceGroup {
-  readonly InstanceGroupName: string;
-  readonly InstanceType: string;
-  readonly InstanceCount: number;
-}
-
-/** One of a job's hosts: here a child process with a folder that it sees as /opt/ml. */
-export interface Node {
-  /** e.g. `algo-1` */
-  readonly name: string;
-  readonly group: InstanceGroup;
-  readonly folder: string;
-  readonly stream: StreamName;
-  /** The newest lines of its log. */
-  readonly last: string[];
-  log?: LogFile;
-  checkpoints?: CheckpointSync;
-  container?: Container;
-  /** Whether its script was told to end. */
-  isEnding?: boolean;
-}
-
-/** The groups of instances that a request asks for: one without a name of its own, unless it names several. */
-export function groupsOf(resources: Shape): InstanceGroup[] {
-  const { InstanceType, InstanceCount, InstanceGroups } = resources;
-  return InstanceGroups ?? [{ InstanceGroupName: 'homogeneousCluster', InstanceType, InstanceCount }];
-}
-
-/** The hosts' names, in the order of the groups. */
-export function hostNames(groups: readonly InstanceGroup[]): string[] {
-  const count = groups.reduce((sum, { InstanceCount }) => sum + InstanceCount, 0);
-  return Array.from({ length: count }, (_, i) => `algo-${i + 1}`);
-}
+import type { Job, Node } from './training-job';
 
 /** The hosts of a job that is about to start (again). */
 export function nodesOf(job: Job, created: number): Node[] {

@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { below } from '../paths';
 import type { Caller, Shape } from '../service';
 import { type Host, s3Uri } from './host';
+import { clientSide, JobFailure } from './job-failure';
 import { download } from './staging';
 import { filesBelow } from './tar';
 import { CheckpointSync } from './training-checkpoints';
-import { type Node, resourceConfig } from './training-cluster';
-import { clientSide, type Job, JobFailure } from './training-job';
+import { resourceConfig } from './training-cluster';
+import type { Job, Node } from './training-job';
 import { unpack } from './untar';
 
 /**

@@ -1,9 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { runInNewContext } from 'node:vm';
+import type { LogFile } from '../log-file';
 import { ownPart } from '../paths';
 import type { Shape } from '../service';
+import type { Container } from './container';
 import type { TrainingFault } from './faults';
-import type { Node } from './training-cluster';
+import type { InstanceGroup } from './instance-groups';
+import type { CheckpointSync } from './training-checkpoints';
 
 /** How long an expression may search a log. */
 const LONGEST_SEARCH_MS = 1000;
@@ -47,9 +50,6 @@ export const StopReason = {
   },
 } as const satisfies Readonly<Record<string, StopReason>>;
 
-/** A job ends for this reason; the text is its FailureReason. */
-export class JobFailure extends Error {}
-
 /** One training job, from its request to its end. */
 export interface Job {
   readonly input: Shape;
@@ -82,6 +82,22 @@ export interface Job {
   readonly stopping: AbortController;
   /** What each of its hosts wrote; a host that starts again begins another. */
   readonly streams: StreamName[];
+}
+
+/** One of a job's hosts: here a child process with a folder that it sees as /opt/ml. */
+export interface Node {
+  /** e.g. `algo-1` */
+  readonly name: string;
+  readonly group: InstanceGroup;
+  readonly folder: string;
+  readonly stream: StreamName;
+  /** The newest lines of its log. */
+  readonly last: string[];
+  log?: LogFile;
+  checkpoints?: CheckpointSync;
+  container?: Container;
+  /** Whether its script was told to end. */
+  isEnding?: boolean;
 }
 
 /** The log of one host, as CloudWatch Logs would have it. */
@@ -160,15 +176,5 @@ function lastMatch(expression: string, lines: readonly string[]): string | undef
     return runInNewContext(search, { lines, expression }, { timeout: LONGEST_SEARCH_MS });
   } catch {
     return undefined;
-  }
-}
-
-/** Failures of S3 on behalf of a job end it as SageMaker's do. */
-export async function clientSide<T>(what: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof JobFailure) throw error;
-    throw new JobFailure(`ClientError: ${what}: ${(error as Error).name}: ${(error as Error).message}`);
   }
 }

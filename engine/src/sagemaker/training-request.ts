@@ -1,10 +1,10 @@
 import type { Shape } from '../service';
 import { invalid } from './host';
+import { groupsOf, hostNames } from './instance-groups';
 import { hasLocalDisk } from './instances';
 import * as shape from './shape';
 import { required } from './shape';
 import { checkpointFolder } from './training-checkpoints';
-import { groupsOf, hostNames } from './training-cluster';
 
 /** Refuses a CreateTrainingJob that SageMaker would refuse, or that this engine cannot run. */
 export function checkRequest(input: Shape): void {

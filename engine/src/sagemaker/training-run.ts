@@ -8,21 +8,22 @@ import type { Kept } from '../state-store';
 import { type Container, type Containers, HOSTS } from './container';
 import { CAPACITY, type Faults, INTERNAL, type StrikingFault, takeAgain } from './faults';
 import { asEventDetail, ENGINE_ENDED, type Host, now, s3Uri } from './host';
+import { groupsOf } from './instance-groups';
+import { clientSide, JobFailure } from './job-failure';
 import { putOutput } from './keys';
 import { uploadFolder, withSlash } from './staging';
 import { filesBelow, othersBelow, pack } from './tar';
-import { freePort, groupsOf, type Node, nodesOf, processesOf } from './training-cluster';
+import { freePort, nodesOf, processesOf } from './training-cluster';
 import { prepare } from './training-input';
 import {
-  clientSide,
   describeJob,
   failureText,
   finalMetrics,
   type Job,
-  JobFailure,
   type KeptJob,
   keptJob,
   NO_INSTANCES,
+  type Node,
   STATUS_MESSAGES,
   StopReason,
   type StreamName,

@@ -1,47 +1,13 @@
 import type { Clock } from '../clock';
 import type { Shape } from '../service';
-import type { Machine } from './definition';
 import { Aborted, asStatesError } from './errors';
+import type { Host } from './frame';
 import { History, type HistoryEvent, INCLUDED, Trail } from './history';
-import { type Host, Interpreter, type Place } from './interpreter';
-import type { KeptExecutions, Past } from './kept-executions';
-import type { Journal, Resumed } from './progress';
+import { Interpreter } from './interpreter';
+import type { Keepable, KeptExecutions, Past } from './kept-executions';
+import type { Journal, Place, Resumed } from './progress';
+import type { StateMachine, Status, Summary } from './summary';
 import { after } from './task';
-
-export type Status = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
-
-/** A state machine of the template. */
-export interface StateMachine {
-  readonly arn: string;
-  readonly name: string;
-  readonly roleArn: string;
-  readonly type: 'STANDARD' | 'EXPRESS';
-  readonly definition: Machine;
-  /** Tells one definition from another. */
-  readonly fingerprint: string;
-  readonly created: Date;
-}
-
-/** An execution as it is kept, without what has happened in it. */
-export interface Summary {
-  readonly arn: string;
-  readonly name: string;
-  readonly stateMachineArn: string;
-  /** The fingerprint of the definition that it began with. */
-  readonly definition: string;
-  readonly status: Status;
-  readonly startDate: Date;
-  readonly stopDate?: Date;
-  readonly input: string;
-  readonly output?: string;
-  readonly error?: string;
-  readonly cause?: string;
-  readonly redriveCount: number;
-  readonly redriveDate?: Date;
-  /** Of one that has ended: the bytes of its history, and whether that says where a redrive would go on. */
-  readonly historySize?: number;
-  readonly redrivable?: boolean;
-}
 
 interface Reason {
   readonly status: Status;
@@ -50,7 +16,7 @@ interface Reason {
 }
 
 /** One execution of a state machine: runs it, and knows what DescribeExecution says. */
-export class Execution {
+export class Execution implements Keepable {
   status: Status = 'RUNNING';
   readonly arn: string;
   startDate: Date;

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { ApiError, type Caller, type Context, type RoleCaller, type Shape } from '../service';
 import { signingName } from '../signing-names';
 import { StatesError } from './errors';
+import type { TaskCall } from './frame';
 import { JOBS, runJob } from './jobs';
 import { serviceError, translated } from './service-errors';
 import { camelCase, epochTime, isoTime, jsonOf, pascalCase, renamed } from './shapes';
-import type { TaskCall } from './task';
 
 /** Services whose own members begin with a small letter; `aws-sdk:` shows them with a capital. */
 const CAMEL_CASE_SERVICES = ['states', 'logs'];

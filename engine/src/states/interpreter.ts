@@ -1,91 +1,12 @@
-import type { Clock } from '../clock';
 import type { Catcher, Machine, State } from './definition';
 import { Aborted, asStatesError, EvaluationError, payload, StatesError, TERMINAL } from './errors';
+import { type Frame, type Host, LONGEST_SECONDS, lost, type Runner, type Scope, unexpected } from './frame';
 import { INCLUDED, type Trail } from './history';
-import { type Evaluator, expression } from './jsonata';
 import { runMap } from './map';
-import type { Journal, Phase, Report, Resumed } from './progress';
+import type { Phase, Resumed } from './progress';
 import { Attempts, matches } from './retry';
-import { runTask, type TaskCall } from './task';
-
-/** What an execution needs of the world around it. */
-export interface Host {
-  readonly clock: Clock;
-  readonly evaluator: Evaluator;
-  readonly region: string;
-  random(): number;
-  /** Does a Task's work; rejects with a {@link StatesError}. */
-  task(call: TaskCall): Promise<unknown>;
-  /** A new task token, or one of an earlier start of the engine, and what its holder will report. */
-  token(known?: string): PendingToken;
-  /** Told when a Distributed Map begins; throws if the role may not start its executions. */
-  distribute(): void;
-  /** The items of a Distributed Map. */
-  read(reader: ReaderCall): Promise<unknown[]>;
-  /** Stores a Distributed Map's results; gives what the state returns instead of them. */
-  write(writer: WriterCall): Promise<unknown>;
-}
-
-export interface PendingToken {
-  readonly token: string;
-  readonly result: Promise<unknown>;
-  /** Told of the report before its sender is answered. */
-  reported?: (report: Report) => void;
-  /** Milliseconds since the epoch of the last sign of life. */
-  lastSign(): number;
-  forget(): void;
-}
-
-export interface ReaderCall {
-  readonly resource: string;
-  readonly arguments: Record<string, unknown>;
-  readonly config: Record<string, unknown>;
-}
-
-export interface WriterCall {
-  readonly arguments: Record<string, unknown>;
-  readonly mapRunArn: string;
-  readonly results: readonly MapResult[];
-}
-
-export interface MapResult {
-  readonly input: unknown;
-  readonly output?: unknown;
-  readonly error?: StatesError;
-}
-
-/** What the states of one scope share. */
-export interface Scope {
-  readonly variables: Map<string, unknown>;
-  readonly trail: Trail;
-  readonly signal: AbortSignal;
-  readonly context: Record<string, unknown>;
-  /** Told before each state of the outermost scope; where a redrive goes on. */
-  readonly entering?: (place: Place) => void;
-  /** Of the outermost scope. */
-  readonly journal?: Journal;
-}
-
-/** A state about to run. */
-export interface Place {
-  readonly state: string;
-  readonly input: unknown;
-  readonly variables: ReadonlyMap<string, unknown>;
-}
-
-/** A state at work: what its fields are evaluated with. */
-export interface Frame {
-  readonly name: string;
-  readonly state: State;
-  /** The event that recorded the state's entry. */
-  readonly eventId: number;
-  readonly input: unknown;
-  readonly scope: Scope;
-  /** Keeps what has been begun, so that a restart of the engine does not begin it again. */
-  note(phase: Phase): void;
-  /** `$states` */
-  readonly states: { input: unknown; context: Record<string, unknown>; result?: unknown; errorOutput?: unknown };
-}
+import { StateFailure, together } from './side-by-side';
+import { runTask } from './task';
 
 interface Step {
   readonly output: unknown;
@@ -93,7 +14,7 @@ interface Step {
 }
 
 /** Runs state machines. */
-export class Interpreter {
+export class Interpreter implements Runner {
   constructor(readonly host: Host) {}
 
   /**
@@ -380,89 +301,11 @@ export class Interpreter {
 /** The states that take time, or do something: where an execution goes on when the engine starts again. */
 const TAKE_TIME: readonly string[] = ['Task', 'Wait', 'Parallel', 'Map'];
 
-/** Why something that was under way when the engine ended counts as failed. */
-export function lost(what: string): string {
-  return `The local engine ended while the state was at work; how far ${what} had come is not known.`;
-}
-
 /** What an aborted state throws: the states that it leaves unfinished, itself among them if it was at work. */
 function aborted(thrown: unknown, type: string): Aborted {
   const inner = thrown instanceof Aborted ? thrown.states : [];
   return new Aborted(TAKE_TIME.includes(type) ? [...inner, type] : inner);
 }
-
-/** A state's failure that nothing in its scope caught. */
-class StateFailure extends StatesError {
-  constructor(
-    { error, reason }: StatesError,
-    readonly type: string,
-  ) {
-    super(error, reason);
-  }
-}
-
-/** How work that was done side by side ended. */
-export interface Ends<T> {
-  readonly results: T[];
-  /** The first that failed. */
-  readonly failed?: { readonly index: number; readonly failure: StatesError };
-  /** The types of the states that each left unfinished, where a failure stopped it or is its own. */
-  readonly left: readonly (readonly string[])[];
-}
-
-/** Runs work in order, at most `width` at once. The first failure stops the rest; all have ended when this does. */
-export async function together<T>(
-  work: readonly ((signal: AbortSignal) => Promise<T>)[],
-  width: number,
-  outer: AbortSignal,
-): Promise<Ends<T>> {
-  const stop = new AbortController();
-  const results = new Array<T>(work.length);
-  const left = work.map((): readonly string[] => []);
-  let failed: Ends<T>['failed'];
-  const abort = () => stop.abort();
-  outer.addEventListener('abort', abort);
-  if (outer.aborted) abort();
-  let started = 0;
-  const worker = async () => {
-    while (started < work.length && !stop.signal.aborted) {
-      const index = started++;
-      try {
-        results[index] = await (work[index] as (signal: AbortSignal) => Promise<T>)(stop.signal);
-      } catch (thrown) {
-        if (thrown instanceof Aborted) left[index] = thrown.states;
-        else {
-          failed ??= { index, failure: asStatesError(thrown) };
-          left[index] = unfinished(thrown);
-        }
-        stop.abort();
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(width, work.length) }, worker));
-  outer.removeEventListener('abort', abort);
-  if (outer.aborted) throw new Aborted(left.flat());
-  return { results, left, ...(failed !== undefined && { failed }) };
-}
-
-/** A Task whose failure ends its branch counts as aborted there, on top of having failed. */
-function unfinished(thrown: unknown): readonly string[] {
-  const own = thrown instanceof StateFailure && thrown.type === 'Task' && !TERMINAL.includes(thrown.error);
-  return own ? ['Task'] : [];
-}
-
-/** The failure of an expression that gave another kind of thing than its field takes. */
-export function unexpected(field: string, template: unknown, expected: string, got: unknown): EvaluationError {
-  const kind = got === null ? 'null' : Array.isArray(got) ? 'array' : typeof got;
-  const source = typeof template === 'string' ? (expression(template) ?? template) : JSON.stringify(template);
-  return new EvaluationError(
-    `The JSONata expression '${source}' specified for the field '${field}' returned an unexpected result type. Expected '${expected}', but was '${kind}' for value: ${JSON.stringify(got)}`,
-    field,
-  );
-}
-
-/** The most seconds that a state may wait, or a Task may take. */
-export const LONGEST_SECONDS = 99_999_999;
 
 const TIMESTAMP = /^(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/i;
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Caller, Objects } from '../service';
 import { ApiError } from '../service';
 import { StatesError } from './errors';
-import type { MapResult, ReaderCall, WriterCall } from './interpreter';
+import type { MapResult, ReaderCall, WriterCall } from './frame';
 
 /** Reads the items of a Distributed Map from S3, as the state machine's role. */
 export async function readItems(objects: Objects, caller: Caller, call: ReaderCall): Promise<unknown[]> {

@@ -1,8 +1,8 @@
 import type { Caller, Context, Need, Shape } from '../service';
 import { StatesError } from './errors';
+import type { TaskCall } from './frame';
 import { translated } from './service-errors';
 import { epochTime, jsonOf } from './shapes';
-import type { TaskCall } from './task';
 
 /** How often a job is looked at; Step Functions learns of its end by an event. */
 const POLL_MS = 100;

@@ -3,10 +3,20 @@ import { dirname, join } from 'node:path';
 import { fingerprint } from '../fingerprint';
 import type { Context } from '../service';
 import type { Kept } from '../state-store';
-import type { Execution, StateMachine, Summary } from './execution';
 import type { HistoryEvent } from './history';
-import type { Place } from './interpreter';
-import type { Entered, Progress, Resumed } from './progress';
+import type { Entered, Place, Progress, Resumed } from './progress';
+import type { StateMachine, Summary } from './summary';
+
+/** What is looked at of an execution that is kept. */
+export interface Keepable {
+  readonly machine: StateMachine;
+  readonly name: string;
+  readonly arn: string;
+  readonly history: { readonly events: readonly HistoryEvent[] };
+  /** Bytes of its history on the disk, of one that has ended. */
+  readonly historySize?: number;
+  summary(): Summary;
+}
 
 /** What is kept of an execution that has ended and that nobody asks for every day. */
 export interface Past {
@@ -91,8 +101,8 @@ export class KeptExecutions {
   }
 
   /** Sets aside what the folder has besides the histories of these executions, and names those that it lacks. */
-  checkFiles(executions: Iterable<Execution>): void {
-    const missing = new Map<string, Execution>();
+  checkFiles(executions: Iterable<Keepable>): void {
+    const missing = new Map<string, Keepable>();
     const known = new Map([...executions].map((execution) => [this.path(execution), execution]));
     for (const [path, execution] of known) if (execution.historySize !== undefined) missing.set(path, execution);
     for (const path of this.files()) {
@@ -114,7 +124,7 @@ export class KeptExecutions {
   }
 
   /** Keeps what an execution began, or goes on, with. */
-  begin(execution: Execution): void {
+  begin(execution: Keepable): void {
     this.context.store.together(() => {
       this.writeEvents(execution);
       this.summaries.put(execution.arn, execution.summary());
@@ -122,7 +132,7 @@ export class KeptExecutions {
   }
 
   /** Notes that a state was entered, with what has happened until then. */
-  enter(execution: Execution, { variables, ...entered }: Entered): void {
+  enter(execution: Keepable, { variables, ...entered }: Entered): void {
     this.context.store.together(() => {
       this.writeEvents(execution);
       this.progress.delete(execution.arn);
@@ -130,7 +140,7 @@ export class KeptExecutions {
     });
   }
 
-  progressed(execution: Execution, progress: Progress): void {
+  progressed(execution: Keepable, progress: Progress): void {
     this.context.store.together(() => {
       this.writeEvents(execution);
       this.progress.put(execution.arn, progress);
@@ -138,7 +148,7 @@ export class KeptExecutions {
   }
 
   /** Writes the history of an execution that has ended; gives its size. To be followed by {@link close}. */
-  writePast(execution: Execution, { events, place }: Past): number {
+  writePast(execution: Keepable, { events, place }: Past): number {
     const path = this.path(execution);
     const text = Buffer.from(JSON.stringify({ events, ...(place && { place: plain(place) }) }));
     mkdirSync(dirname(path), { recursive: true });
@@ -148,7 +158,7 @@ export class KeptExecutions {
   }
 
   /** Keeps how an execution ended, instead of how far it had come. */
-  close(execution: Execution): void {
+  close(execution: Keepable): void {
     const { arn } = execution;
     this.summaries.put(arn, execution.summary());
     this.entered.delete(arn);
@@ -158,7 +168,7 @@ export class KeptExecutions {
   }
 
   /** The history of an execution that has ended; an empty one, and a word in the log, if it cannot be read. */
-  readPast(execution: Execution): Past {
+  readPast(execution: Keepable): Past {
     const path = this.path(execution);
     try {
       const { events, place } = JSON.parse(readFileSync(path, 'utf8')) as Past & { place?: ReturnType<typeof plain> };
@@ -172,12 +182,12 @@ export class KeptExecutions {
     }
   }
 
-  drop(execution: Execution): void {
+  drop(execution: Keepable): void {
     this.summaries.delete(execution.arn);
     this.context.store.afterwards(() => rmSync(this.path(execution), { force: true }));
   }
 
-  private writeEvents({ arn, history }: Execution): void {
+  private writeEvents({ arn, history }: Keepable): void {
     const written = this.written.get(arn) ?? { count: 0, keys: [] };
     this.written.set(arn, written);
     const events = history.events.slice(written.count);
@@ -196,7 +206,7 @@ export class KeptExecutions {
 }
 
 /** What is wrong with the history of an execution that has ended; undefined if nothing is. */
-function damage({ historySize }: Execution, path: string): string | undefined {
+function damage({ historySize }: Keepable, path: string): string | undefined {
   const { size } = statSync(path);
   if (historySize === undefined || historySize === size) return undefined; // one that runs will write it anew
   return `the history must have ${historySize} bytes, got ${size}`;

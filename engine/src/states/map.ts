@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { State } from './definition';
 import { Aborted, asStatesError, EvaluationError, payload, StatesError } from './errors';
+import { type Frame, type MapResult, type Runner, unexpected } from './frame';
 import { History, Trail } from './history';
-import { type Frame, type Interpreter, type MapResult, together, unexpected } from './interpreter';
+import { together } from './side-by-side';
 
 /** Iterations of an inline Map that run at once when the state does not say. */
 const INLINE_WIDTH = 40;
@@ -17,7 +18,7 @@ interface Item {
 }
 
 /** Runs a Map, inline or distributed; gives the state's result. */
-export async function runMap(interpreter: Interpreter, frame: Frame): Promise<unknown> {
+export async function runMap(interpreter: Runner, frame: Frame): Promise<unknown> {
   const { state } = frame;
   const distributed = state.ItemProcessor?.ProcessorConfig?.Mode === 'DISTRIBUTED';
   const values = await readItems(interpreter, frame, distributed);
@@ -33,7 +34,7 @@ export async function runMap(interpreter: Interpreter, frame: Frame): Promise<un
   return results;
 }
 
-async function readItems(interpreter: Interpreter, frame: Frame, distributed: boolean): Promise<Item[]> {
+async function readItems(interpreter: Runner, frame: Frame, distributed: boolean): Promise<Item[]> {
   const { state } = frame;
   if (state.ItemReader !== undefined) {
     const { Resource: resource, Arguments, ReaderConfig } = state.ItemReader;
@@ -63,7 +64,7 @@ interface Input {
   readonly context: Record<string, unknown>;
 }
 
-async function select(interpreter: Interpreter, frame: Frame, items: readonly Item[]): Promise<Input[]> {
+async function select(interpreter: Runner, frame: Frame, items: readonly Item[]): Promise<Input[]> {
   const { state, states } = frame;
   const inputs: Input[] = [];
   for (const { index, value, key } of items) {
@@ -78,7 +79,7 @@ async function select(interpreter: Interpreter, frame: Frame, items: readonly It
 }
 
 async function runInline(
-  interpreter: Interpreter,
+  interpreter: Runner,
   frame: Frame,
   inputs: readonly Input[],
   width: number,
@@ -128,7 +129,7 @@ async function runInline(
  * without a trace in the history of the execution that started it.
  */
 async function runDistributed(
-  interpreter: Interpreter,
+  interpreter: Runner,
   frame: Frame,
   items: readonly Input[],
   width: number,
@@ -174,7 +175,7 @@ async function runDistributed(
 }
 
 async function write(
-  interpreter: Interpreter,
+  interpreter: Runner,
   frame: Frame,
   mapRunArn: string,
   results: readonly MapResult[],
@@ -186,7 +187,7 @@ async function write(
 }
 
 /** How many items may fail: the count or the share, whichever is reached first. */
-async function tolerance(interpreter: Interpreter, frame: Frame, length: number): Promise<number> {
+async function tolerance(interpreter: Runner, frame: Frame, length: number): Promise<number> {
   const { ToleratedFailureCount: count, ToleratedFailurePercentage: percentage } = frame.state;
   const limits: number[] = [];
   if (count !== undefined) limits.push(await interpreter.whole(frame, 'ToleratedFailureCount', count, 0));
@@ -200,7 +201,7 @@ async function tolerance(interpreter: Interpreter, frame: Frame, length: number)
   return limits.length === 0 ? 0 : Math.min(...limits);
 }
 
-async function batch(interpreter: Interpreter, frame: Frame, items: readonly Input[]): Promise<readonly Input[]> {
+async function batch(interpreter: Runner, frame: Frame, items: readonly Input[]): Promise<readonly Input[]> {
   const template = frame.state.ItemBatcher;
   if (template === undefined) return items;
   const given = (await interpreter.evaluate(frame, 'ItemBatcher', template)) as {

@@ -1,4 +1,9 @@
-import type { Place } from './interpreter';
+/** A state about to run. */
+export interface Place {
+  readonly state: string;
+  readonly input: unknown;
+  readonly variables: ReadonlyMap<string, unknown>;
+}
 
 /** A state at work, as it was entered: where the execution goes on when the engine starts again. */
 export interface Entered extends Place {

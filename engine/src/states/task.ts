@@ -1,32 +1,8 @@
 import { Aborted, asStatesError, HeartbeatTimeout, payload, StatesError } from './errors';
+import { type Frame, LONGEST_SECONDS, lost, type PendingToken, type Resource, type Runner } from './frame';
 import { INCLUDED } from './history';
-import { type Frame, type Interpreter, LONGEST_SECONDS, lost, type PendingToken } from './interpreter';
 import type { Phase, Report, Submitted } from './progress';
 import { connectionLost } from './service-errors';
-
-/** What a Task asks of the outside. */
-export interface TaskCall {
-  readonly resource: Resource;
-  readonly arguments: unknown;
-  /** The role that `Credentials` names; none: the state machine's own. */
-  readonly roleArn?: string;
-  /** Aborts when nobody waits for the result any more; not after a result. */
-  readonly signal: AbortSignal;
-  /** Tells the history that the work is under way, with what the service answered. */
-  submitted(output: unknown): void;
-  /** What the service answered when an earlier start of the engine submitted it: it is to be waited for alone. */
-  readonly resumed?: { readonly answer: unknown };
-}
-
-/** A Task's `Resource`, taken apart. */
-export interface Resource {
-  readonly arn: string;
-  /** e.g. `sagemaker`, `aws-sdk:sagemaker`; `lambda-function` for a function's own ARN */
-  readonly type: string;
-  /** e.g. `createTrainingJob` */
-  readonly action: string;
-  readonly pattern?: 'sync' | 'sync:2' | 'waitForTaskToken';
-}
 
 export function parseResource(arn: string): Resource {
   if (/^arn:[^:]+:lambda:/.test(arn)) return { arn, type: 'lambda-function', action: 'invoke' };
@@ -46,7 +22,7 @@ export function parseResource(arn: string): Resource {
  *
  * @param begun what an earlier start of the engine had begun of it
  */
-export async function runTask(interpreter: Interpreter, frame: Frame, begun?: Phase): Promise<unknown> {
+export async function runTask(interpreter: Runner, frame: Frame, begun?: Phase): Promise<unknown> {
   const { host } = interpreter;
   const { state, scope, states } = frame;
   const resource = parseResource(state.Resource ?? '');
@@ -134,7 +110,7 @@ function reported(frame: Frame, resource: Resource, region: string, report: Repo
 }
 
 async function seconds(
-  interpreter: Interpreter,
+  interpreter: Runner,
   frame: Frame,
   field: 'TimeoutSeconds' | 'HeartbeatSeconds',
 ): Promise<number | undefined> {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../service';
 import { StatesError } from './errors';
-import type { PendingToken } from './interpreter';
+import type { PendingToken } from './frame';
 
 interface Waiting {
   readonly machineArn: string;

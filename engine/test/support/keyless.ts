@@ -1,5 +1,4 @@
-import type { KeyUse } from '../../src/kms';
-import type { Need } from '../../src/service';
+import type { KeyUse, Need } from '../../src/service';
 
 /** What services ask about keys and callers, where a test has neither: any key is its own ARN, and may be asked for. */
 export abstract class Keyless {
