@@ -198,8 +198,8 @@ export class RetrainController extends Construct {
     if (owner instanceof TrainingPipeline) stopFeedingBefore(owner.cleanUp, this.handler);
     this.queue = queue;
     this.deadLetterQueue = deadLetterQueue;
-    for (const trigger of triggers) {
-      trigger.bind(this, { pipelineName, queue, deadLetterQueue, data });
+    for (const [i, trigger] of triggers.entries()) {
+      trigger.bind(new Construct(this, `Trigger${i + 1}`), { pipelineName, queue, deadLetterQueue, data });
     }
     this.ended = new events.Rule(this, 'Ended', {
       description: 'The end of a run lets the next one begin',

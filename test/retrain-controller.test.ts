@@ -1,11 +1,15 @@
 import { Duration } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
+import { Rule } from 'aws-cdk-lib/aws-events';
+import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import { DefinitionBody, Pass, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { describe, expect, test } from 'vitest';
 import {
   DatasetBucket,
   DriftTrigger,
+  type ITrigger,
+  NewDataTrigger,
   RetrainController,
   type RetrainControllerProps,
   RunLedger,
@@ -86,6 +90,23 @@ describe('RetrainController', () => {
       ScheduleExpression: 'rate(7 days)',
       Target: { Input: Match.stringLikeRegexp('aws.scheduler.scheduled-time') },
     });
+  });
+
+  test('may have several triggers of a kind, and those that somebody else wrote', () => {
+    const own: ITrigger = {
+      bind(scope, { queue }) {
+        const eventPattern = { source: ['own'] };
+        new Rule(scope, 'NewData', { eventPattern, targets: [new SqsQueue(queue)] });
+      },
+    };
+    const every = (days: number) => new ScheduleTrigger(ScheduleExpression.rate(Duration.days(days)));
+    const template = control({ triggers: [every(1), every(7), new NewDataTrigger(), own] });
+    for (const rate of ['rate(1 day)', 'rate(7 days)']) {
+      template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: rate });
+    }
+    for (const source of ['aws.s3', 'own']) {
+      template.hasResourceProperties('AWS::Events::Rule', { EventPattern: { source: [source] } });
+    }
   });
 
   test('looks for what no event has told of, once an hour or as often as it is told', () => {

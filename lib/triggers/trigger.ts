@@ -16,6 +16,10 @@ export interface TriggerTarget {
 
 /** A cause of runs. */
 export interface ITrigger {
-  /** Makes the rule or schedule that sends events to the controller's queue. */
+  /**
+   * Makes the rule or schedule that sends events to the controller's queue.
+   *
+   * @param scope this trigger's alone, so that several of a kind live together
+   */
   bind(scope: Construct, target: TriggerTarget): void;
 }
