@@ -30,6 +30,7 @@ import { diskKey, diskKeyStatements, grantKey, keyOf } from './private/keys';
 import { machineLog } from './private/machine-log';
 import { allowCandidates } from './private/owner-tags';
 import { invoke, orFail } from './private/state-parts';
+import { checkedTrainer } from './private/trainer-checks';
 import { claim } from './private/two-of-a-kind';
 import { outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
@@ -342,7 +343,7 @@ export class TrainingPipeline extends Construct {
       contractBytes > LARGEST_CONTRACT &&
         `contract must be at most ${LARGEST_CONTRACT} bytes of JSON, for Step Functions hands it on; got ${contractBytes}: name fewer columns`,
     ]);
-    this.trainerConfig = props.trainer.bind(this);
+    this.trainerConfig = checkedTrainer(this, props.trainer.bind(this));
     const { source, compute, repositoryArns, servingRepositoryArn } = this.trainerConfig;
     this.imageRepositoryArn = servingRepositoryArn;
     this.attemptRules = this.readRules();

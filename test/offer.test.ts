@@ -16,6 +16,7 @@ import {
   TrainingPipeline,
 } from '../lib';
 import { instanceOf, similarInstances } from '../lib/core/instances';
+import { checkedTrainer } from '../lib/private/trainer-checks';
 import { CONTRACT, emptyStack } from './support/stacks';
 
 const HOUR = Duration.hours(1);
@@ -26,7 +27,10 @@ const groups = (...types: string[]): InstanceGroup[] =>
 /** A trainer that is to train on one offer. */
 const trainer = (offer: Offer, gpuMemory?: Size) =>
   Trainer.tabular({ compute: [offer], ...(gpuMemory && { gpuMemory }) });
-const take = (offer: Offer, gpuMemory?: Size) => trainer(offer, gpuMemory).bind(emptyStack());
+const take = (offer: Offer, gpuMemory?: Size) => {
+  const scope = emptyStack();
+  return checkedTrainer(scope, trainer(offer, gpuMemory).bind(scope));
+};
 
 describe('Offer.spot', () => {
   test('asks for one spot machine with 30 GiB, and waits an hour for it', () => {

@@ -5,6 +5,7 @@ import { App, Duration, Lazy, Size, Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import * as ecr from 'aws-cdk-lib/aws-ecr';
 import { RegionInfo } from 'aws-cdk-lib/region-info';
+import type { Construct } from 'constructs';
 import { describe, expect, test } from 'vitest';
 import { filesBelow } from '../engine/src/sagemaker/tar';
 import { unpack } from '../engine/src/sagemaker/untar';
@@ -17,9 +18,11 @@ import {
   RunLedger,
   ServingImage,
   Trainer,
+  type TrainerConfig,
   TrainingImage,
   TrainingPipeline,
 } from '../lib';
+import { checkedTrainer } from '../lib/private/trainer-checks';
 import { definitionsOf, type State, statesOf } from './support/definition';
 import { CONTRACT, emptyStack } from './support/stacks';
 
@@ -33,7 +36,8 @@ const regional = (region: string) => new Stack(new App(), 'Stack', { env: { regi
 
 /** What the jobs of a trainer are like. */
 function bound(trainer: Trainer, stack = regional('eu-west-1')) {
-  return trainer.bind(new DatasetBucket(stack, 'Trainer'));
+  const scope = new DatasetBucket(stack, 'Trainer');
+  return checkedTrainer(scope, trainer.bind(scope));
 }
 
 /** The machines that a trainer asks for, in their order. */
@@ -536,5 +540,35 @@ describe('every trainer', () => {
     expect(() => bound(script({ compute: [], environment: { 'A-B': '' }, metrics: { a: 'b' } }))).toThrow(
       /compute must.*; environment: .*; metrics: /,
     );
+  });
+});
+
+describe('a trainer that somebody else wrote', () => {
+  /** What SageMaker's XGBoost is trained with, but for some of it. */
+  class Own extends Trainer {
+    constructor(private readonly change: Partial<TrainerConfig>) {
+      super();
+    }
+
+    bind(scope: Construct): TrainerConfig {
+      return { ...Trainer.xgboost().bind(scope), ...this.change };
+    }
+  }
+
+  test('trains as it says', () => {
+    const states = statesWith(new Own({ compute: COMPUTE, hyperparameters: { max_depth: '3' } }));
+    const { HyperParameters, ResourceConfig } = states['Train on offer 1'].Arguments;
+    expect(HyperParameters).toMatchObject({ max_depth: '3', problem: 'binary' });
+    expect(ResourceConfig).toMatchObject({ InstanceType: 'ml.g5.xlarge' });
+  });
+
+  test.each<[what: string, change: Partial<TrainerConfig>, message: string]>([
+    ['no machines', { compute: [] }, 'compute must be 1 to 20 offers, got 0'],
+    ['an unknown machine', { compute: [Offer.spot('ml.nope.xlarge')] }, 'ml.nope.xlarge'],
+    ['300 days', { maxDuration: Duration.days(300) }, 'maxDuration must be 1 minute to 28 days, got 300 days'],
+    ['a metric that is no expression', { metrics: { loss: 'loss=(' } }, 'which is none'],
+    ['what the pipeline sets', { hyperparameters: { problem: 'binary' } }, 'must not name problem'],
+  ])('is refused like ours at synthesis with %s', (_, change, message) => {
+    expect(() => statesWith(new Own(change))).toThrow(message);
   });
 });
