@@ -24,6 +24,7 @@ for name, rows in [('train', 3000), ('validation', 1000)]:
     t = table(rows)
     for kind, made in [(name, t), (f'{name}-one-class', t.set_column(2, 'late', pa.array([False] * rows))),
                        (f'{name}-empty', t.slice(0, 0)),
+                       (f'{name}-odd-names', t.rename_columns(['hour [h] <24', 'hour _h_ _24', 'late'])),
                        (f'{name}-number', t.set_column(2, 'late', pa.array(t['hour'].fill_null(0).to_numpy() * 2)))]:
         (folder / kind).mkdir(); pq.write_table(made, folder / kind / 'part.parquet')
 `;
@@ -130,6 +131,17 @@ describe('training', () => {
       expect(modelOf(one).equals(modelOf(two))).toBe(true);
     },
   );
+
+  it('takes features by names that XGBoost refuses, and serves them', () => {
+    const one = job({}, '-odd-names');
+
+    expect(train(one).status).toBe(0);
+    const { features } = JSON.parse(readFileSync(join(one.root, 'model', 'model.json'), 'utf8'));
+    expect(features.map(({ name }: { name: string }) => name)).toEqual(['hour [h] <24', 'hour _h_ _24']);
+    const plain = job();
+    train(plain);
+    expect(ask(one, '3,ATL\n21,BOS\n').scores).toEqual(ask(plain, '3,ATL\n21,BOS\n').scores);
+  });
 
   it('stops early where validation gets no better', () => {
     const one = job({ num_round: 500, eta: 0.5, early_stopping_rounds: 5 });

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import xgboost as xgb
+from booster_names import booster_names
 from csv_request import input_fn, output_fn, rows_of  # noqa: F401 (the container looks for all of them here)
 
 
@@ -20,7 +21,7 @@ def predict_fn(body: bytes, model: dict) -> np.ndarray:
     features = model["features"]
     data = xgb.DMatrix(
         rows_of(body, model),
-        feature_names=[feature["name"] for feature in features],
+        feature_names=booster_names(features),
         feature_types=["c" if feature["kind"] == "category" else "q" for feature in features],
         enable_categorical=True,
     )

@@ -20,6 +20,7 @@ from hashlib import sha256
 
 import pyarrow as pa
 import xgboost as xgb
+from booster_names import booster_names
 from channels import load
 from job import MODEL, Checkpoints, arguments, choice, run, whole, write_about
 
@@ -31,7 +32,7 @@ OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror"}
 def quantised(seen, unseen, features):
     """Both channels as XGBoost sees them."""
     kinds = ["c" if feature["kind"] == "category" else "q" for feature in features]
-    common = {"feature_names": [f["name"] for f in features], "feature_types": kinds, "enable_categorical": True}
+    common = {"feature_names": booster_names(features), "feature_types": kinds, "enable_categorical": True}
     seen = xgb.QuantileDMatrix(*seen, **common)
     return seen, xgb.QuantileDMatrix(*unseen, ref=seen, **common)
 
@@ -118,7 +119,7 @@ def write_model(booster, about):
     MODEL.mkdir(parents=True, exist_ok=True)
     booster.set_attr(identity=None, best=None, best_round=None)
     booster.save_model(MODEL / "xgboost-model.ubj")
-    write_about(about, ["inference.py", "csv_request.py", "features.py"])
+    write_about(about, ["inference.py", "booster_names.py", "csv_request.py", "features.py"])
 
 
 def main(words):
