@@ -37,7 +37,7 @@ import { callSageMaker, invoke, orFail } from './private/state-parts';
 import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
 import { claim } from './private/two-of-a-kind';
-import { outside, refuse } from './private/validate';
+import { instanceTypeMistake, noCount, outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
 import { mostPolls, untilNextPoll } from './steps/poll';
@@ -228,9 +228,9 @@ export class ModelDeployment extends Construct {
       claim(this, 'pipelineName of a ModelDeployment', props.pipelineName),
       !/^[a-z0-9](-*[a-z0-9]){0,39}$/.test(this.endpointName) &&
         `endpointName must be 1 to 40 lower-case letters, digits and inner hyphens, got '${this.endpointName}'`,
-      !/^ml\.[a-z0-9-]+\.[a-z0-9]+$/.test(this.serving.instanceType) &&
-        `instanceType must look like ml.m5.large, got '${this.serving.instanceType}'`,
-      outside(this.serving.instanceCount, 1, 1000) && `instanceCount must be 1 to 1000, got ${props.instanceCount}`,
+      instanceTypeMistake('instanceType', this.serving.instanceType),
+      noCount(this.serving.instanceCount, 1, 1000) &&
+        `instanceCount must be a whole number from 1 to 1000, got ${props.instanceCount}`,
       outside(this.serving.capturePercent, 0, 100) && `capturePercent must be 0 to 100, got ${props.capturePercent}`,
       outside(bakeTime.toSeconds(), 0, 3600) && `bakeTime must be 0 to 60 minutes, got ${bakeTime.toHumanString()}`,
       reconcileMistake(reconcileEvery),

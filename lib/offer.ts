@@ -2,7 +2,7 @@ import { Duration, Size } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { OfferSpec } from './core/attempts';
 import { hasLocalDisk, instanceOf, similarInstances } from './core/instances';
-import { outside } from './private/validate';
+import { noCount, outside } from './private/validate';
 
 /** What every {@link Offer} may say of its machines. */
 export interface OfferOptions {
@@ -164,7 +164,8 @@ export class Offer {
       ),
       ...this.groups.map(
         ({ instanceCount }) =>
-          outside(instanceCount, 1, 1000) && `${name}: instanceCount must be 1 to 1000, got ${instanceCount}`,
+          noCount(instanceCount, 1, 1000) &&
+          `${name}: instanceCount must be a whole number from 1 to 1000, got ${instanceCount}`,
       ),
       volumeSize !== undefined &&
         outside(volumeSize.toGibibytes(), 1, 16_384) &&

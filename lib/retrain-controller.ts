@@ -21,7 +21,7 @@ import { reconcileMistake, reconcileSchedule } from './private/reconcile';
 import { QueueTarget } from './private/targets';
 import { TriggerQueue } from './private/trigger-queue';
 import { claim } from './private/two-of-a-kind';
-import { outside, pipelineNameMistake, refuse } from './private/validate';
+import { newestFilesMistake, noCount, outside, pipelineNameMistake, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 import { TrainingPipeline } from './training-pipeline';
 import { DriftTrigger, NewDataTrigger, RequestTrigger } from './triggers/events';
@@ -155,8 +155,10 @@ export class RetrainController extends Construct {
       claim(this, 'pipelineName of a RetrainController', pipelineName),
       outside(batchingWindow.toSeconds(), 0, 300) &&
         `batchingWindow must be 0 to 300 seconds, got ${batchingWindow.toHumanString()}`,
-      outside(rules.maxRunsPerDay, 1, 1000) && `maxRunsPerDay must be 1 to 1000, got ${rules.maxRunsPerDay}`,
-      outside(rules.breakAfter, 1, 1000) && `breakAfter must be 1 to 1000, got ${rules.breakAfter}`,
+      newestFilesMistake(props.newestFiles),
+      noCount(rules.maxRunsPerDay, 1, 1000) &&
+        `maxRunsPerDay must be a whole number from 1 to 1000, got ${rules.maxRunsPerDay}`,
+      noCount(rules.breakAfter, 1, 1000) && `breakAfter must be a whole number from 1 to 1000, got ${rules.breakAfter}`,
       reconcileMistake(reconcileEvery),
     ]);
 

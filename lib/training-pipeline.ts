@@ -32,7 +32,7 @@ import { allowCandidates } from './private/owner-tags';
 import { invoke, orFail } from './private/state-parts';
 import { checkedTrainer } from './private/trainer-checks';
 import { claim } from './private/two-of-a-kind';
-import { outside, refuse } from './private/validate';
+import { instanceTypeMistake, newestFilesMistake, noCount, outside, refuse } from './private/validate';
 import type { RunLedger } from './run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
 import { register } from './steps/register';
@@ -334,11 +334,12 @@ export class TrainingPipeline extends Construct {
         `validationShare must be 0.01 to 0.5, got ${props.validationShare}`,
       ...metricMistakes(props),
       outside(props.confidence ?? 0.95, 0.5, 0.9999) && `confidence must be 0.5 to 0.9999, got ${props.confidence}`,
-      outside(props.newestFiles ?? 1, 1, 100_000) && `newestFiles must be 1 to 100000, got ${props.newestFiles}`,
+      newestFilesMistake(props.newestFiles),
+      instanceTypeMistake('scoringInstanceType', scoringInstanceType),
       outside(preparationMemory, 1024, 10_240) &&
         `preparationMemory must be 1024 to 10240 MiB, got ${preparationMemory}`,
-      outside(props.minSliceRows ?? 1000, 30, Number.MAX_VALUE) &&
-        `minSliceRows must be at least 30, got ${props.minSliceRows}`,
+      noCount(props.minSliceRows ?? 1000, 30, Number.MAX_VALUE) &&
+        `minSliceRows must be a whole number of at least 30, got ${props.minSliceRows}`,
       sqlMistake(props.contract._contract) ?? false,
       contractBytes > LARGEST_CONTRACT &&
         `contract must be at most ${LARGEST_CONTRACT} bytes of JSON, for Step Functions hands it on; got ${contractBytes}: name fewer columns`,
@@ -723,7 +724,7 @@ export class TrainingPipeline extends Construct {
         `patience.quotaWait must be 0 to 24 hours, got ${quotaWait.toHumanString()}`,
       outside(rules.roundWaitSeconds, 0, 86_400) &&
         `patience.roundWait must be 0 to 24 hours, got ${roundWait.toHumanString()}`,
-      outside(rules.rounds, 1, 100) && `patience.rounds must be 1 to 100, got ${rules.rounds}`,
+      noCount(rules.rounds, 1, 100) && `patience.rounds must be a whole number from 1 to 100, got ${rules.rounds}`,
       outside(budget.maxCostPerRun ?? 1, 0.01, 1e9) &&
         `budget.maxCostPerRun must be at least 0.01 USD, got ${budget.maxCostPerRun}`,
       outside(budget.maxCostPerMonth ?? 1, 0.01, 1e9) &&

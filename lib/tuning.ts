@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import type { Problem } from './core/contract';
 import { printedMetric, validationMetric } from './core/metric';
 import { type NumericRange, type Range, type SearchRules, suggestions, type TuningRules } from './core/tuning';
-import { outside, refuse } from './private/validate';
+import { noCount, outside, refuse } from './private/validate';
 
 /** The values that a hyperparameter may have. */
 export class HyperparameterRange {
@@ -158,7 +158,7 @@ export class Tuning {
     const names = ranges.map(({ _range }) => _range.name);
     refuse(scope, [
       (ranges.length < 1 || ranges.length > 20) && `tuning: ranges must be 1 to 20, got ${ranges.length}`,
-      outside(maxTrials, 2, 100) && `tuning: maxTrials must be 2 to 100, got ${maxTrials}`,
+      noCount(maxTrials, 2, 100) && `tuning: maxTrials must be a whole number from 2 to 100, got ${maxTrials}`,
       new Set(names).size < names.length && `tuning: each hyperparameter must have one range, got ${names.join(', ')}`,
       ...ranges.flatMap(({ _mistakes }) => _mistakes.map((mistake) => `tuning: ${mistake}`)),
       ...this.mistakesOfMetric(problem),
@@ -166,8 +166,8 @@ export class Tuning {
         outside(target, -Number.MAX_VALUE, Number.MAX_VALUE) &&
         `tuning: target must be a number, got ${target}`,
       this.search !== undefined &&
-        outside(this.search.trialsAtOnce ?? 2, 1, 10) &&
-        `tuning: trialsAtOnce must be 1 to 10, got ${this.search.trialsAtOnce}`,
+        noCount(this.search.trialsAtOnce ?? 2, 1, 10) &&
+        `tuning: trialsAtOnce must be a whole number from 1 to 10, got ${this.search.trialsAtOnce}`,
     ]);
     const rules = { metric, higherIsBetter: this.higherIsBetter(problem), ...(target !== undefined && { target }) };
     if (this.search !== undefined) return { search: { ...rules, maxTrials } };

@@ -137,7 +137,7 @@ describe('Offer.groups', () => {
     ],
     [
       [{ name: 'a', instanceType: 'ml.c5.xlarge', instanceCount: 0 }],
-      '0 × ml.c5.xlarge: instanceCount must be 1 to 1000, got 0',
+      '0 × ml.c5.xlarge: instanceCount must be a whole number from 1 to 1000, got 0',
     ],
     [groups('ml.c5.xlarge', 'ml.g5.huge'), 'training has no ml.g5.huge'],
   ])('refuses %j', (kinds, message) => {
@@ -195,8 +195,9 @@ describe('an offer', () => {
   });
 
   test.each<[OnDemandOptions, string]>([
-    [{ instanceCount: 0 }, '0 × ml.m5.xlarge: instanceCount must be 1 to 1000, got 0'],
-    [{ instanceCount: 1001 }, 'instanceCount must be 1 to 1000, got 1001'],
+    [{ instanceCount: 0 }, '0 × ml.m5.xlarge: instanceCount must be a whole number from 1 to 1000, got 0'],
+    [{ instanceCount: 1001 }, 'instanceCount must be a whole number from 1 to 1000, got 1001'],
+    [{ instanceCount: 1.5 }, 'instanceCount must be a whole number from 1 to 1000, got 1.5'],
     [{ volumeSize: Size.gibibytes(0) }, 'ml.m5.xlarge: volumeSize must be 1 GiB to 16 TiB, got 0 GiB'],
     [{ volumeSize: Size.tebibytes(17) }, 'volumeSize must be 1 GiB to 16 TiB, got 17408 GiB'],
     [{ keepAlive: Duration.hours(7) }, 'keepAlive must be 0 to 6 hours, got 7 hours'],

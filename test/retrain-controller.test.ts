@@ -140,8 +140,11 @@ describe('RetrainController', () => {
 
   test.each<[Partial<RetrainControllerProps>, string]>([
     [{ batchingWindow: Duration.minutes(6) }, 'batchingWindow must be 0 to 300 seconds, got 6 minutes'],
-    [{ maxRunsPerDay: 0 }, 'maxRunsPerDay must be 1 to 1000, got 0'],
-    [{ breakAfter: 0 }, 'breakAfter must be 1 to 1000, got 0'],
+    [{ maxRunsPerDay: 0 }, 'maxRunsPerDay must be a whole number from 1 to 1000, got 0'],
+    [{ maxRunsPerDay: 1.5 }, 'maxRunsPerDay must be a whole number from 1 to 1000, got 1.5'],
+    [{ breakAfter: 0 }, 'breakAfter must be a whole number from 1 to 1000, got 0'],
+    [{ newestFiles: 1.5 }, 'newestFiles must be a whole number from 1 to 100000, got 1.5'],
+    [{ newestFiles: Number.NaN }, 'newestFiles must be a whole number from 1 to 100000, got NaN'],
     [{ reconcileEvery: Duration.seconds(1) }, 'reconcileEvery must be 1 minute to 1 day, got 1 second'],
     [{ reconcileEvery: Duration.days(2) }, 'reconcileEvery must be 1 minute to 1 day, got 2 days'],
   ])('refuses %o', (props, message) => {

@@ -106,7 +106,7 @@ describe('Tuning.sageMaker', () => {
 
   test.each([0, 11])('refuses %i at once', (trialsAtOnce) => {
     expect(() => Tuning.sageMaker({ ranges, maxTrials: 5, trialsAtOnce })._rules(emptyStack())).toThrow(
-      `tuning: trialsAtOnce must be 1 to 10, got ${trialsAtOnce}`,
+      `tuning: trialsAtOnce must be a whole number from 1 to 10, got ${trialsAtOnce}`,
     );
   });
 });
@@ -133,8 +133,9 @@ describe('a search', () => {
       'tuning: metric must be one for a binary target, e.g. validation:auc, got validation:rmse',
     ],
     [{ target: Number.NaN }, 'tuning: target must be a number, got NaN'],
-    [{ maxTrials: 1 }, 'tuning: maxTrials must be 2 to 100, got 1'],
-    [{ maxTrials: 101 }, 'tuning: maxTrials must be 2 to 100, got 101'],
+    [{ maxTrials: 1 }, 'tuning: maxTrials must be a whole number from 2 to 100, got 1'],
+    [{ maxTrials: 101 }, 'tuning: maxTrials must be a whole number from 2 to 100, got 101'],
+    [{ maxTrials: 2.5 }, 'tuning: maxTrials must be a whole number from 2 to 100, got 2.5'],
     [{ ranges: [DEPTH, DEPTH] }, 'tuning: each hyperparameter must have one range, got max_depth, max_depth'],
     [{ ranges: [integer('', 1, 2)] }, "tuning: ranges: a hyperparameter's name must be 1 to 256 letters, got ''"],
     [{ ranges: [integer('a b', 1, 2)] }, "got 'a b'"],

@@ -1,4 +1,4 @@
-import { Duration, Token } from 'aws-cdk-lib';
+import { Duration } from 'aws-cdk-lib';
 import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
 import { Offer } from '../offer';
@@ -15,7 +15,7 @@ import { built } from './assets';
 import { pytorchImage, xgboostImage } from './images';
 import { lastPyTorchServing, type Serving, XGBOOST_VERSION, xgboostServing } from './serving';
 import { packedSource } from './source-archive';
-import { outside, refuse } from './validate';
+import { noCount, refuse } from './validate';
 
 /** AWS's PyTorch images. @see https://github.com/aws/deep-learning-containers/blob/master/available_images.md */
 const PYTORCH_GPU = '2.13-cu133-amzn2023-sagemaker';
@@ -133,8 +133,7 @@ function servedBy({ uri, repositoryArn, environment, framework, frameworkVersion
 function seeded(scope: Construct, { hyperparameters = {}, seed = 42 }: XGBoostTrainerProps): Record<string, string> {
   refuse(scope, [
     'seed' in hyperparameters && "hyperparameters must not name seed; give the trainer's seed instead",
-    (outside(seed, 0, 2 ** 31 - 1) || (!Token.isUnresolved(seed) && !Number.isInteger(seed))) &&
-      `seed must be a whole number from 0 to 2147483647, got ${seed}`,
+    noCount(seed, 0, 2 ** 31 - 1) && `seed must be a whole number from 0 to 2147483647, got ${seed}`,
   ]);
   return { ...hyperparameters, seed: String(seed) };
 }
