@@ -50,7 +50,7 @@ async function main(keep: boolean): Promise<void> {
     stateDir: newState(),
     timeScale: TIME_SCALE,
     startAt: new Date('2001-02-01T06:00:00Z'),
-    schedules: false, // windows are judged when their truth is known; half a year of hourly looks would take too long
+    schedules: false, // windows are judged when their ground truth is known; half a year of hourly looks would take too long
     log: progressOf(() => engine, verbose, { out: (line) => say(`  ${line}`) }),
   });
   say(`the local engine answers at ${engine.url}; its state is in ${engine.stateDir}, which no later start touches`);
@@ -103,7 +103,7 @@ class Loop {
       await this.ask(month);
       this.pass(30);
       say(`it is ${day(this.engine)}; the true delays of ${month.name} are known`);
-      await this.upload(Prefix.TRUTH, month);
+      await this.upload(Prefix.GROUND_TRUTH, month);
     }
   }
 

@@ -2,13 +2,13 @@ import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SageMakerClient } from '@aws-sdk/client-sagemaker';
 import {
+  type CapacityOptionSpec,
   type Circumstances,
   costOf,
   firstAttempt,
   lookSeconds,
   type Next,
   nextAttempt,
-  type OfferSpec,
 } from '../lib/core/attempts';
 import type { AttemptReport, AttemptRequest, TuningDocument } from '../lib/core/documents';
 import { type CaughtError, type Failure, failureOf, type JobFacts, refusalOf } from '../lib/core/failures';
@@ -67,7 +67,7 @@ export async function attempt(ports: AttemptPorts, request: AttemptRequest): Pro
     return { action: 'LOOK', walk: { ...walk, looks: looks + 1 }, waitSeconds: lookSeconds(looks) };
   }
 
-  const offer = rules.offers[begun.offer] as OfferSpec;
+  const option = rules.capacityOptions[begun.option] as CapacityOptionSpec;
   const streams = rules.search === undefined ? `${begun.job}/` : `${begun.job}-`;
   const failure = await inItsOwnWords(ports, streams, whatWentWrong(facts, request.caught ?? LOST));
   const { billableSeconds, trainingSeconds, interruptions, metrics } = facts ?? {};
@@ -76,14 +76,14 @@ export async function attempt(ports: AttemptPorts, request: AttemptRequest): Pro
     at: ports.now().toISOString(),
     runId,
     job: begun.job,
-    ...machinesOf(offer),
+    ...machinesOf(option),
     status: facts?.status ?? 'Refused',
     kind: failure?.kind,
     failure: failure?.reason,
     billableSeconds,
     trainingSeconds,
     interruptions,
-    costUsd: costOf(offer, billableSeconds ?? 0, ports.region, rules.prices),
+    costUsd: costOf(option, billableSeconds ?? 0, ports.region, rules.prices),
     ...(rules.tuning && { iteration: begun.iteration, hyperparameters: rules.tuning.suggestions[begun.iteration - 1] }),
     metrics,
   });
@@ -115,13 +115,13 @@ async function report(
     return { action: 'TRAINED', walk, waitSeconds: 0, model, trainingJobArn: arn };
   }
   const { begun, hyperparameters, waitSeconds } = next;
-  const offer = rules.offers[begun.offer] as OfferSpec;
+  const option = rules.capacityOptions[begun.option] as CapacityOptionSpec;
   await ports.ledger.append<AttemptBegun>({
     sk: LedgerKey.run(startedAt, runId, `BEGUN#${begun.job}`),
     at: ports.now().toISOString(),
     runId,
     job: begun.job,
-    offer: offer.label,
+    option: option.label,
     maxRuntimeSeconds: begun.maxRuntimeSeconds,
     expectedUsd: begun.expectedUsd,
     atMostUsd: begun.atMostUsd,
@@ -132,9 +132,9 @@ async function report(
     waitSeconds,
     job: {
       name: begun.job,
-      offer: begun.offer,
+      option: begun.option,
       maxRuntimeSeconds: begun.maxRuntimeSeconds,
-      maxWaitSeconds: begun.maxRuntimeSeconds + (offer.maxWaitSeconds ?? 0),
+      maxWaitSeconds: begun.maxRuntimeSeconds + (option.maxWaitSeconds ?? 0),
       checkpoints: `${begun.iteration}/`,
       hyperparameters,
     },
@@ -159,9 +159,9 @@ function tuningDocument(
   };
 }
 
-function machinesOf({ label, instances, spot }: OfferSpec) {
+function machinesOf({ label, instances, spot }: CapacityOptionSpec) {
   return {
-    offer: label,
+    option: label,
     instanceType: instances[0]?.instanceType as string,
     instanceCount: instances.reduce((sum, { count }) => sum + count, 0),
     spot,

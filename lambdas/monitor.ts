@@ -17,10 +17,10 @@ import { readBaseline } from '../lib/core/stored';
 import { inService } from './champion';
 import { defaultBus, type Send } from './shared/bus';
 import { env, settings } from './shared/env';
+import { type GroundTruth, readGroundTruth } from './shared/ground-truth';
 import { change, current, dynamoLedger, type Ledger } from './shared/ledger-port';
 import { metric } from './shared/metric';
 import { S3Store, whyUnavailable } from './shared/s3-store';
-import { readTruth, type Truth } from './shared/truth';
 
 export interface MonitorPorts {
   readonly pipeline: string;
@@ -30,7 +30,12 @@ export interface MonitorPorts {
   readonly store: Pick<S3Store, 'getJson' | 'lines' | 'putJson' | 'list'>;
   readonly send: Send;
   /** The outcomes that an upload tells of the wanted keys. */
-  truth(key: string, versionId: string | undefined, contract: Contract, wanted: ReadonlySet<string>): Promise<Truth>;
+  groundTruth(
+    key: string,
+    versionId: string | undefined,
+    contract: Contract,
+    wanted: ReadonlySet<string>,
+  ): Promise<GroundTruth>;
   metric(name: string, value: number): void;
   now(): Date;
 }
@@ -53,12 +58,12 @@ function portsOnAws(): MonitorPorts {
     ledger: dynamoLedger(),
     store,
     send: defaultBus(),
-    async truth(key, versionId, contract, wanted) {
+    async groundTruth(key, versionId, contract, wanted) {
       const folder = await mkdtemp(join(tmpdir(), 'truth-'));
       try {
         const file = join(folder, 'file');
         await store.download(key, file, versionId);
-        return await readTruth(file, contract, wanted, key);
+        return await readGroundTruth(file, contract, wanted, key);
       } finally {
         await rm(folder, { recursive: true });
       }
@@ -72,15 +77,15 @@ function portsOnAws(): MonitorPorts {
 interface Window {
   readonly id: string;
   readonly end: string;
-  readonly truth?: { readonly key: string; readonly versionId: string };
+  readonly groundTruth?: { readonly key: string; readonly versionId: string };
 }
 
 /**
- * The running evidence about a model version. Uploads of truth and captured predictions are watched apart,
+ * The running evidence about a model version. Uploads of ground truth and captured predictions are watched apart,
  * because the same rows may come in both.
  */
 interface Watch {
-  readonly truth: WatchState;
+  readonly groundTruth: WatchState;
   readonly captured: WatchState;
   /** ISO; captured predictions up to here have been judged. */
   readonly until?: string;
@@ -88,7 +93,7 @@ interface Watch {
   readonly judged: ReadonlyArray<Omit<WindowJudged, 'pk'>>;
 }
 
-const UNWATCHED: Watch = { truth: NOTHING_SEEN, captured: NOTHING_SEEN, judged: [] };
+const UNWATCHED: Watch = { groundTruth: NOTHING_SEEN, captured: NOTHING_SEEN, judged: [] };
 
 /** A retry comes within hours; by then no more windows than these have followed. */
 const MOST_JUDGED = 50;
@@ -96,23 +101,23 @@ const MOST_JUDGED = 50;
 /** So often a window is judged while another one of the same version is. */
 const TRIES = 5;
 
-/** After so many tries that ended without a word, in want of memory or time, an upload of truth is refused. */
+/** After so many tries that ended without a word, in want of memory or time, an upload of ground truth is refused. */
 const MOST_READINGS = 2;
 
 /** Characters; fifty summaries must fit an item of the ledger. */
 const LONGEST_SUMMARY = 1000;
 
 /**
- * Judges one window: an upload of truth, or what was captured since the last look. Repeatable after any line.
+ * Judges one window: an upload of ground truth, or what was captured since the last look. Repeatable after any line.
  *
- * @param event an upload to `truth/`, or the time for a scheduled look
+ * @param event an upload to `ground-truth/`, or the time for a scheduled look
  */
 export async function monitor(
   ports: MonitorPorts,
   event: unknown,
 ): Promise<{ readonly summary: string; readonly verdict?: WindowJudged['verdict'] }> {
   const window = windowOf(event);
-  if (window === undefined) return { summary: 'a marker of a folder or of a tool holds no truth' };
+  if (window === undefined) return { summary: 'a marker of a folder or of a tool holds no ground truth' };
   const model = await inService(ports.ledger);
   if (model?.runId === undefined) return { summary: 'no model is in service, so there is nothing to watch' };
 
@@ -139,7 +144,7 @@ function windowOf(event: unknown): Window | undefined {
   const { at: end, upload } = parseMonitorEvent(event);
   if (upload === undefined) return { id: shortHash(`captured ${end}`), end };
   if (!isData(upload.key)) return undefined;
-  return { id: shortHash(`${upload.key} ${upload.versionId}`), end, truth: upload };
+  return { id: shortHash(`${upload.key} ${upload.versionId}`), end, groundTruth: upload };
 }
 
 async function judgeWindow(
@@ -153,24 +158,34 @@ async function judgeWindow(
   const key = runKeys(runId).baseline;
   const baseline = readBaseline(await store.getJson(key), key);
 
-  const readings = window.truth === undefined ? 0 : await beginReading(ledger, window.id);
+  const readings = window.groundTruth === undefined ? 0 : await beginReading(ledger, window.id);
 
   for (let tries = 0; tries < TRIES; tries++) {
     const { value: watch, revision } = await current(ledger, sk, UNWATCHED);
     const done = watch.judged.find(({ windowId }) => windowId === window.id);
     if (done !== undefined) return done;
 
-    const { captured, rows, truth, refused, seen } = await observe(ports, window, model, baseline, watch, readings);
+    const { captured, rows, groundTruth, refused, seen } = await observe(
+      ports,
+      window,
+      model,
+      baseline,
+      watch,
+      readings,
+    );
     const unread = unreadOf(captured);
-    if (window.truth === undefined && rows.length === 0 && unread === '') {
+    if (window.groundTruth === undefined && rows.length === 0 && unread === '') {
       ports.metric(MetricName.WINDOWS_JUDGED, 1);
       return undefined;
     }
-    const stream = window.truth === undefined ? 'captured' : 'truth';
+    const stream = window.groundTruth === undefined ? 'captured' : 'groundTruth';
     const assessment = refused === undefined ? assess(seen, baseline, watch[stream], rules.assess) : undefined;
     const verdict = assessment?.verdict ?? 'BAD_DATA';
     const said =
-      refused ?? unjoined(window, baseline.contract, truth, captured.rows.length, rows) ?? assessment?.summary ?? '';
+      refused ??
+      unjoined(window, baseline.contract, groundTruth, captured.rows.length, rows) ??
+      assessment?.summary ??
+      '';
     const summary = `${said.slice(0, LONGEST_SUMMARY)}${unread}`;
     const reportKey = `${Prefix.MONITOR}${window.id}.json`;
     const report: MonitorReport = {
@@ -179,18 +194,19 @@ async function judgeWindow(
       pipeline: ports.pipeline,
       version: model.version,
       runId,
-      truth: window.truth,
+      groundTruth: window.groundTruth,
       verdict,
       summary,
       rows: rows.length,
       captured: captured.rows.length,
       unreadable: captured.unreadable,
       unavailable: captured.unavailable,
-      quarantine: truth?.reasons ?? [],
+      quarantine: groundTruth?.reasons ?? [],
       findings: assessment?.findings ?? [],
     };
     await store.putJson(reportKey, report);
-    if (refused !== undefined && window.truth !== undefined) await block(ports, window.id, window.truth, refused);
+    if (refused !== undefined && window.groundTruth !== undefined)
+      await block(ports, window.id, window.groundTruth, refused);
 
     const fact: Omit<WindowJudged, 'pk'> = {
       sk: LedgerKey.monitor(window.end, window.id),
@@ -222,7 +238,7 @@ async function judgeWindow(
   throw new Error(`${sk} changed ${TRIES} times while ${window.id} was judged: another try may succeed`);
 }
 
-/** Counts the tries at an upload of truth, this one among them; one that has ended well is not tried again. */
+/** Counts the tries at an upload of ground truth, this one among them; one that has ended well is not tried again. */
 async function beginReading(ledger: Ledger, windowId: string): Promise<number> {
   const { readings } = await change(ledger, LedgerKey.reading(windowId), { readings: 0 }, ({ readings }) => ({
     readings: readings + 1,
@@ -243,7 +259,7 @@ function unreadOf({ unreadable, unavailable }: Captured): string {
     .join('');
 }
 
-/** Looks at what was asked and answered, and at the truth about it. */
+/** Looks at what was asked and answered, and at the ground truth about it. */
 async function observe(
   ports: MonitorPorts,
   window: Window,
@@ -255,8 +271,8 @@ async function observe(
   readonly captured: Captured;
   /** Those of the window. */
   readonly rows: readonly CapturedRow[];
-  readonly truth?: Truth;
-  /** Why the truth cannot be used. */
+  readonly groundTruth?: GroundTruth;
+  /** Why the ground truth cannot be used. */
   readonly refused?: string;
   readonly seen: MonitoredWindow;
 }> {
@@ -264,45 +280,52 @@ async function observe(
   const oldest = Date.parse(window.end) - ports.rules.lookBackDays * 86_400_000;
   const deployed = Math.floor(Date.parse(model.at) / 1000) * 1000; // times of capture may be whole seconds
   const asked = Math.max(oldest, deployed);
-  const looked = window.truth === undefined && watch.until !== undefined ? Date.parse(watch.until) : 0;
+  const looked = window.groundTruth === undefined && watch.until !== undefined ? Date.parse(watch.until) : 0;
   const range = { from: Math.max(asked, looked), to: Date.parse(window.end), asked };
   const captured = await readCapture(ports, contract, range);
-  if (window.truth === undefined) return { captured, rows: captured.rows, seen: profiled(baseline, captured.rows) };
+  if (window.groundTruth === undefined)
+    return { captured, rows: captured.rows, seen: profiled(baseline, captured.rows) };
 
   const byKey = new Map(captured.rows.map((row) => [row.key ?? '', row])); // of several answers, the last
   if (contract.key === undefined) return { captured, rows: [], seen: profiled(baseline, []) };
-  const { key } = window.truth;
-  const truth = await tellTruth(ports, window.truth, readings, contract, new Set(byKey.keys()));
-  if (typeof truth === 'string') return { captured, rows: [], refused: truth, seen: profiled(baseline, []) };
-  if (truth.bad > contract.maxBadShare * truth.rows) {
-    const reasons = truth.reasons.slice(0, 3).map(({ reason, rows }) => `${reason} (${rows} rows)`);
+  const { key } = window.groundTruth;
+  const groundTruth = await tellGroundTruth(ports, window.groundTruth, readings, contract, new Set(byKey.keys()));
+  if (typeof groundTruth === 'string')
+    return { captured, rows: [], refused: groundTruth, seen: profiled(baseline, []) };
+  if (groundTruth.bad > contract.maxBadShare * groundTruth.rows) {
+    const reasons = groundTruth.reasons.slice(0, 3).map(({ reason, rows }) => `${reason} (${rows} rows)`);
     const refused =
-      `${key}: ${truth.bad} of ${truth.rows} rows break the contract (allowed ${contract.maxBadShare * 100} %): ` +
+      `${key}: ${groundTruth.bad} of ${groundTruth.rows} rows break the contract (allowed ${contract.maxBadShare * 100} %): ` +
       `${reasons.join('; ')}; neither drift nor a model is judged by it, correct it and upload it again`;
-    return { captured, rows: [], truth, refused, seen: profiled(baseline, []) };
+    return { captured, rows: [], groundTruth, refused, seen: profiled(baseline, []) };
   }
-  const joined = [...truth.labels].flatMap(([name, label]) => {
+  const joined = [...groundTruth.labels].flatMap(([name, label]) => {
     const row = byKey.get(name);
     return row === undefined ? [] : [{ row, label }];
   });
   const rows = joined.map(({ row }) => row);
   const performance = { labels: joined.map(({ label }) => label), scores: rows.map(({ score }) => score) };
-  return { captured, rows, truth, seen: { ...profiled(baseline, rows), ...(rows.length > 0 && { performance }) } };
+  return {
+    captured,
+    rows,
+    groundTruth,
+    seen: { ...profiled(baseline, rows), ...(rows.length > 0 && { performance }) },
+  };
 }
 
 /** What an upload tells, or why it cannot be used. */
-async function tellTruth(
-  { truth }: MonitorPorts,
+async function tellGroundTruth(
+  { groundTruth }: MonitorPorts,
   { key, versionId }: { readonly key: string; readonly versionId: string },
   readings: number,
   contract: Contract,
   wanted: ReadonlySet<string>,
-): Promise<Truth | string> {
+): Promise<GroundTruth | string> {
   if (readings > MOST_READINGS) {
     return `${key} cannot be read: ${MOST_READINGS} tries ended without a word, in want of memory or time; divide it and upload it again`;
   }
   try {
-    return await truth(key, versionId === 'null' ? undefined : versionId, contract, wanted);
+    return await groundTruth(key, versionId === 'null' ? undefined : versionId, contract, wanted);
   } catch (error) {
     const gone = whyUnavailable(error);
     if (gone !== undefined) return `${key} cannot be read: ${gone}; upload it again`;
@@ -328,11 +351,11 @@ function profiled({ contract, profile, scores }: Baseline, rows: readonly Captur
   };
 }
 
-/** Why an upload of truth says nothing about the model; undefined if it does, or is none. */
+/** Why an upload of ground truth says nothing about the model; undefined if it does, or is none. */
 function unjoined(
-  { truth: upload }: Window,
+  { groundTruth: upload }: Window,
   contract: Contract,
-  truth: Truth | undefined,
+  groundTruth: GroundTruth | undefined,
   captured: number,
   rows: readonly CapturedRow[],
 ): string | undefined {
@@ -341,7 +364,7 @@ function unjoined(
     return `${upload.key} cannot be joined with predictions, because the contract names no key; it counts as training data alone`;
   }
   return (
-    `none of the ${truth?.rows ?? 0} rows of ${upload.key} was predicted by the model in service: ` +
+    `none of the ${groundTruth?.rows ?? 0} rows of ${upload.key} was predicted by the model in service: ` +
     `its ${captured} captured predictions have other values of '${contract.key}'; it counts as training data alone`
   );
 }

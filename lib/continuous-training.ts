@@ -16,7 +16,7 @@ import { RetrainController } from './retrain-controller';
 import { RunLedger } from './run-ledger';
 import { LONGEST_QUOTA_WAIT } from './steps/retries';
 import type { Trainer } from './trainer';
-import { type Budget, type Patience, type Promotion, TrainingPipeline } from './training-pipeline';
+import { type Budget, type Promotion, type RetryPolicy, TrainingPipeline } from './training-pipeline';
 import type { ITrigger } from './triggers/trigger';
 import type { Tuning } from './tuning';
 
@@ -88,11 +88,11 @@ export interface ContinuousTrainingProps {
   readonly autoApprove?: boolean;
 
   /**
-   * How long machines are waited for, beyond what the trainer's offers say.
+   * How long machines are waited for, beyond what the trainer's capacity options say.
    *
-   * @default - a full quota for an hour, and the offers three times over, a quarter of an hour apart
+   * @default - a full quota for an hour, and the capacity options three times over, a quarter of an hour apart
    */
-  readonly patience?: Patience;
+  readonly retryPolicy?: RetryPolicy;
 
   /**
    * What training may cost; what would cost more is not begun.
@@ -246,7 +246,7 @@ export class ContinuousTraining extends Construct {
       firstModel: props.firstModel,
       promotion: props.promotion,
       autoApprove: props.autoApprove,
-      patience: props.patience,
+      retryPolicy: props.retryPolicy,
       budget: props.budget,
       tuning: props.tuning,
       preparationMemory: props.preparationMemory,
@@ -281,7 +281,7 @@ export class ContinuousTraining extends Construct {
       imageRepositoryArn: this.training.imageRepositoryArn,
       instanceType: props.servingInstanceType,
       instanceCount: props.servingInstanceCount,
-      quotaWait: shorter(props.patience?.quotaWait, LONGEST_QUOTA_WAIT),
+      quotaWait: shorter(props.retryPolicy?.quotaWait, LONGEST_QUOTA_WAIT),
       encryptionKey,
     });
     this.monitor = new DriftMonitor(this, 'Monitor', {

@@ -26,7 +26,7 @@ import type { RunLedger } from './run-ledger';
 /** Properties of a {@link DriftMonitor}. */
 export interface DriftMonitorProps {
   /**
-   * The bucket with captured requests (`capture/`), true outcomes (`truth/`) and the models' baselines (`runs/`);
+   * The bucket with captured requests (`capture/`), true outcomes (`ground-truth/`) and the models' baselines (`runs/`);
    * if it is imported and under a key of yours, with its `encryptionKey`.
    */
   readonly data: s3.IBucket;
@@ -113,7 +113,7 @@ export class DriftMonitor extends Construct {
   public readonly schedule: scheduler.Schedule;
 
   /** Runs the function when true outcomes are uploaded. */
-  public readonly truth: events.Rule;
+  public readonly groundTruth: events.Rule;
 
   /** Where uploads and windows go that could not be judged. */
   public readonly deadLetterQueue: sqs.Queue;
@@ -184,7 +184,7 @@ export class DriftMonitor extends Construct {
     this.handler = handler.function;
     grantList(handler.role, data, [Prefix.CAPTURE]);
     grantObjects(handler.role, data, ['s3:GetObject'], [Prefix.CAPTURE, Prefix.RUNS]);
-    grantObjects(handler.role, data, ['s3:GetObjectVersion'], [Prefix.TRUTH]);
+    grantObjects(handler.role, data, ['s3:GetObjectVersion'], [Prefix.GROUND_TRUTH]);
     grantObjects(handler.role, data, ['s3:PutObject'], [Prefix.MONITOR]);
     ledger.grantQuery(handler.role, pipelineName);
     ledger.grantLease(handler.role, pipelineName);
@@ -200,12 +200,12 @@ export class DriftMonitor extends Construct {
         input: scheduleInput(pipelineName),
       }),
     });
-    this.truth = new events.Rule(this, 'Truth', {
+    this.groundTruth = new events.Rule(this, 'GroundTruth', {
       description: 'An upload of true outcomes is judged at once',
       eventPattern: {
         source: ['aws.s3'],
         detailType: ['Object Created'],
-        detail: { bucket: { name: [data.bucketName] }, object: { key: [{ prefix: Prefix.TRUTH }] } },
+        detail: { bucket: { name: [data.bucketName] }, object: { key: [{ prefix: Prefix.GROUND_TRUTH }] } },
       },
       targets: [new targets.LambdaFunction(this.handler, { deadLetterQueue: this.deadLetterQueue })],
     });

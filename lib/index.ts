@@ -1,3 +1,4 @@
+export * from './capacity-option';
 export * from './continuous-training';
 export * from './data-contract';
 export * from './dataset-bucket';
@@ -5,7 +6,6 @@ export * from './drift-monitor';
 export * from './model-deployment';
 export * from './model-registry';
 export * from './notifications';
-export * from './offer';
 export * from './retrain-controller';
 export * from './run-ledger';
 export * from './trainer';

@@ -178,7 +178,7 @@ export class RetrainController extends Construct {
       },
     });
     this.handler = handler.function;
-    grantList(handler.role, data, [Prefix.INCOMING, Prefix.TRUTH], ['s3:ListBucketVersions']);
+    grantList(handler.role, data, [Prefix.INCOMING, Prefix.GROUND_TRUTH], ['s3:ListBucketVersions']);
     grantObjects(handler.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.SNAPSHOTS]);
     grantList(handler.role, data, [Prefix.SNAPSHOTS]); // else a missing key answers 403
     ledger.grantQuery(handler.role, pipelineName);

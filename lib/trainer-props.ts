@@ -1,6 +1,6 @@
 import type { Duration, Size } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
-import type { Offer } from './offer';
+import type { CapacityOption } from './capacity-option';
 import type { ServingImage, TrainingImage } from './trainer-images';
 
 /** What a training job needs to know about how a model is trained and served. */
@@ -32,7 +32,7 @@ export interface TrainerConfig {
   /** Its version, for the registry. */
   readonly frameworkVersion?: string;
   /** Where it trains: tried in this order. */
-  readonly compute: Offer[];
+  readonly compute: CapacityOption[];
   /** The longest that a training job may run. */
   readonly maxDuration: Duration;
   /** The memory that one GPU must have; absent if any, or none, will do. */
@@ -63,7 +63,7 @@ export interface TrainerProps {
   readonly maxDuration?: Duration;
 
   /**
-   * The memory that one GPU must have, so that no offer is a machine on which the model does not fit.
+   * The memory that one GPU must have, so that no capacity option is a machine on which the model does not fit.
    *
    * @default - any GPU, or none, will do
    */
@@ -80,11 +80,11 @@ export interface TrainerProps {
 /** Properties of {@link Trainer.xgboost}. */
 export interface XGBoostTrainerProps extends TrainerProps {
   /**
-   * Where to train: tried in order until one offer has trained the model.
+   * Where to train: tried in order until one capacity option has trained the model.
    *
    * @default - ml.g4dn.xlarge as a spot machine, then at the full price, then ml.g5.xlarge
    */
-  readonly compute?: Offer[];
+  readonly compute?: CapacityOption[];
 
   /**
    * XGBoost's own parameters, e.g. `{ num_round: '200', max_depth: '8', eta: '0.1' }`.
@@ -104,11 +104,11 @@ export interface XGBoostTrainerProps extends TrainerProps {
 /** Properties of {@link Trainer.tabular}. */
 export interface TabularTrainerProps extends TrainerProps {
   /**
-   * Where to train: tried in order until one offer has trained the model. Several GPUs and machines train together.
+   * Where to train: tried in order until one capacity option has trained the model. Several GPUs and machines train together.
    *
    * @default - ml.g5.xlarge as a spot machine, then at the full price, then ml.g5.2xlarge
    */
-  readonly compute?: Offer[];
+  readonly compute?: CapacityOption[];
 
   /**
    * The network's and its training's parameters, e.g. `{ epochs: '40', members: '32', learning_rate: '0.001' }`;
@@ -135,11 +135,11 @@ export interface PyTorchTrainerProps extends TrainerProps {
   readonly entryPoint: string;
 
   /**
-   * Where to train: tried in order until one offer has trained the model.
+   * Where to train: tried in order until one capacity option has trained the model.
    *
    * @default - ml.g5.xlarge as a spot machine, then at the full price, then ml.g5.2xlarge
    */
-  readonly compute?: Offer[];
+  readonly compute?: CapacityOption[];
 
   /**
    * What pip installs before the script starts, a requirement an entry, e.g. `['einops==0.8.1']`.
@@ -184,8 +184,8 @@ export interface ContainerTrainerProps extends TrainerProps {
   /** The image that trains. */
   readonly image: TrainingImage;
 
-  /** Where to train: tried in order until one offer has trained the model. */
-  readonly compute: Offer[];
+  /** Where to train: tried in order until one capacity option has trained the model. */
+  readonly compute: CapacityOption[];
 
   /**
    * The image that serves.

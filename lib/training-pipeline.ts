@@ -5,7 +5,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import { type AttemptRules, longestTraining, MOST_ATTEMPTS, mostAttempts, offerPrice } from './core/attempts';
+import { type AttemptRules, capacityPrice, longestTraining, MOST_ATTEMPTS, mostAttempts } from './core/attempts';
 import type { CleanUpProperties } from './core/clean-up';
 import type { Outcome, SplitRule } from './core/documents';
 import { defaultMargin, JUDGE_DEFAULTS, type JudgeRules } from './core/judgement';
@@ -62,7 +62,7 @@ export enum Promotion {
 /** Properties of a {@link TrainingPipeline}. */
 export interface TrainingPipelineProps {
   /**
-   * The bucket with `incoming/` and `truth/`; runs write below `runs/`. If it is imported and under a key of yours,
+   * The bucket with `incoming/` and `ground-truth/`; runs write below `runs/`. If it is imported and under a key of yours,
    * with its `encryptionKey`: nothing else says at synthesis that there is one.
    */
   readonly data: s3.IBucket;
@@ -174,11 +174,11 @@ export interface TrainingPipelineProps {
   readonly scoringInstanceType?: string;
 
   /**
-   * How long machines are waited for, beyond what the trainer's offers say.
+   * How long machines are waited for, beyond what the trainer's capacity options say.
    *
-   * @default - a full quota for an hour, and the offers three times over, a quarter of an hour apart
+   * @default - a full quota for an hour, and the capacity options three times over, a quarter of an hour apart
    */
-  readonly patience?: Patience;
+  readonly retryPolicy?: RetryPolicy;
 
   /**
    * What training may cost; what would cost more is not begun.
@@ -212,27 +212,27 @@ export interface TrainingPipelineProps {
 }
 
 /** How long machines are waited for. */
-export interface Patience {
+export interface RetryPolicy {
   /**
-   * How long a full quota is asked again before the next offer is tried, 0 to 24 hours.
+   * How long a full quota is asked again before the next capacity option is tried, 0 to 24 hours.
    *
    * @default Duration.hours(1)
    */
   readonly quotaWait?: Duration;
 
   /**
-   * How often the list of offers is walked before the run fails, 1 to 100.
+   * How often the list of capacity options is walked before the run fails, 1 to 100.
    *
    * @default 3
    */
-  readonly rounds?: number;
+  readonly maxPasses?: number;
 
   /**
    * How long to wait before the list is walked again, up to 24 hours.
    *
    * @default Duration.minutes(15)
    */
-  readonly roundWait?: Duration;
+  readonly passInterval?: Duration;
 }
 
 /** What training jobs may cost, at on-demand prices. A job is given no more time than the money lasts. */
@@ -366,7 +366,7 @@ export class TrainingPipeline extends Construct {
       environment,
     });
     this.snapshot = snapshot.function;
-    grantList(snapshot.role, data, [Prefix.INCOMING, Prefix.TRUTH], ['s3:ListBucketVersions']);
+    grantList(snapshot.role, data, [Prefix.INCOMING, Prefix.GROUND_TRUTH], ['s3:ListBucketVersions']);
     grantObjects(snapshot.role, data, ['s3:GetObject'], [Prefix.SNAPSHOTS]);
     grantObjects(snapshot.role, data, ['s3:PutObject'], [Prefix.SNAPSHOTS, Prefix.RUNS]);
     ledger.grantAppend(snapshot.role, this.pipelineName);
@@ -384,7 +384,7 @@ export class TrainingPipeline extends Construct {
     });
     this.prepare = prepare.function;
     grantObjects(prepare.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.RUNS]);
-    grantObjects(prepare.role, data, ['s3:GetObjectVersion'], [Prefix.INCOMING, Prefix.TRUTH]);
+    grantObjects(prepare.role, data, ['s3:GetObjectVersion'], [Prefix.INCOMING, Prefix.GROUND_TRUTH]);
     ledger.grantLease(prepare.role, this.pipelineName); // it notes what it is at, for the next attempt
 
     this.trainingRole = new iam.Role(this, 'TrainingRole', {
@@ -396,7 +396,7 @@ export class TrainingPipeline extends Construct {
       this.trainingRole.addToPolicy(new iam.PolicyStatement({ actions: ['s3:GetObject'], resources: [source.arn] }));
       grantKey(this.trainingRole, props.assetsKey ?? source.key, this.trainingRole, 's3', ['kms:Decrypt']);
     }
-    const diskKeys = new Set(compute.map((offer) => offer._volumeKey(encryptionKey)));
+    const diskKeys = new Set(compute.map((option) => option._volumeKey(encryptionKey)));
     for (const key of diskKeys) for (const one of diskKeyStatements(key)) this.trainingRole.addToPolicy(one);
     grantObjects(
       this.trainingRole,
@@ -667,7 +667,7 @@ export class TrainingPipeline extends Construct {
       champion: this.champion,
       judge: this.judge,
       rules: this.rules(),
-      patience: Duration.seconds(this.attemptRules.quotaWaitSeconds),
+      quotaWait: Duration.seconds(this.attemptRules.quotaWaitSeconds),
       judged: sfn.Choice.jsonata(states, 'Good enough?')
         // however good on data of old, it may lack what the model in service has learnt since
         .when(sfn.Condition.jsonata(jsonata('$replay')), finish, {
@@ -699,18 +699,18 @@ export class TrainingPipeline extends Construct {
     return Duration.seconds(Math.min(seconds, Duration.days(365).toSeconds()));
   }
 
-  /** How the offers are walked; refuses what could never begin. */
+  /** How the capacity options are walked; refuses what could never begin. */
   private readRules(): AttemptRules {
-    const { contract, patience = {}, budget = {}, tuning } = this.props;
+    const { contract, retryPolicy = {}, budget = {}, tuning } = this.props;
     const { compute, maxDuration } = this.trainerConfig;
     const { region } = Stack.of(this);
-    const quotaWait = patience.quotaWait ?? Duration.hours(1);
-    const roundWait = patience.roundWait ?? Duration.minutes(15);
+    const quotaWait = retryPolicy.quotaWait ?? Duration.hours(1);
+    const passInterval = retryPolicy.passInterval ?? Duration.minutes(15);
     const rules: AttemptRules = {
-      offers: compute.map((offer) => offer._spec(maxDuration)),
+      capacityOptions: compute.map((option) => option._spec(maxDuration)),
       quotaWaitSeconds: quotaWait.toSeconds(),
-      rounds: patience.rounds ?? 3,
-      roundWaitSeconds: roundWait.toSeconds(),
+      maxPasses: retryPolicy.maxPasses ?? 3,
+      passIntervalSeconds: passInterval.toSeconds(),
       ...(budget.maxCostPerRun !== undefined && { maxCostPerRun: budget.maxCostPerRun }),
       ...(budget.maxCostPerMonth !== undefined && { maxCostPerMonth: budget.maxCostPerMonth }),
       ...(budget.prices !== undefined && { prices: budget.prices }),
@@ -721,10 +721,11 @@ export class TrainingPipeline extends Construct {
     const hasCeiling = budget.maxCostPerRun !== undefined || budget.maxCostPerMonth !== undefined;
     refuse(this, [
       outside(rules.quotaWaitSeconds, 0, 86_400) &&
-        `patience.quotaWait must be 0 to 24 hours, got ${quotaWait.toHumanString()}`,
-      outside(rules.roundWaitSeconds, 0, 86_400) &&
-        `patience.roundWait must be 0 to 24 hours, got ${roundWait.toHumanString()}`,
-      noCount(rules.rounds, 1, 100) && `patience.rounds must be a whole number from 1 to 100, got ${rules.rounds}`,
+        `retryPolicy.quotaWait must be 0 to 24 hours, got ${quotaWait.toHumanString()}`,
+      outside(rules.passIntervalSeconds, 0, 86_400) &&
+        `retryPolicy.passInterval must be 0 to 24 hours, got ${passInterval.toHumanString()}`,
+      noCount(rules.maxPasses, 1, 100) &&
+        `retryPolicy.maxPasses must be a whole number from 1 to 100, got ${rules.maxPasses}`,
       outside(budget.maxCostPerRun ?? 1, 0.01, 1e9) &&
         `budget.maxCostPerRun must be at least 0.01 USD, got ${budget.maxCostPerRun}`,
       outside(budget.maxCostPerMonth ?? 1, 0.01, 1e9) &&
@@ -736,12 +737,12 @@ export class TrainingPipeline extends Construct {
       looked !== undefined &&
         !metrics.includes(looked) &&
         `tuning.metric must be one that the trainer prints (${metrics.join(', ')}), got ${looked}`,
-      ...rules.offers.map(
-        (offer) =>
+      ...rules.capacityOptions.map(
+        (option) =>
           hasCeiling &&
           !Token.isUnresolved(region) &&
-          offerPrice(offer, region, budget.prices) === undefined &&
-          `budget: the price of ${offer.label} in ${region} is unknown, and a ceiling needs one; tell it in budget.prices`,
+          capacityPrice(option, region, budget.prices) === undefined &&
+          `budget: the price of ${option.label} in ${region} is unknown, and a ceiling needs one; tell it in budget.prices`,
       ),
     ]);
     return rules;
@@ -781,7 +782,7 @@ function metricMistakes({ contract, metric, margin, firstModel }: TrainingPipeli
   ];
 }
 
-/** Beyond training, in the longest run: the data, scoring with all its patience, and what is recorded. */
+/** Beyond training, in the longest run: the data, scoring with all its retries, and what is recorded. */
 const OTHER_STATES = Duration.days(3);
 
 /** Bytes that a state may be given. @see https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html */
@@ -795,7 +796,7 @@ function limitMistakes(rules: AttemptRules): Array<string | false> {
   const attemptBytes = JSON.stringify(rules).length + tried + 20_000;
   return [
     attempts > MOST_ATTEMPTS &&
-      `patience: ${rules.offers.length} offers may be asked for ${attempts} times, and an execution's history holds ${MOST_ATTEMPTS}; lower rounds or quotaWait, or leave offers out`,
+      `retryPolicy: ${rules.capacityOptions.length} capacity options may be asked for ${attempts} times, and an execution's history holds ${MOST_ATTEMPTS}; lower maxPasses or quotaWait, or leave capacity options out`,
     attemptBytes > LONGEST_PAYLOAD &&
       `tuning: what is tried takes ${attemptBytes} bytes, and a state may be given ${LONGEST_PAYLOAD}; lower maxTrials, or shorten names and values`,
   ];

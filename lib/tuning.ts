@@ -134,14 +134,14 @@ export interface SearchRequest {
  */
 export class Tuning {
   /**
-   * One trial after another, each a training job that walks the offers, evenly over the ranges; the trainer's own
+   * One trial after another, each a training job that walks the capacity options, evenly over the ranges; the trainer's own
    * values first.
    */
   public static oneByOne(props: TuningProps): Tuning {
     return new Tuning(props);
   }
 
-  /** A tuning job of SageMaker's, which makes its training jobs itself, several at once; it walks the offers as a whole. */
+  /** A tuning job of SageMaker's, which makes its training jobs itself, several at once; it walks the capacity options as a whole. */
   public static sageMaker(props: SageMakerTuningProps): Tuning {
     return new Tuning(props, props);
   }

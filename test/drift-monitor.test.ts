@@ -29,7 +29,7 @@ describe('DriftMonitor', () => {
     expect(rulesOf(template)).toEqual({ lookBackDays: 45, assess: ASSESS_DEFAULTS });
     template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: 'rate(1 hour)' });
     template.hasResourceProperties('AWS::Events::Rule', {
-      EventPattern: { source: ['aws.s3'], detail: { object: { key: [{ prefix: 'truth/' }] } } },
+      EventPattern: { source: ['aws.s3'], detail: { object: { key: [{ prefix: 'ground-truth/' }] } } },
     });
   });
 

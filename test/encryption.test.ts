@@ -5,11 +5,11 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import { describe, expect, test } from 'vitest';
 import {
+  CapacityOption,
   DataContract,
   DriftMonitor,
   ModelDeployment,
   ModelRegistry,
-  Offer,
   RetrainController,
   RunLedger,
   ScheduleTrigger,
@@ -89,7 +89,7 @@ describe('a bucket under a key of its own', () => {
     const template = parts(stack, new s3.Bucket(stack, 'Data', { encryptionKey }));
     const machines = Object.values<Shape>(template.findResources('AWS::StepFunctions::StateMachine'));
     const definitions = machines.map(({ Properties }) => JSON.stringify(Properties.DefinitionString)).join();
-    // three offers, three states of transform jobs, the captured requests where they are asked for and where they are compared
+    // three capacity options, three states of transform jobs, the captured requests where they are asked for and where they are compared
     expect(definitions.split('KmsKeyId').length - 1).toBe(8);
     const statements = statementsOf(template);
     for (const role of ['TrainingTrainingRole', 'TrainingScoringRole']) {
@@ -161,10 +161,10 @@ describe('everything under one key', () => {
     for (const { Properties } of resources) expect(JSON.stringify(Properties[property] ?? null)).toContain(key);
   });
 
-  test('instances without a local drive: those that score and serve, and an offer', () => {
+  test('instances without a local drive: those that score and serve, and a capacity option', () => {
     const machines = Object.values<Shape>(template.findResources('AWS::StepFunctions::StateMachine'));
     const [training, deployment] = machines.map(({ Properties }) => JSON.stringify(Properties.DefinitionString));
-    expect(training?.split('VolumeKmsKeyId').length).toBe(1 + 4); // three states of transform jobs, and the offer of a p3
+    expect(training?.split('VolumeKmsKeyId').length).toBe(1 + 4); // three states of transform jobs, and the capacity option of a p3
     // the disks, and what is captured: where they are asked for and where they are compared
     expect(deployment?.split('KmsKeyId').length).toBe(1 + 2 * 2);
     const statements = statementsOf(template);
@@ -250,7 +250,9 @@ function loopUnder(stack: Stack, encryptionKey: kms.IKey): Template {
     stack,
     encryptionKey,
     pipelineName: 'loop',
-    trainer: Trainer.xgboost({ compute: [Offer.spot('ml.p3.2xlarge'), Offer.onDemand('ml.g5.xlarge')] }),
+    trainer: Trainer.xgboost({
+      compute: [CapacityOption.spot('ml.p3.2xlarge'), CapacityOption.onDemand('ml.g5.xlarge')],
+    }),
     triggers: [new ScheduleTrigger(scheduler.ScheduleExpression.rate(Duration.days(7)))],
   });
   return templateOf(stack);

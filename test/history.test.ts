@@ -16,7 +16,7 @@ const QUOTA = new StatesError(
   "The account-level service limit 'ml.m5.large for transform job usage' is 0 Instances (Error Code: ResourceLimitExceeded)",
 );
 
-const patient = templateOf(wholeLoop({ patience: { quotaWait: Duration.hours(24), rounds: 1 } }).stack);
+const patient = templateOf(wholeLoop({ retryPolicy: { quotaWait: Duration.hours(24), maxPasses: 1 } }).stack);
 const { training, deployment } = machinesOf(patient) as unknown as Record<'training' | 'deployment', Machine>;
 
 /** A failed call of a Task is scheduled, started and failed once more. */
@@ -38,10 +38,17 @@ function withRetries({ events }: Played, { States }: Machine): number {
 const ENDS = ['Seal model', 'Judge', 'Record failure'];
 const FAILED = { action: 'FAILED', failure: { name: 'x', cause: 'y' } };
 
-/** Walks the offers until so many decisions were made; each job that is asked for is made, and fails. */
+/** Walks the capacity options until so many decisions were made; each job that is asked for is made, and fails. */
 function walk(decisions: number, decision: object): Promise<Played> {
   let made = 0;
-  const job = { name: 'j', offer: 2, checkpoints: 'c', maxRuntimeSeconds: 60, maxWaitSeconds: 60, hyperparameters: {} };
+  const job = {
+    name: 'j',
+    option: 2,
+    checkpoints: 'c',
+    maxRuntimeSeconds: 60,
+    maxWaitSeconds: 60,
+    hyperparameters: {},
+  };
   const variables = { attempt: null, caught: null, data: 's3://bucket/' };
   return play(training, { from: 'Next attempt', variables, ends: ENDS }, (call) => {
     if (call.resource.action !== 'createTrainingJob') {
@@ -69,8 +76,10 @@ test('no training run can reach the most events of a history', async () => {
   expect(scored.end).toBe('Record failure');
   expect(scored.hours).toBeGreaterThan(24);
 
-  // entered once at most: what neither walks the offers nor scores
-  const others = Object.entries(training.States).filter(([name]) => !/offer|machines|attempt|scor|Trained/i.test(name));
+  // entered once at most: what neither walks the capacity options nor scores
+  const others = Object.entries(training.States).filter(
+    ([name]) => !/option|machines|attempt|scor|Trained/i.test(name),
+  );
   const once = others.reduce((sum, [, state]) => sum + 6 + EVENTS_OF_A_RETRY * retriesOf(state), 0);
   expect(Object.keys(training.States).length - others.length).toBeLessThan(15);
 
@@ -112,23 +121,28 @@ test('no deployment can reach it either, though every call fails as often as it 
   expect(withRetries(played, deployment)).toBeLessThan(MOST_EVENTS);
 }, 180_000);
 
-test('no walk through the offers asks for more jobs than were counted', () => {
+test('no walk through the capacity options asks for more jobs than were counted', () => {
   const seconds = (max: number) => fc.integer({ min: 0, max });
   const rulesOf = fc.record({
-    offers: fc.integer({ min: 1, max: 4 }),
+    capacityOptions: fc.integer({ min: 1, max: 4 }),
     quota: seconds(7200),
-    rounds: fc.integer({ min: 1, max: 4 }),
+    maxPasses: fc.integer({ min: 1, max: 4 }),
   });
   const kinds = fc.array(fc.constantFrom('QUOTA', 'THROTTLE', 'INTERNAL', 'CAPACITY'), { minLength: 1, maxLength: 30 });
   fc.assert(
-    fc.property(rulesOf, kinds, fc.nat(), ({ offers, quota, rounds }, befalls, salt) => {
-      const offer = {
+    fc.property(rulesOf, kinds, fc.nat(), ({ capacityOptions, quota, maxPasses }, faults, salt) => {
+      const option = {
         label: 'o',
         instances: [{ instanceType: 'ml.m5.large', count: 1 }],
         spot: false,
         maxRuntimeSeconds: 60,
       };
-      const rules = { offers: Array(offers).fill(offer), quotaWaitSeconds: quota, rounds, roundWaitSeconds: 60 };
+      const rules = {
+        capacityOptions: Array(capacityOptions).fill(option),
+        quotaWaitSeconds: quota,
+        maxPasses,
+        passIntervalSeconds: 60,
+      };
       const owner = { pipeline: 'p', registry: 'r', runId: `run-${salt}`, startedAt: '2026-03-01T00:00:00Z' };
       let now = Date.parse(owner.startedAt);
       const circumstances = () => ({
@@ -141,7 +155,7 @@ test('no walk through the offers asks for more jobs than were counted', () => {
       let next: Next = firstAttempt(rules, circumstances());
       for (let i = 0; next.action === 'TRAIN'; i++) {
         now += next.waitSeconds * 1000;
-        const failure = { kind: befalls[i % befalls.length] as 'QUOTA', reason: 'r' };
+        const failure = { kind: faults[i % faults.length] as 'QUOTA', reason: 'r' };
         next = nextAttempt(rules, next.walk, failure, { billableSeconds: 0 }, circumstances());
       }
       expect(next.action).toBe('FAILED');
@@ -152,8 +166,11 @@ test('no walk through the offers asks for more jobs than were counted', () => {
 });
 
 test.each([
-  [{ patience: { quotaWait: Duration.hours(24), rounds: 3 } }, 'patience: 3 offers may be asked for 1944 times'],
-  [{ patience: { rounds: 100 } }, 'patience: 3 offers may be asked for'],
+  [
+    { retryPolicy: { quotaWait: Duration.hours(24), maxPasses: 3 } },
+    'retryPolicy: 3 capacity options may be asked for 1944 times',
+  ],
+  [{ retryPolicy: { maxPasses: 100 } }, 'retryPolicy: 3 capacity options may be asked for'],
 ])('settings that could reach it are refused: %o', (props, message) => {
   expect(() => wholeLoop(props)).toThrow(message);
 });

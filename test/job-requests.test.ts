@@ -9,11 +9,11 @@ import { checkRequest } from '../engine/src/sagemaker/training-request';
 import { checkTuningRequest } from '../engine/src/sagemaker/tuning-request';
 import { mistakesIn } from '../engine/test/support/api-shape';
 import {
+  CapacityOption,
   DataContract,
   DatasetBucket,
   HyperparameterRange,
   ModelRegistry,
-  Offer,
   RunLedger,
   SearchStrategy,
   ServingImage,
@@ -59,8 +59,8 @@ const without = <T extends object>(props: T) =>
   };
 
 const type = fc.constantFrom(...Object.keys(TYPES));
-/** Offers of all kinds, made once there is a stack to have a key in. */
-const offerOf = (most: number): fc.Arbitrary<(key: kms.IKey) => Offer> => {
+/** Capacity options of all kinds, made once there is a stack to have a key in. */
+const optionOf = (most: number): fc.Arbitrary<(key: kms.IKey) => CapacityOption> => {
   const instanceCount = fc.integer({ min: 1, max: most });
   const options = fc.record({
     volumeSize: maybe(fc.integer({ min: 1, max: 16_384 }).map(Size.gibibytes)),
@@ -77,12 +77,12 @@ const offerOf = (most: number): fc.Arbitrary<(key: kms.IKey) => Offer> => {
   const spot = fc.tuple(type, instanceCount, options, maybe(seconds(0, 2_419_200))).map(
     ([of, count, { withKey, ...rest }, maxWait]) =>
       (key: kms.IKey) =>
-        Offer.spot(of, without({ instanceCount: count, maxWait, ...rest, ...keyed(key, withKey, of) })),
+        CapacityOption.spot(of, without({ instanceCount: count, maxWait, ...rest, ...keyed(key, withKey, of) })),
   );
   const onDemand = fc.tuple(type, instanceCount, options, longer).map(
     ([of, count, { withKey, ...rest }, more]) =>
       (key: kms.IKey) =>
-        Offer.onDemand(of, without({ instanceCount: count, ...rest, ...more, ...keyed(key, withKey, of) })),
+        CapacityOption.onDemand(of, without({ instanceCount: count, ...rest, ...more, ...keyed(key, withKey, of) })),
   );
   const group = fc.record({
     name: fc.stringMatching(/^[a-zA-Z0-9_-]{1,64}$/),
@@ -98,7 +98,7 @@ const offerOf = (most: number): fc.Arbitrary<(key: kms.IKey) => Offer> => {
     .map(
       ([kinds, { withKey, ...rest }, more]) =>
         (key: kms.IKey) =>
-          Offer.groups(
+          CapacityOption.groups(
             kinds,
             without({ ...rest, ...more, ...keyed(key, withKey, ...kinds.map((one) => one.instanceType)) }),
           ),
@@ -136,28 +136,32 @@ interface Case {
 
 const trainer: fc.Arbitrary<Case> = fc.oneof(
   fc
-    .tuple(common, hyperparameters, fc.array(offerOf(1), { minLength: 1, maxLength: 6 }))
-    .map(([props, told, offers]) => ({
+    .tuple(common, hyperparameters, fc.array(optionOf(1), { minLength: 1, maxLength: 6 }))
+    .map(([props, told, capacityOptions]) => ({
       metrics: PRINTED,
       trainer: (key: kms.IKey) =>
-        Trainer.xgboost({ ...props, ...without({ hyperparameters: told }), compute: offers.map((make) => make(key)) }),
+        Trainer.xgboost({
+          ...props,
+          ...without({ hyperparameters: told }),
+          compute: capacityOptions.map((make) => make(key)),
+        }),
     })),
   fc
-    .tuple(common, hyperparameters, fc.array(offerOf(1000), { minLength: 1, maxLength: 6 }), fc.nat(2 ** 31 - 1))
-    .map(([props, told, offers, seed]) => ({
+    .tuple(common, hyperparameters, fc.array(optionOf(1000), { minLength: 1, maxLength: 6 }), fc.nat(2 ** 31 - 1))
+    .map(([props, told, capacityOptions, seed]) => ({
       metrics: PRINTED,
       trainer: (key: kms.IKey) =>
         Trainer.tabular({
           ...props,
           ...without({ hyperparameters: told }),
           seed,
-          compute: offers.map((make) => make(key)),
+          compute: capacityOptions.map((make) => make(key)),
         }),
     })),
   fc.boolean().chain((torchrun) =>
     fc
-      .tuple(common, hyperparameters, fc.array(offerOf(torchrun ? 1000 : 1), { minLength: 1, maxLength: 4 }), metrics)
-      .map(([props, told, offers, printed]) => ({
+      .tuple(common, hyperparameters, fc.array(optionOf(torchrun ? 1000 : 1), { minLength: 1, maxLength: 4 }), metrics)
+      .map(([props, told, capacityOptions, printed]) => ({
         metrics: Object.keys(printed),
         trainer: (key: kms.IKey) =>
           Trainer.pytorch({
@@ -168,13 +172,13 @@ const trainer: fc.Arbitrary<Case> = fc.oneof(
             metrics: printed,
             torchrun,
             servingImage: ServingImage.fromUri(`${MINE}:serving`),
-            compute: offers.map((make) => make(key)),
+            compute: capacityOptions.map((make) => make(key)),
           }),
       })),
   ),
   fc
-    .tuple(common, hyperparameters, fc.array(offerOf(1000), { minLength: 1, maxLength: 4 }), metrics)
-    .map(([props, told, offers, printed]) => ({
+    .tuple(common, hyperparameters, fc.array(optionOf(1000), { minLength: 1, maxLength: 4 }), metrics)
+    .map(([props, told, capacityOptions, printed]) => ({
       metrics: Object.keys(printed),
       trainer: (key: kms.IKey) =>
         Trainer.container({
@@ -182,7 +186,7 @@ const trainer: fc.Arbitrary<Case> = fc.oneof(
           ...without({ hyperparameters: told }),
           metrics: printed,
           image: TrainingImage.fromUri(`${MINE}:1.4`),
-          compute: offers.map((make) => make(key)),
+          compute: capacityOptions.map((make) => make(key)),
         }),
     })),
 );
@@ -206,30 +210,33 @@ const ranges = fc.uniqueArray(name, { minLength: 1, maxLength: 20 }).chain((name
 
 const testCase = fc.record({
   trainer: trainer.chain((made) =>
-    maybe(
-      fc.record({
-        ranges,
-        maxTrials: fc.integer({ min: 2, max: 20 }),
-        metric: fc.constantFrom(...made.metrics),
-        lowerIsBetter: fc.boolean(),
-        target: maybe(fc.double({ min: -1e9, max: 1e9, noNaN: true })),
-        atSageMaker: fc.boolean(),
-        trialsAtOnce: fc.integer({ min: 1, max: 10 }),
-        strategy: fc.constantFrom(...Object.values(SearchStrategy)),
-      }),
-    ).map((tuning) => ({
-      ...made,
-      // where a metric's name tells the direction, nothing else may
-      tuning: tuning && { ...tuning, ...(printedMetric(tuning.metric) && { lowerIsBetter: undefined }) },
-    })),
+    fc
+      .option(
+        fc.record({
+          ranges,
+          maxTrials: fc.integer({ min: 2, max: 20 }),
+          metric: fc.constantFrom(...made.metrics),
+          lowerIsBetter: fc.boolean(),
+          target: maybe(fc.double({ min: -1e9, max: 1e9, noNaN: true })),
+          atSageMaker: fc.boolean(),
+          trialsAtOnce: fc.integer({ min: 1, max: 10 }),
+          strategy: fc.constantFrom(...Object.values(SearchStrategy)),
+        }),
+        { nil: undefined, freq: 2 }, // as often a plain job as a search, so that every kind is met
+      )
+      .map((tuning) => ({
+        ...made,
+        // where a metric's name tells the direction, nothing else may
+        tuning: tuning && { ...tuning, ...(printedMetric(tuning.metric) && { lowerIsBetter: undefined }) },
+      })),
   ),
   pipelineName: fc.stringMatching(/^[a-z0-9](-?[a-z0-9]){0,9}$/),
   hasKey: fc.boolean(),
-  patience: fc
+  retryPolicy: fc
     .record({
-      quotaWait: maybe(hours(0, 2)), // longer is refused with six offers
-      rounds: maybe(fc.integer({ min: 1, max: 3 })), // more are refused with this many offers
-      roundWait: maybe(hours(0, 24)),
+      quotaWait: maybe(hours(0, 2)), // longer is refused with six capacity options
+      maxPasses: maybe(fc.integer({ min: 1, max: 3 })), // more are refused with this many capacity options
+      passInterval: maybe(hours(0, 24)),
     })
     .map(without),
   budget: fc
@@ -262,7 +269,7 @@ async function filled(value: unknown, bindings: Record<string, unknown>): Promis
   return Object.fromEntries(await Promise.all(members));
 }
 
-test('whatever the props, every offer has a state whose request SageMaker takes, at synthesis and as it is sent', async () => {
+test('whatever the props, every capacity option has a state whose request SageMaker takes, at synthesis and as it is sent', async () => {
   const seen = new Set<string>();
   await fc.assert(
     fc.asyncProperty(testCase, async (made) => {
@@ -279,19 +286,19 @@ test('whatever the props, every offer has a state whose request SageMaker takes,
         contract: DataContract.fromObject(made.hasKey ? CONTRACT : keyless),
         trainer: made.trainer.trainer(kms.Key.fromKeyArn(stack, 'Key', KEY)),
         pipelineName: made.pipelineName,
-        patience: made.patience,
+        retryPolicy: made.retryPolicy,
         budget: made.budget,
         ...(search && { tuning: search }),
       });
       const [definition] = Object.values(definitionsOf(Template.fromStack(stack)));
       const states = definition?.States as Record<string, State>;
       const { rules } = states['Next attempt'].Arguments.Payload;
-      const jobs = Object.entries(states).filter(([id]) => /^(Train|Tune) on offer \d+$/.test(id));
-      expect(jobs).toHaveLength(rules.offers.length);
+      const jobs = Object.entries(states).filter(([id]) => /^(Train|Tune) on option \d+$/.test(id));
+      expect(jobs).toHaveLength(rules.capacityOptions.length);
 
       for (const [id, { Arguments, TimeoutSeconds }] of jobs) {
-        const offer = Number(/\d+$/.exec(id)?.[0]) - 1;
-        const spec = rules.offers[offer];
+        const option = Number(/\d+$/.exec(id)?.[0]) - 1;
+        const spec = rules.capacityOptions[option];
         const isSearch = id.startsWith('Tune');
         const operation = isSearch ? 'CreateHyperParameterTuningJob' : 'CreateTrainingJob';
         expect(mistakesIn(operation, Arguments)).toEqual([]);
@@ -305,7 +312,7 @@ test('whatever the props, every offer has a state whose request SageMaker takes,
         const maxRuntimeSeconds = Math.max(60, Math.round(made.share * spec.maxRuntimeSeconds));
         const job: AttemptReport['job'] = {
           name: (isSearch ? searchName : jobName)(circumstances, made.attempt),
-          offer,
+          option,
           maxRuntimeSeconds,
           maxWaitSeconds: maxRuntimeSeconds + (spec.maxWaitSeconds ?? 0),
           checkpoints: `${made.iteration}/`,

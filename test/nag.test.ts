@@ -10,7 +10,7 @@ const EXPLAINED: ReadonlyArray<[finding: RegExp, because: string]> = [
   [/SQS3$/, 'a dead-letter queue of rules, which the check does not know for one'],
   [/S1$/, 'access logs go to a bucket that the user names (DatasetBucketProps.accessLogs); none is made unasked'],
   [
-    /IAM5\[Resource::(<.*Dataset\w+\.Arn>|.*:Exports\w+Dataset\w+)\/[a-z*/]+\*\]$/,
+    /IAM5\[Resource::(<.*Dataset\w+\.Arn>|.*:Exports\w+Dataset\w+)\/[a-z*/-]+\*\]$/,
     'objects below one prefix of the one data bucket',
   ],
   [

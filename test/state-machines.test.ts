@@ -84,7 +84,7 @@ describe('the state machines', () => {
   });
 
   test('no machine is paid for before the data has been checked', () => {
-    expect(reachable(training, training?.StartAt, ['Prepare'])).not.toContain('Train on offer 1');
+    expect(reachable(training, training?.StartAt, ['Prepare'])).not.toContain('Train on option 1');
   });
 });
 

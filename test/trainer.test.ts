@@ -10,10 +10,10 @@ import { describe, expect, test } from 'vitest';
 import { filesBelow } from '../engine/src/sagemaker/tar';
 import { unpack } from '../engine/src/sagemaker/untar';
 import {
+  CapacityOption,
   DataContract,
   DatasetBucket,
   ModelRegistry,
-  Offer,
   type PyTorchTrainerProps,
   RunLedger,
   ServingImage,
@@ -27,7 +27,7 @@ import { definitionsOf, type State, statesOf } from './support/definition';
 import { CONTRACT, emptyStack } from './support/stacks';
 
 const TRAINER = 'Stack/Trainer';
-const COMPUTE = [Offer.onDemand('ml.g5.xlarge')];
+const COMPUTE = [CapacityOption.onDemand('ml.g5.xlarge')];
 const MINE = '123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/mine';
 const METRIC = { 'validation:auc': 'auc=([0-9.]+)' };
 const PATCHED = ServingImage.xgboost();
@@ -41,7 +41,7 @@ function bound(trainer: Trainer, stack = regional('eu-west-1')) {
 }
 
 /** The machines that a trainer asks for, in their order. */
-const machines = (trainer: Trainer) => bound(trainer).compute.map((offer) => offer._spec(Duration.hours(1)).label);
+const machines = (trainer: Trainer) => bound(trainer).compute.map((option) => option._spec(Duration.hours(1)).label);
 
 /** The training states of a pipeline. */
 function statesWith(trainer: Trainer): Record<string, State> {
@@ -130,14 +130,14 @@ describe('Trainer.tabular', () => {
     const states = statesWith(
       Trainer.tabular({
         compute: [
-          Offer.onDemand('ml.g5.xlarge'),
-          Offer.spot('ml.g5.12xlarge'),
-          Offer.onDemand('ml.m5.xlarge', { instanceCount: 2 }),
+          CapacityOption.onDemand('ml.g5.xlarge'),
+          CapacityOption.spot('ml.g5.12xlarge'),
+          CapacityOption.onDemand('ml.m5.xlarge', { instanceCount: 2 }),
         ],
       }),
     );
     const facts = [1, 2, 3].map((n) => {
-      const { AlgorithmSpecification, HyperParameters } = states[`Train on offer ${n}`].Arguments;
+      const { AlgorithmSpecification, HyperParameters } = states[`Train on option ${n}`].Arguments;
       return [
         AlgorithmSpecification.TrainingImage.split(':')[1],
         HyperParameters.sagemaker_torch_distributed_enabled,
@@ -213,7 +213,7 @@ describe('Trainer.pytorch', () => {
 
   test('is told what the user says, the problem and the key, and prints what the user says', () => {
     const states = statesWith(script({ hyperparameters: { epochs: '3' }, metrics: METRIC, compute: COMPUTE }));
-    const { HyperParameters, AlgorithmSpecification } = states['Train on offer 1'].Arguments;
+    const { HyperParameters, AlgorithmSpecification } = states['Train on option 1'].Arguments;
     expect(HyperParameters).toMatchObject({
       epochs: '3',
       problem: 'binary',
@@ -227,17 +227,17 @@ describe('Trainer.pytorch', () => {
 
   test('runs once a machine, unless torchrun is to start it', () => {
     const started = (torchrun?: boolean) =>
-      statesWith(script({ compute: [Offer.onDemand('ml.g5.12xlarge')], ...(torchrun !== undefined && { torchrun }) }))[
-        'Train on offer 1'
-      ].Arguments.HyperParameters.sagemaker_torch_distributed_enabled;
+      statesWith(
+        script({ compute: [CapacityOption.onDemand('ml.g5.12xlarge')], ...(torchrun !== undefined && { torchrun }) }),
+      )['Train on option 1'].Arguments.HyperParameters.sagemaker_torch_distributed_enabled;
     expect(started()).toBeUndefined();
     expect(started(true)).toBe('true');
-    expect(() => bound(script({ compute: [Offer.onDemand('ml.g5.xlarge', { instanceCount: 2 })] }))).toThrow(
-      'compute: this trainer uses one instance, got an offer of 2; take a larger one',
+    expect(() => bound(script({ compute: [CapacityOption.onDemand('ml.g5.xlarge', { instanceCount: 2 })] }))).toThrow(
+      'compute: this trainer uses one instance, got a capacity option of 2; take a larger one',
     );
   });
 
-  test('has the offers of the other trainers for PyTorch, and no metrics, unless it is told', () => {
+  test('has the capacity options of the other trainers for PyTorch, and no metrics, unless it is told', () => {
     expect(machines(script())).toEqual(machines(Trainer.tabular()));
     expect(bound(script())).toMatchObject({ metrics: {}, hyperparameters: {}, torchrun: false });
   });
@@ -354,11 +354,11 @@ describe('Trainer.container', () => {
 
   test('is told no more than the problem and the key', () => {
     const states = statesWith(own(TrainingImage.fromUri(`${MINE}:1.4`)));
-    expect(states['Train on offer 1'].Arguments.HyperParameters).toEqual({ problem: 'binary', key: 'id' });
+    expect(states['Train on option 1'].Arguments.HyperParameters).toEqual({ problem: 'binary', key: 'id' });
   });
 
   test('may use several machines, for what it does with them is its own', () => {
-    const compute = [Offer.onDemand('ml.g5.xlarge', { instanceCount: 4 })];
+    const compute = [CapacityOption.onDemand('ml.g5.xlarge', { instanceCount: 4 })];
     const image = TrainingImage.fromUri(`${MINE}:1.4`);
     expect(() => bound(Trainer.container({ image, compute }))).not.toThrow();
   });
@@ -485,8 +485,11 @@ describe('every trainer', () => {
     trainers.flatMap(([name, make]) =>
       (
         [
-          [{ compute: [] }, 'compute must be 1 to 20 offers, got 0'],
-          [{ compute: Array.from({ length: 21 }, () => COMPUTE[0]) }, 'compute must be 1 to 20 offers, got 21'],
+          [{ compute: [] }, 'compute must be 1 to 20 capacity options, got 0'],
+          [
+            { compute: Array.from({ length: 21 }, () => COMPUTE[0]) },
+            'compute must be 1 to 20 capacity options, got 21',
+          ],
           [{ gpuMemory: Size.gibibytes(100) }, 'gpuMemory needed is 100 GiB, and a GPU of ml.g5.xlarge has 24'],
           [{ maxDuration: Duration.seconds(59) }, 'maxDuration must be 1 minute to 28 days, got 59 seconds'],
           [{ maxDuration: Duration.days(29) }, 'maxDuration must be 1 minute to 28 days, got 29 days'],
@@ -557,14 +560,14 @@ describe('a trainer that somebody else wrote', () => {
 
   test('trains as it says', () => {
     const states = statesWith(new Own({ compute: COMPUTE, hyperparameters: { max_depth: '3' } }));
-    const { HyperParameters, ResourceConfig } = states['Train on offer 1'].Arguments;
+    const { HyperParameters, ResourceConfig } = states['Train on option 1'].Arguments;
     expect(HyperParameters).toMatchObject({ max_depth: '3', problem: 'binary' });
     expect(ResourceConfig).toMatchObject({ InstanceType: 'ml.g5.xlarge' });
   });
 
   test.each<[what: string, change: Partial<TrainerConfig>, message: string]>([
-    ['no machines', { compute: [] }, 'compute must be 1 to 20 offers, got 0'],
-    ['an unknown machine', { compute: [Offer.spot('ml.nope.xlarge')] }, 'ml.nope.xlarge'],
+    ['no machines', { compute: [] }, 'compute must be 1 to 20 capacity options, got 0'],
+    ['an unknown machine', { compute: [CapacityOption.spot('ml.nope.xlarge')] }, 'ml.nope.xlarge'],
     ['300 days', { maxDuration: Duration.days(300) }, 'maxDuration must be 1 minute to 28 days, got 300 days'],
     ['a metric that is no expression', { metrics: { loss: 'loss=(' } }, 'which is none'],
     ['what the pipeline sets', { hyperparameters: { problem: 'binary' } }, 'must not name problem'],

@@ -3,11 +3,11 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { mistakesIn } from '../engine/test/support/api-shape';
 import {
+  CapacityOption,
   DataContract,
   DatasetBucket,
   HyperparameterRange,
   ModelRegistry,
-  Offer,
   Promotion,
   RunLedger,
   SearchStrategy,
@@ -138,22 +138,22 @@ describe('TrainingPipeline', () => {
     expect(resources(statesWith({ scoringInstanceType: 'ml.g5.xlarge' })).InstanceType).toBe('ml.g5.xlarge');
   });
 
-  test('has a state for each offer, which waits longer than its job may take', () => {
+  test('has a state for each capacity option, which waits longer than its job may take', () => {
     const trainer = Trainer.xgboost({
       compute: [
-        Offer.spot('ml.g4dn.xlarge', { maxWait: Duration.hours(3) }),
-        Offer.onDemand('ml.g5.xlarge', { maxPending: Duration.hours(5) }),
-        Offer.onDemand('ml.g5.xlarge'),
+        CapacityOption.spot('ml.g4dn.xlarge', { maxWait: Duration.hours(3) }),
+        CapacityOption.onDemand('ml.g5.xlarge', { maxPending: Duration.hours(5) }),
+        CapacityOption.onDemand('ml.g5.xlarge'),
       ],
       maxDuration: Duration.hours(2),
     });
     const states = statesWith({ trainer });
-    expect([1, 2, 3].map((n) => states[`Train on offer ${n}`].TimeoutSeconds / 3600)).toEqual([
+    expect([1, 2, 3].map((n) => states[`Train on option ${n}`].TimeoutSeconds / 3600)).toEqual([
       2 + 3 + 1,
       2 + 5 + 1,
       2 + 24 + 1,
     ]);
-    expect(states['Train on offer 1'].Arguments).toMatchObject({
+    expect(states['Train on option 1'].Arguments).toMatchObject({
       EnableManagedSpotTraining: true,
       ResourceConfig: { InstanceType: 'ml.g4dn.xlarge', InstanceCount: 1, VolumeSizeInGB: 30 },
       StoppingCondition: {
@@ -161,12 +161,12 @@ describe('TrainingPipeline', () => {
         MaxWaitTimeInSeconds: '{% $attempt.job.maxWaitSeconds %}',
       },
     });
-    expect(states['Train on offer 2'].Arguments.StoppingCondition).toEqual({
+    expect(states['Train on option 2'].Arguments.StoppingCondition).toEqual({
       MaxRuntimeInSeconds: '{% $attempt.job.maxRuntimeSeconds %}',
       MaxPendingTimeInSeconds: 5 * 3600,
     });
-    const { offers } = states['Next attempt'].Arguments.Payload.rules;
-    expect(offers).toMatchObject([
+    const { capacityOptions } = states['Next attempt'].Arguments.Payload.rules;
+    expect(capacityOptions).toMatchObject([
       { label: 'ml.g4dn.xlarge, spot', spot: true, maxRuntimeSeconds: 7200, maxWaitSeconds: 10_800 },
       { label: 'ml.g5.xlarge', spot: false },
       { spot: false },
@@ -175,14 +175,14 @@ describe('TrainingPipeline', () => {
 
   test('waits for machines as told, and spends as told', () => {
     const rules = (props: Partial<TrainingPipelineProps>) => statesWith(props)['Next attempt'].Arguments.Payload.rules;
-    expect(rules({})).toMatchObject({ quotaWaitSeconds: 3600, rounds: 3, roundWaitSeconds: 900 });
+    expect(rules({})).toMatchObject({ quotaWaitSeconds: 3600, maxPasses: 3, passIntervalSeconds: 900 });
     expect(rules({})).not.toHaveProperty('maxCostPerRun');
-    const patience = { quotaWait: Duration.minutes(0), rounds: 1, roundWait: Duration.minutes(1) };
+    const retryPolicy = { quotaWait: Duration.minutes(0), maxPasses: 1, passInterval: Duration.minutes(1) };
     const budget = { maxCostPerRun: 5, maxCostPerMonth: 50, prices: { 'ml.g6.2xlarge': 1.2 } };
-    expect(rules({ patience, budget })).toMatchObject({
+    expect(rules({ retryPolicy, budget })).toMatchObject({
       quotaWaitSeconds: 0,
-      rounds: 1,
-      roundWaitSeconds: 60,
+      maxPasses: 1,
+      passIntervalSeconds: 60,
       maxCostPerRun: 5,
       maxCostPerMonth: 50,
       prices: { 'ml.g6.2xlarge': 1.2 },
@@ -191,7 +191,10 @@ describe('TrainingPipeline', () => {
 
   test('never gives up a run before its jobs have', () => {
     const timeout = (props: Partial<TrainingPipelineProps>) => definitionWith(props).TimeoutSeconds;
-    const long = Trainer.xgboost({ compute: [Offer.onDemand('ml.g5.xlarge')], maxDuration: Duration.days(10) });
+    const long = Trainer.xgboost({
+      compute: [CapacityOption.onDemand('ml.g5.xlarge')],
+      maxDuration: Duration.days(10),
+    });
     expect(timeout({ trainer: long })).toBeGreaterThan(Duration.days(30).toSeconds());
     const longest = Trainer.xgboost({ maxDuration: Duration.days(28) });
     expect(timeout({ trainer: longest })).toBe(Duration.days(365).toSeconds());
@@ -211,7 +214,7 @@ describe('TrainingPipeline', () => {
       target: 0.8,
       strategy: SearchStrategy.RANDOM,
     });
-    const { Arguments, Resource, TimeoutSeconds } = statesWith({ trainer, tuning })['Tune on offer 1'];
+    const { Arguments, Resource, TimeoutSeconds } = statesWith({ trainer, tuning })['Tune on option 1'];
     expect(Resource).toMatch(/:createHyperParameterTuningJob\.sync$/);
     expect(Arguments.HyperParameterTuningJobConfig).toEqual({
       Strategy: 'Random',
@@ -231,7 +234,7 @@ describe('TrainingPipeline', () => {
     expect(TimeoutSeconds).toBe(4 * (4 + 1) * 3600 + 3600);
     expect(mistakesIn('CreateHyperParameterTuningJob', Arguments)).toEqual([]);
     const least = Tuning.sageMaker({ ranges, maxTrials: 2, metric: 'validation:logloss', lowerIsBetter: true });
-    expect(statesWith({ tuning: least })['Tune on offer 1'].Arguments.HyperParameterTuningJobConfig).toMatchObject({
+    expect(statesWith({ tuning: least })['Tune on option 1'].Arguments.HyperParameterTuningJobConfig).toMatchObject({
       Strategy: 'Bayesian',
       HyperParameterTuningJobObjective: { Type: 'Minimize', MetricName: 'validation:logloss' },
       ResourceLimits: { MaxParallelTrainingJobs: 2 },
@@ -240,7 +243,7 @@ describe('TrainingPipeline', () => {
 
   test('passes parameters as the strings that SageMaker takes', () => {
     const trainer = Trainer.xgboost({ hyperparameters: { eta: '0.3' }, seed: 7 });
-    const { HyperParameters } = statesWith({ trainer })['Train on offer 1'].Arguments;
+    const { HyperParameters } = statesWith({ trainer })['Train on option 1'].Arguments;
     expect(HyperParameters).toMatchObject({ eta: '0.3', seed: '7', problem: 'binary', key: 'id' });
   });
 
@@ -271,9 +274,9 @@ describe('TrainingPipeline', () => {
     [{ preparationMemory: Size.mebibytes(512) }, 'preparationMemory must be 1024 to 10240 MiB, got 512'],
     [{ preparationMemory: Size.gibibytes(11) }, 'preparationMemory must be 1024 to 10240 MiB, got 11264'],
     [{ minSliceRows: 3 }, 'minSliceRows must be a whole number of at least 30, got 3'],
-    [{ patience: { quotaWait: Duration.days(2) } }, 'patience.quotaWait must be 0 to 24 hours, got 2 days'],
-    [{ patience: { rounds: 0 } }, 'patience.rounds must be a whole number from 1 to 100, got 0'],
-    [{ patience: { roundWait: Duration.days(2) } }, 'patience.roundWait must be 0 to 24 hours, got 2 days'],
+    [{ retryPolicy: { quotaWait: Duration.days(2) } }, 'retryPolicy.quotaWait must be 0 to 24 hours, got 2 days'],
+    [{ retryPolicy: { maxPasses: 0 } }, 'retryPolicy.maxPasses must be a whole number from 1 to 100, got 0'],
+    [{ retryPolicy: { passInterval: Duration.days(2) } }, 'retryPolicy.passInterval must be 0 to 24 hours, got 2 days'],
     [{ budget: { maxCostPerRun: 0 } }, 'budget.maxCostPerRun must be at least 0.01 USD, got 0'],
     [{ budget: { maxCostPerMonth: -1 } }, 'budget.maxCostPerMonth must be at least 0.01 USD, got -1'],
     [{ budget: { prices: { 'ml.g5.xlarge': -1 } } }, 'budget.prices must be USD an hour, got -1 for ml.g5.xlarge'],
@@ -297,9 +300,9 @@ describe('TrainingPipeline', () => {
     expect(() => statesWith(props)).toThrow(message);
   });
 
-  test('refuses a ceiling where the region has no price for an offer, unless it is told', () => {
+  test('refuses a ceiling where the region has no price for a capacity option, unless it is told', () => {
     const stack = () => new Stack(new App(), 'Stack', { env: { region: 'eu-west-1', account: '123456789012' } });
-    const trainer = Trainer.xgboost({ compute: [Offer.onDemand('ml.g5.xlarge')] });
+    const trainer = Trainer.xgboost({ compute: [CapacityOption.onDemand('ml.g5.xlarge')] });
     const budget = { maxCostPerRun: 5 };
     expect(() => definitionWith({ trainer, budget }, stack())).toThrow(
       'budget: the price of ml.g5.xlarge in eu-west-1 is unknown, and a ceiling needs one; tell it in budget.prices',

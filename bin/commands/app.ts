@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { listed } from '../../lib/core/listed';
 import { mapOf, object, optional, readDocument, text } from '../../lib/core/shape';
-import { CommandError, type Surroundings, UsageError } from './failure';
+import { type CliContext, CommandError, UsageError } from './failure';
 import { brief, readJson, stackName } from './input';
 
 /** Which app a command is about. */
@@ -36,7 +36,7 @@ const OUTPUTS = {
 } as const;
 
 /** The address of the local engine; undefined for AWS. */
-export function engineAddress({ env }: Pick<Surroundings, 'env'>): string | undefined {
+export function engineAddress({ env }: Pick<CliContext, 'env'>): string | undefined {
   const { AWS_ENDPOINT_URL: address } = env;
   if (address === undefined || address === '') return undefined;
   if (URL.canParse(address) && /^https?:\/\/[^/]/.test(address)) return address;
@@ -44,7 +44,7 @@ export function engineAddress({ env }: Pick<Surroundings, 'env'>): string | unde
 }
 
 /** What the SDK's clients need to speak to AWS, or to the engine that AWS_ENDPOINT_URL names. */
-export function clientConfig({ env }: Pick<Surroundings, 'env'>) {
+export function clientConfig({ env }: Pick<CliContext, 'env'>) {
   const endpoint = engineAddress({ env });
   const {
     AWS_ACCESS_KEY_ID: accessKeyId,
@@ -69,9 +69,9 @@ export function clientConfig({ env }: Pick<Surroundings, 'env'>) {
 }
 
 /** Finds the pipeline by its stack's outputs, on AWS and in the engine alike. */
-export async function findApp(options: AppOptions, surroundings: Surroundings): Promise<PipelineApp> {
-  const stack = stackName(options.stack ?? surroundings.env.PERENNIAL_STACK ?? onlyStack(surroundings.cwd));
-  const client = new CloudFormationClient(clientConfig(surroundings));
+export async function findApp(options: AppOptions, context: CliContext): Promise<PipelineApp> {
+  const stack = stackName(options.stack ?? context.env.PERENNIAL_STACK ?? onlyStack(context.cwd));
+  const client = new CloudFormationClient(clientConfig(context));
   try {
     const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: stack }));
     const outputs = Object.fromEntries(
@@ -80,7 +80,7 @@ export async function findApp(options: AppOptions, surroundings: Surroundings): 
     return choose(stack, pipelinesOf(stack, outputs), options.pipeline);
   } catch (error) {
     if (/does not exist/.test((error as Error).message)) {
-      const where = engineAddress(surroundings) ?? 'this AWS account and region';
+      const where = engineAddress(context) ?? 'this AWS account and region';
       throw new CommandError(`no stack is called ${stack} at ${where}: deploy it, or name another with --stack`);
     }
     throw error;

@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { INSTALL_DUCKDB } from '../../engine/src/lambda/duckdb';
-import { CommandError, type Surroundings } from './failure';
+import { type CliContext, CommandError } from './failure';
 
-export function addInfer(program: Command, surroundings: Surroundings): void {
+export function addInfer(program: Command, context: CliContext): void {
   program
     .command('infer <file>')
     .description('write a first data contract from a CSV or Parquet file; read it before you keep it')
@@ -13,12 +13,12 @@ export function addInfer(program: Command, surroundings: Surroundings): void {
     .addHelpText('after', '\nExample:\n  $ perennial infer january.parquet --target late --out contract.json')
     .action(async (file: string, options: { readonly target?: string; readonly out?: string }) => {
       const { infer } = await import('./infer').catch(withoutDuckDb);
-      const { contract, notes } = await infer(resolve(surroundings.cwd, file), options);
+      const { contract, notes } = await infer(resolve(context.cwd, file), options);
       const text = JSON.stringify(contract, undefined, 2);
       if (options.out === undefined) {
-        surroundings.out(text);
+        context.out(text);
       } else {
-        const out = resolve(surroundings.cwd, options.out);
+        const out = resolve(context.cwd, options.out);
         try {
           writeFileSync(out, `${text}\n`, { flag: 'wx' });
         } catch (error) {
@@ -27,9 +27,9 @@ export function addInfer(program: Command, surroundings: Surroundings): void {
             code === 'EEXIST' ? `${out} exists already: delete it or name another` : `cannot write ${out}: ${message}`,
           );
         }
-        surroundings.err(`wrote ${out}`);
+        context.err(`wrote ${out}`);
       }
-      for (const note of notes) surroundings.err(`look at ${note}`);
+      for (const note of notes) context.err(`look at ${note}`);
     });
 }
 

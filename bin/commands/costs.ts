@@ -7,7 +7,7 @@ import type { Run } from './ledger';
 export function estimate({ begun: [first] }: Run): string | undefined {
   if (first === undefined) return undefined;
   const { expectedUsd, atMostUsd } = first;
-  if (atMostUsd === undefined) return `unknown: no price is known for ${first.offer}`;
+  if (atMostUsd === undefined) return `unknown: no price is known for ${first.option}`;
   const most = `at most ${usd(atMostUsd)}`;
   return expectedUsd === undefined
     ? `${most}; no earlier run tells how long it takes`

@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import { packageVersion } from '../../lib/core/names';
 import { type AppOptions, clientConfig, type PipelineApp } from './app';
 import { type Deploying, hasFoundApproved, readDeploying } from './deploying';
-import { CommandError, type Surroundings } from './failure';
+import { type CliContext, CommandError } from './failure';
 import { note, versionNumber } from './input';
 import { type Facts, servedPeriods } from './ledger';
 import { openPipeline } from './pipeline';
@@ -16,7 +16,7 @@ import { openPipeline } from './pipeline';
 const { APPROVED, PENDING_MANUAL_APPROVAL, REJECTED } = ModelApprovalStatus;
 
 /** `approve` and `reject`: a person's word on a registered model version. */
-export function addDecide(program: Command, surroundings: Surroundings): void {
+export function addDecide(program: Command, context: CliContext): void {
   const commands = [
     ['approve', approve, 'approve a registered model version, which deploys it, also one that served before'],
     [
@@ -35,13 +35,13 @@ export function addDecide(program: Command, surroundings: Surroundings): void {
         const options = command.optsWithGlobals<AppOptions & { readonly comment?: string }>();
         const version = Number(versionNumber(given));
         const comment = note('--comment', options.comment);
-        const { app, facts } = await openPipeline(options, surroundings);
-        const client = new SageMakerClient(clientConfig(surroundings));
+        const { app, facts } = await openPipeline(options, context);
+        const client = new SageMakerClient(clientConfig(context));
         try {
           const entry = new Entry(client, packageArn(app, version));
           const before = await entry.status();
-          const deploying = await readDeploying(app, surroundings);
-          surroundings.out(await decide({ surroundings, app, facts, version, comment, entry, before, deploying }));
+          const deploying = await readDeploying(app, context);
+          context.out(await decide({ context, app, facts, version, comment, entry, before, deploying }));
         } finally {
           client.destroy();
         }
@@ -51,7 +51,7 @@ export function addDecide(program: Command, surroundings: Surroundings): void {
 
 /** What is decided on, and how things are. */
 interface Case {
-  readonly surroundings: Surroundings;
+  readonly context: CliContext;
   readonly app: PipelineApp;
   readonly facts: Facts;
   readonly version: number;
@@ -84,7 +84,7 @@ async function approve({ facts, version, comment, entry, before, deploying }: Ca
 
 /** Rejects a version that does not serve, and says what comes of it. */
 async function reject(given: Case): Promise<string> {
-  const { surroundings, app, facts, version, comment, entry, before, deploying } = given;
+  const { context, app, facts, version, comment, entry, before, deploying } = given;
   if (serving(facts) === version) {
     throw new CommandError(
       `version ${version} must not serve to be rejected, and it does: ${instead(facts, version)}; then reject it`,
@@ -98,7 +98,7 @@ async function reject(given: Case): Promise<string> {
   const changed = `version ${version}: ${before} → ${REJECTED}`;
   const own = deployingOf(version, deploying);
   if (own === undefined) return `${changed}: it is not deployed`;
-  if (await hasFoundApproved(own, surroundings)) {
+  if (await hasFoundApproved(own, context)) {
     throw new CommandError(
       `${changed}, but too late for its deployment ${own.id}, which puts it into service: ${instead({ ...facts, endpoint: { name: app.endpoint } }, version)}`,
     );

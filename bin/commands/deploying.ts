@@ -3,7 +3,7 @@ import { awsExecutions, executionArn } from '../../lambdas/shared/executions';
 import { inputOf } from '../../lib/core/messages';
 import { LOOK_AT_APPROVAL } from '../../lib/core/names';
 import { clientConfig, type PipelineApp } from './app';
-import type { Surroundings } from './failure';
+import type { CliContext } from './failure';
 
 /** A deployment that is under way. */
 export interface Deploying {
@@ -15,9 +15,9 @@ export interface Deploying {
 /** The deployments that are under way. */
 export async function readDeploying(
   { deploymentMachine }: Pick<PipelineApp, 'deploymentMachine'>,
-  surroundings: Pick<Surroundings, 'env'>,
+  context: Pick<CliContext, 'env'>,
 ): Promise<Deploying[]> {
-  const client = new SFNClient(clientConfig(surroundings));
+  const client = new SFNClient(clientConfig(context));
   const executions = awsExecutions(deploymentMachine, client);
   try {
     const running = (await executions.running()).map(async (id) => {
@@ -34,9 +34,9 @@ export async function readDeploying(
 /** Whether a deployment has asked for the approval, which it does last, and found the version approved. */
 export async function hasFoundApproved(
   { executionArn }: Deploying,
-  surroundings: Pick<Surroundings, 'env'>,
+  context: Pick<CliContext, 'env'>,
 ): Promise<boolean> {
-  const client = new SFNClient(clientConfig(surroundings));
+  const client = new SFNClient(clientConfig(context));
   try {
     for await (const { events = [] } of paginateGetExecutionHistory({ client }, { executionArn, reverseOrder: true })) {
       for (const { stateExitedEventDetails: left } of events) {

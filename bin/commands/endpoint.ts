@@ -2,7 +2,7 @@ import { DescribeEndpointCommand, SageMakerClient } from '@aws-sdk/client-sagema
 import { unlessMissing } from '../../lambdas/shared/sagemaker';
 import type { DeploymentEnded } from '../../lib/core/ledger';
 import { clientConfig, type PipelineApp } from './app';
-import type { Surroundings } from './failure';
+import type { CliContext } from './failure';
 
 /** The endpoint as SageMaker describes it now: the ledger tells what was deployed, and not what became of it since. */
 export interface EndpointNow {
@@ -21,9 +21,9 @@ const ANSWERS: readonly string[] = ['InService', 'Updating', 'SystemUpdating', '
 
 export async function readEndpoint(
   { endpoint }: Pick<PipelineApp, 'endpoint'>,
-  surroundings: Pick<Surroundings, 'env'>,
+  context: Pick<CliContext, 'env'>,
 ): Promise<EndpointNow> {
-  const client = new SageMakerClient(clientConfig(surroundings));
+  const client = new SageMakerClient(clientConfig(context));
   try {
     const found = await unlessMissing(client.send(new DescribeEndpointCommand({ EndpointName: endpoint })));
     return { name: endpoint, status: found?.EndpointStatus, configName: found?.EndpointConfigName };

@@ -1,7 +1,7 @@
 import { PerennialError } from '../../lib/core/errors';
 
-/** Where a command writes, and what it reads of its surroundings; tests have their own. */
-export interface Surroundings {
+/** Where a command writes, and what it reads of its context; tests have their own. */
+export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The folder in which `cdk.out` is looked for. */
   readonly cwd: string;

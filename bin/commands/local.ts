@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { Engine, LogEntry } from '../../engine/src';
 import type { Envelope } from '../../engine/src/events';
 import type { PublishedMessage } from '../../engine/src/sns';
-import { CommandError, type Surroundings } from './failure';
+import { type CliContext, CommandError } from './failure';
 import { bytes } from './format';
 import { folder, readJson } from './input';
 import { printTable } from './tables';
@@ -17,7 +17,7 @@ interface LocalOptions {
   readonly verbose?: boolean;
 }
 
-export function addLocal(program: Command, surroundings: Surroundings): void {
+export function addLocal(program: Command, context: CliContext): void {
   program
     .command('local')
     .description('run a synthesized app on this machine, until Ctrl-C: no AWS account, no Docker')
@@ -27,7 +27,7 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
     .option('--speed <factor>', 'how much faster waits pass: with 60 a minute takes a second', speed, 1)
     .option(
       '--faults <file>',
-      'what is to befall jobs and endpoints, in JSON: interruptions, full quotas, lack of capacity',
+      'faults to inject into jobs and endpoints, in JSON: interruptions, full quotas, lack of capacity',
     )
     .addHelpText(
       'after',
@@ -40,7 +40,7 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
       if (existsSync(options.state)) folder('--state', options.state);
       let engine: Engine | undefined;
       const isContinued = existsSync(options.state);
-      const progress = progressOf(() => engine, options.verbose === true, surroundings);
+      const progress = progressOf(() => engine, options.verbose === true, context);
       try {
         engine = await Engine.start({
           assembly: options.assembly,
@@ -55,15 +55,13 @@ export function addLocal(program: Command, surroundings: Surroundings): void {
       } catch (error) {
         throw options.verbose ? error : new CommandError((error as Error).message);
       }
-      surroundings.out(greeting(engine));
+      context.out(greeting(engine));
       if (isContinued) {
-        surroundings.out(
-          `It goes on from what an earlier start left in ${options.state}. Delete the folder to begin anew.`,
-        );
-        surroundings.out(`${engine.recovered.map((what) => `  ${what}\n`).join('')}`);
+        context.out(`It goes on from what an earlier start left in ${options.state}. Delete the folder to begin anew.`);
+        context.out(`${engine.recovered.map((what) => `  ${what}\n`).join('')}`);
       }
       await interrupted();
-      surroundings.out('\nstopping; once more ends it at once');
+      context.out('\nstopping; once more ends it at once');
       await engine.stop();
     });
 }
@@ -98,7 +96,7 @@ function inertRows(inert: Engine['inert']): string[][] {
 }
 
 /** Prints a line an event that means something to a person, and what failed; everything if asked to. */
-export function progressOf(engine: () => Engine | undefined, verbose: boolean, { out }: Pick<Surroundings, 'out'>) {
+export function progressOf(engine: () => Engine | undefined, verbose: boolean, { out }: Pick<CliContext, 'out'>) {
   let shown = new Set<string>();
   let last = '';
   return (entry: LogEntry) => {

@@ -4,12 +4,12 @@ import type { UnusedPermission } from '../../engine/src/iam';
 import type { Keys } from '../../engine/src/keys';
 import { Sha256 } from '../../engine/src/signature';
 import { clientConfig, engineAddress } from './app';
-import { CommandError, type Surroundings, UsageError } from './failure';
+import { type CliContext, CommandError, UsageError } from './failure';
 import { several } from './format';
 import { show } from './pipeline';
 import { printTable } from './tables';
 
-export function addPermissions(program: Command, surroundings: Surroundings): void {
+export function addPermissions(program: Command, context: CliContext): void {
   program
     .command('permissions')
     .description("list what the app's roles may do and have not done since the local engine started")
@@ -20,16 +20,16 @@ export function addPermissions(program: Command, surroundings: Surroundings): vo
       '\nExample:\n  $ perennial permissions    # in a terminal with the lines that `perennial local` printed',
     )
     .action(async (options: { readonly all?: boolean; readonly json?: boolean }) => {
-      const endpoint = engineAddress(surroundings);
+      const endpoint = engineAddress(context);
       if (endpoint === undefined) {
         throw new UsageError(
           'only the local engine sees which permissions are used: set AWS_ENDPOINT_URL to its address',
         );
       }
-      const unused = (await fetchUnused(endpoint, clientConfig(surroundings).credentials)).filter(
+      const unused = (await fetchUnused(endpoint, clientConfig(context).credentials)).filter(
         ({ judged }) => judged || options.all,
       );
-      show(surroundings, options, unused, () => printUnused(unused));
+      show(context, options, unused, () => printUnused(unused));
     });
 }
 

@@ -1,7 +1,7 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type AppOptions, clientConfig, findApp, type PipelineApp } from './app';
 import { readEndpoint } from './endpoint';
-import type { Surroundings } from './failure';
+import type { CliContext } from './failure';
 import { type Facts, readFacts } from './ledger';
 
 /** Options of every command. */
@@ -12,14 +12,14 @@ export interface CommonOptions extends AppOptions {
 /** Finds the pipeline, reads its ledger, and looks at its endpoint. */
 export async function openPipeline(
   options: AppOptions,
-  surroundings: Surroundings,
+  context: CliContext,
 ): Promise<{ readonly app: PipelineApp; readonly facts: Facts }> {
-  const app = await findApp(options, surroundings);
-  const client = new DynamoDBClient(clientConfig(surroundings));
+  const app = await findApp(options, context);
+  const client = new DynamoDBClient(clientConfig(context));
   try {
     const [facts, endpoint] = await Promise.all([
       readFacts(client, app.ledgerTable, app.pipeline),
-      readEndpoint(app, surroundings),
+      readEndpoint(app, context),
     ]);
     return { app, facts: { ...facts, endpoint } };
   } finally {
@@ -28,6 +28,6 @@ export async function openPipeline(
 }
 
 /** Writes for a machine or for a person. */
-export function show(surroundings: Surroundings, options: CommonOptions, value: unknown, text: () => string): void {
-  surroundings.out(options.json ? JSON.stringify(value, undefined, 2) : text());
+export function show(context: CliContext, options: CommonOptions, value: unknown, text: () => string): void {
+  context.out(options.json ? JSON.stringify(value, undefined, 2) : text());
 }

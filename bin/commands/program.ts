@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { shortened } from '../../lib/core/listed';
 import { addInfer } from './contract';
 import { addDecide } from './decide';
-import { explain, type Surroundings, UsageError } from './failure';
+import { type CliContext, explain, UsageError } from './failure';
 import { addLocal } from './local';
 import { addPermissions } from './permissions';
 import { printable } from './printable';
@@ -23,21 +23,21 @@ const WRONG_USAGE = 2;
  * @param args without the program's name
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage
  */
-export async function main(args: readonly string[], given: Surroundings): Promise<number> {
-  const surroundings = {
+export async function main(args: readonly string[], given: CliContext): Promise<number> {
+  const context = {
     ...given,
     out: (text: string) => given.out(printable(text)),
     err: (text: string) => given.err(printable(text)),
   };
-  const program = makeProgram(surroundings);
+  const program = makeProgram(context);
   try {
     await program.parseAsync([...args], { from: 'user' });
     return DONE;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG_USAGE; // it has said why
     const { verbose } = program.opts<{ readonly verbose?: boolean }>();
-    surroundings.err(`perennial: ${explain(error, surroundings.env.AWS_ENDPOINT_URL)}`);
-    if (verbose) surroundings.err((error as Error).stack ?? '');
+    context.err(`perennial: ${explain(error, context.env.AWS_ENDPOINT_URL)}`);
+    if (verbose) context.err((error as Error).stack ?? '');
     return error instanceof UsageError ? WRONG_USAGE : FAILED;
   }
 }
@@ -45,7 +45,7 @@ export async function main(args: readonly string[], given: Surroundings): Promis
 /** What was typed stands in some messages, however long it is. */
 const LONGEST_MESSAGE = 2000;
 
-function makeProgram(surroundings: Surroundings): Command {
+function makeProgram(context: CliContext): Command {
   const trimmed = (write: (text: string) => void) => (text: string) => write(text.replace(/\n$/, ''));
   const program = new Command('perennial')
     .description(
@@ -60,12 +60,12 @@ function makeProgram(surroundings: Surroundings): Command {
     )
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
-      writeOut: trimmed(surroundings.out),
-      writeErr: trimmed((text) => surroundings.err(shortened(text, LONGEST_MESSAGE))),
+      writeOut: trimmed(context.out),
+      writeErr: trimmed((text) => context.err(shortened(text, LONGEST_MESSAGE))),
     })
     .showHelpAfterError('(see --help)')
     .exitOverride();
   const commands = [addLocal, addRuns, addRun, addStart, addDecide, addServed, addReport, addPermissions, addInfer];
-  for (const add of commands) add(program, surroundings);
+  for (const add of commands) add(program, context);
   return program;
 }

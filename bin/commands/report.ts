@@ -7,13 +7,13 @@ import type { Finding } from '../../lib/core/findings';
 import type { WindowJudged } from '../../lib/core/ledger';
 import { parseJson, readReport } from '../../lib/core/stored';
 import { type AppOptions, clientConfig, type PipelineApp } from './app';
-import { CommandError, type Surroundings } from './failure';
+import { type CliContext, CommandError } from './failure';
 import { openPipeline } from './pipeline';
 
 /** Windows whose findings are read for the plots; older ones are shown by their verdicts alone. */
 const MOST_WINDOWS = 200;
 
-export function addReport(program: Command, surroundings: Surroundings): void {
+export function addReport(program: Command, context: CliContext): void {
   program
     .command('report')
     .description('write one HTML page about the pipeline: what serves and why, runs, drift, decisions')
@@ -21,9 +21,9 @@ export function addReport(program: Command, surroundings: Surroundings): void {
     .addHelpText('after', '\nExample:\n  $ perennial report --out flights.html')
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals<AppOptions & { readonly out: string }>();
-      const { app, facts } = await openPipeline(options, surroundings);
-      const findings = await readFindings(app, facts.windows, surroundings);
-      const file = resolve(surroundings.cwd, options.out);
+      const { app, facts } = await openPipeline(options, context);
+      const findings = await readFindings(app, facts.windows, context);
+      const file = resolve(context.cwd, options.out);
       const { renderReport } = await import('../report/report'); // the other commands need no plots
       const html = await renderReport({ ...facts, findings, writtenAt: new Date().toISOString() });
       try {
@@ -32,7 +32,7 @@ export function addReport(program: Command, surroundings: Surroundings): void {
       } catch (error) {
         throw new CommandError(`cannot write ${file}: ${(error as Error).message}`);
       }
-      surroundings.out(`wrote ${file}`);
+      context.out(`wrote ${file}`);
     });
 }
 
@@ -40,9 +40,9 @@ export function addReport(program: Command, surroundings: Surroundings): void {
 export async function readFindings(
   app: Pick<PipelineApp, 'dataBucket'>,
   windows: readonly WindowJudged[],
-  surroundings: Pick<Surroundings, 'env'>,
+  context: Pick<CliContext, 'env'>,
 ): Promise<Record<string, readonly Finding[]>> {
-  const client = new S3Client(clientConfig(surroundings));
+  const client = new S3Client(clientConfig(context));
   try {
     const read = windows.slice(-MOST_WINDOWS).map(async ({ windowId, reportKey }) => {
       const report = await findReport(client, app.dataBucket, reportKey);

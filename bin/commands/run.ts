@@ -5,7 +5,7 @@ import { listed } from '../../lib/core/listed';
 import { usd } from '../../lib/core/prices';
 import { clientConfig, type PipelineApp } from './app';
 import { billed, cost, endedAs, estimate, remark } from './costs';
-import { CommandError, type Surroundings } from './failure';
+import { type CliContext, CommandError } from './failure';
 import { bytes, count, duration, minute, several, shortVersion } from './format';
 import { brief } from './input';
 import { causeText, type Facts, REASONS_IN_WORDS, type Run, servedPeriods, until, versionOf } from './ledger';
@@ -20,7 +20,7 @@ export interface Step {
   readonly milliseconds?: number;
 }
 
-export function addRun(program: Command, surroundings: Surroundings): void {
+export function addRun(program: Command, context: CliContext): void {
   program
     .command('run <id>')
     .description("show one run: its data, its steps, its verdict and what became of it; 'latest' is the newest")
@@ -28,10 +28,10 @@ export function addRun(program: Command, surroundings: Surroundings): void {
     .addHelpText('after', '\nExamples:\n  $ perennial run latest\n  $ perennial run data-3f2a91bc0d12')
     .action(async (id: string, _, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions>();
-      const { app, facts } = await openPipeline(options, surroundings);
+      const { app, facts } = await openPipeline(options, context);
       const run = findRun(facts, id);
-      const steps = await readSteps(app, run.runId, surroundings);
-      show(surroundings, options, { ...run, refused: refusedBy(facts, run), steps }, () => printRun(facts, run, steps));
+      const steps = await readSteps(app, run.runId, context);
+      show(context, options, { ...run, refused: refusedBy(facts, run), steps }, () => printRun(facts, run, steps));
     });
 }
 
@@ -113,7 +113,7 @@ function printAttempts({ attempts }: Run): string {
     ['TRAINING JOB', 'ON', 'ENDED AS', 'BILLED', 'COST', ''],
     attempts.map((attempt) => [
       attempt.job,
-      attempt.offer,
+      attempt.option,
       endedAs(attempt),
       billed(attempt),
       usd(attempt.costUsd),
@@ -147,8 +147,8 @@ function describeEvidence({ reason, at, detail }: NonNullable<Run['started']>['e
 }
 
 /** The states of a run's execution; none if Step Functions does not know it any more. */
-async function readSteps(app: PipelineApp, runId: string, surroundings: Surroundings): Promise<Step[]> {
-  const client = new SFNClient(clientConfig(surroundings));
+async function readSteps(app: PipelineApp, runId: string, context: CliContext): Promise<Step[]> {
+  const client = new SFNClient(clientConfig(context));
   const arn = executionArn(app.trainingMachine, runId);
   const events: HistoryEvent[] = [];
   try {

@@ -5,12 +5,12 @@ import type { RunRequestedDetail } from '../../lib/core/documents';
 import { Events } from '../../lib/core/names';
 import { snapshotKey } from '../../lib/core/snapshot';
 import { type AppOptions, clientConfig, findApp } from './app';
-import { CommandError, type Surroundings } from './failure';
+import { type CliContext, CommandError } from './failure';
 import { note } from './input';
 import { openPipeline } from './pipeline';
 import { findRun } from './run';
 
-export function addStart(program: Command, surroundings: Surroundings): void {
+export function addStart(program: Command, context: CliContext): void {
   program
     .command('start')
     .description('ask for a run on the data as it is now')
@@ -18,9 +18,9 @@ export function addStart(program: Command, surroundings: Surroundings): void {
     .addHelpText('after', '\nExample:\n  $ perennial start --reason "the fix of the feature hour"')
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals<AppOptions & { readonly reason?: string }>();
-      const { pipeline } = await findApp(options, surroundings);
-      const id = await ask(surroundings, { pipeline, ...by(surroundings), ...noted(options.reason) });
-      surroundings.out(
+      const { pipeline } = await findApp(options, context);
+      const id = await ask(context, { pipeline, ...by(context), ...noted(options.reason) });
+      context.out(
         `asked for a run (event ${id}); the controller starts it as soon as none is under way: perennial runs`,
       );
     });
@@ -34,26 +34,26 @@ export function addStart(program: Command, surroundings: Surroundings): void {
     .addHelpText('after', '\nExample:\n  $ perennial replay data-3f2a91bc0d12')
     .action(async (runId: string, _, command: Command) => {
       const options = command.optsWithGlobals<AppOptions & { readonly reason?: string }>();
-      const { app, facts } = await openPipeline(options, surroundings);
+      const { app, facts } = await openPipeline(options, context);
       const run = findRun(facts, runId);
       if (run.started === undefined) {
         throw new CommandError(`${run.runId} cannot be replayed: it ended before its data was frozen`);
       }
-      const id = await ask(surroundings, {
+      const id = await ask(context, {
         pipeline: app.pipeline,
-        ...by(surroundings),
+        ...by(context),
         ...noted(options.reason ?? `replay of ${run.runId}`),
         snapshotKey: snapshotKey(run.started.dataVersion),
       });
-      surroundings.out(
+      context.out(
         `asked for a run on the data ${run.started.dataVersion.slice(0, 12)} of ${run.runId} (event ${id}), whose model is judged and never registered: perennial runs`,
       );
     });
 }
 
 /** Runs are asked for by event, as drift does: so the controller keeps them one at a time. */
-async function ask(surroundings: Surroundings, detail: RunRequestedDetail): Promise<string> {
-  const client = new EventBridgeClient(clientConfig(surroundings));
+async function ask(context: CliContext, detail: RunRequestedDetail): Promise<string> {
+  const client = new EventBridgeClient(clientConfig(context));
   try {
     const { Entries: [result] = [] } = await client.send(
       new PutEventsCommand({
@@ -69,7 +69,7 @@ async function ask(surroundings: Surroundings, detail: RunRequestedDetail): Prom
   }
 }
 
-function by({ env }: Surroundings): { requestedBy: string } {
+function by({ env }: CliContext): { requestedBy: string } {
   return { requestedBy: env.USER ?? userInfo().username };
 }
 

@@ -183,7 +183,7 @@ interface Performance {
   readonly verdict: string;
 }
 
-/** The metric on rows whose truth became known, with the limit from which its change matters; undefined if none is known. */
+/** The metric on rows whose ground truth became known, with the limit from which its change matters; undefined if none is known. */
 export async function performancePlot(
   { windows, runs }: Facts,
   findings: Readonly<Record<string, readonly Finding[]>>,
@@ -200,7 +200,7 @@ export async function performancePlot(
   const scale = scaleOf(values.map(({ verdict }) => verdict));
   const y = {
     type: 'quantitative',
-    title: `${name} where the truth is known`,
+    title: `${name} where the ground truth is known`,
     scale: { zero: false, padding: 14 },
     axis: { tickCount: 5 },
   } as const;

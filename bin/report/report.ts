@@ -186,7 +186,7 @@ function trainingJobs(runs: readonly Run[]): Content {
       const begun = run.begun.find(({ job }) => job === attempt.job);
       return [
         code(run.runId),
-        attempt.offer,
+        attempt.option,
         chip(attempt.kind ?? attempt.status.toUpperCase()),
         billed(attempt),
         begun?.expectedUsd === undefined ? '–' : usd(begun.expectedUsd),

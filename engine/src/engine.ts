@@ -105,7 +105,7 @@ const LOG_LIMIT = 20_000;
 export class Engine {
   /** Everything that happened, oldest first. */
   readonly log: LogEntry[] = [];
-  /** What befalls jobs and endpoints that are still to be created or updated; more may be pushed at any time. */
+  /** Faults to inject into jobs and endpoints that are still to be created or updated; more may be pushed at any time. */
   readonly faults: Faults;
   /** The parts by themselves, for tests that look inside. */
   readonly services: Services;

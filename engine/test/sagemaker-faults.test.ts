@@ -511,7 +511,7 @@ describe('faults from a file', () => {
   });
 
   it('are told in the README, all and as they are', () => {
-    const readme = readFileSync('engine/README.md', 'utf8').split('## What befalls jobs and endpoints')[1] ?? '';
+    const readme = readFileSync('engine/README.md', 'utf8').split('## Fault injection')[1] ?? '';
     const [, example = ''] = /```json\n(.*?)```/s.exec(readme) ?? [];
     const told = (table: string) => [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, kind]) => kind);
     const [, training = '', serving = ''] = readme.split('| `kind` |');

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { ContinuousTraining, DataContract, Offer, Trainer } from '../../lib';
+import { CapacityOption, ContinuousTraining, DataContract, Trainer } from '../../lib';
 
 /** Predicts whether a flight arrives more than 15 minutes late. */
 export class FlightsStack extends Stack {
@@ -14,7 +14,11 @@ export class FlightsStack extends Stack {
       pipelineName: 'flights',
       contract: DataContract.fromFile(join('examples', 'flights', 'contract.json')),
       trainer: Trainer.xgboost({
-        compute: [Offer.spot('ml.g4dn.xlarge'), Offer.onDemand('ml.g4dn.xlarge'), Offer.onDemand('ml.g5.xlarge')],
+        compute: [
+          CapacityOption.spot('ml.g4dn.xlarge'),
+          CapacityOption.onDemand('ml.g4dn.xlarge'),
+          CapacityOption.onDemand('ml.g5.xlarge'),
+        ],
         hyperparameters: { num_round: '60', max_depth: '8', eta: '0.3' },
       }),
       newestFiles: 2,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Duration, Size, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { ContinuousTraining, DataContract, HyperparameterRange, Offer, Trainer, Tuning } from '../../lib';
+import { CapacityOption, ContinuousTraining, DataContract, HyperparameterRange, Trainer, Tuning } from '../../lib';
 
 /** The flights by a neural network on GPUs, with a search for hyperparameters, and a ceiling on what that costs. */
 export class GpuStack extends Stack {
@@ -12,14 +12,14 @@ export class GpuStack extends Stack {
       contract: DataContract.fromFile(join('examples', 'flights', 'contract.json')),
       trainer: Trainer.tabular({
         compute: [
-          Offer.spot('ml.g5.2xlarge', { maxWait: Duration.minutes(30) }),
-          Offer.spot('ml.g6e.xlarge'),
-          Offer.onDemand('ml.g5.12xlarge'), // 4 GPUs: started by torchrun
+          CapacityOption.spot('ml.g5.2xlarge', { maxWait: Duration.minutes(30) }),
+          CapacityOption.spot('ml.g6e.xlarge'),
+          CapacityOption.onDemand('ml.g5.12xlarge'), // 4 GPUs: started by torchrun
         ],
         gpuMemory: Size.gibibytes(24),
         maxDuration: Duration.hours(2),
       }),
-      patience: { quotaWait: Duration.minutes(30), rounds: 4, roundWait: Duration.minutes(20) },
+      retryPolicy: { quotaWait: Duration.minutes(30), maxPasses: 4, passInterval: Duration.minutes(20) },
       budget: { maxCostPerRun: 20, maxCostPerMonth: 200 },
       tuning: Tuning.oneByOne({
         ranges: [HyperparameterRange.number('learning_rate', 0.0005, 0.01, true)],

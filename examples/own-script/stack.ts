@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Duration, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { ContinuousTraining, DataContract, Offer, ServingImage, Trainer } from '../../lib';
+import { CapacityOption, ContinuousTraining, DataContract, ServingImage, Trainer } from '../../lib';
 
 /** The flights by a PyTorch script of one's own. */
 export class OwnScriptStack extends Stack {
@@ -17,9 +17,9 @@ export class OwnScriptStack extends Stack {
         hyperparameters: { epochs: '10' },
         metrics: { 'validation:logloss': 'validation:logloss=([0-9.]+)' },
         compute: [
-          Offer.spot('ml.g5.xlarge', { maxWait: Duration.minutes(30) }),
-          Offer.onDemand('ml.g5.xlarge'),
-          Offer.onDemand('ml.m5.2xlarge'), // no GPU: slower, but rarely sold out
+          CapacityOption.spot('ml.g5.xlarge', { maxWait: Duration.minutes(30) }),
+          CapacityOption.onDemand('ml.g5.xlarge'),
+          CapacityOption.onDemand('ml.m5.2xlarge'), // no GPU: slower, but rarely sold out
         ],
         servingImage: ServingImage.pytorch(),
       }),

@@ -4,6 +4,7 @@ import { ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
 import {
+  CapacityOption,
   DataContract,
   DatasetBucket,
   DriftMonitor,
@@ -12,7 +13,6 @@ import {
   ModelRegistry,
   NewDataTrigger,
   Notifications,
-  Offer,
   RetrainController,
   RunLedger,
   ScheduleTrigger,
@@ -38,7 +38,7 @@ export class TrainOnly extends Stack {
       registry,
       pipelineName: 'sunday-flights',
       contract,
-      trainer: Trainer.xgboost({ compute: [Offer.onDemand('ml.g5.xlarge')], maxDuration: Duration.hours(1) }),
+      trainer: Trainer.xgboost({ compute: [CapacityOption.onDemand('ml.g5.xlarge')], maxDuration: Duration.hours(1) }),
       autoApprove: false,
     });
     new RetrainController(this, 'Controller', {

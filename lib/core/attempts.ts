@@ -13,7 +13,7 @@ import {
 } from './tuning';
 
 /** One way to get machines for a training job; several are tried in order. */
-export interface OfferSpec {
+export interface CapacityOptionSpec {
   /** As messages name it, e.g. `2 × ml.g5.2xlarge, spot`. */
   readonly label: string;
   readonly instances: ReadonlyArray<{ readonly instanceType: string; readonly count: number }>;
@@ -26,15 +26,15 @@ export interface OfferSpec {
   readonly keepAliveSeconds?: number;
 }
 
-/** How the offers are walked, and what may be spent. */
+/** How the capacity options are walked, and what may be spent. */
 export interface AttemptRules {
-  readonly offers: readonly OfferSpec[];
-  /** How long a full quota is asked again before the next offer is tried. */
+  readonly capacityOptions: readonly CapacityOptionSpec[];
+  /** How long a full quota is asked again before the next capacity option is tried. */
   readonly quotaWaitSeconds: number;
-  /** How often the list of offers is walked. */
-  readonly rounds: number;
+  /** How often the list of capacity options is walked. */
+  readonly maxPasses: number;
   /** How long to wait before it is walked again. */
-  readonly roundWaitSeconds: number;
+  readonly passIntervalSeconds: number;
   /** USD that one run's jobs may cost. */
   readonly maxCostPerRun?: number;
   /** USD that the jobs of all runs that begin in a month (UTC) may cost. */
@@ -47,17 +47,17 @@ export interface AttemptRules {
   readonly search?: SearchRules;
 }
 
-/** How far a run has come with its offers; the state machine carries it from attempt to attempt. */
+/** How far a run has come with its capacity options; the state machine carries it from attempt to attempt. */
 export interface Walk {
   /** Jobs that were asked for so far; a job's number is the count that includes it. */
   readonly attempts: number;
-  /** The offer that is next, or under way. */
-  readonly offer: number;
+  /** The capacity option that is next, or under way. */
+  readonly option: number;
   /** How often the list was begun. */
-  readonly round: number;
-  /** How often this offer has failed with what is worth another try. */
+  readonly pass: number;
+  /** How often this capacity option has failed with what is worth another try. */
   readonly tries: number;
-  /** ISO time since which the quota of this offer is full. */
+  /** ISO time since which the quota of this capacity option is full. */
   readonly quotaSince?: string;
   /** USD that this run's ended jobs have cost, as far as prices are known. */
   readonly spentUsd: number;
@@ -75,10 +75,10 @@ export interface Walk {
 /** A job that was asked for. */
 export interface Begun {
   readonly job: string;
-  readonly offer: number;
+  readonly option: number;
   readonly iteration: number;
   readonly maxRuntimeSeconds: number;
-  /** Whether the job may run for less than the offer says, because the money ends before. */
+  /** Whether the job may run for less than the capacity option says, because the money ends before. */
   readonly cutByBudget?: boolean;
   /** USD; absent if the price is unknown. */
   readonly expectedUsd?: number;
@@ -116,8 +116,8 @@ export type Next =
 
 const FIRST_STEP: Walk = {
   attempts: 0,
-  offer: 0,
-  round: 1,
+  option: 0,
+  pass: 1,
   tries: 0,
   spentUsd: 0,
   iteration: 1,
@@ -130,10 +130,10 @@ export const GRACE_SECONDS = 120;
 /** No job is begun that may not run at least so long. */
 const SHORTEST_SECONDS = 60;
 /** What is to be had only when others give it back is asked for after 2, 3, 4½ … 15 minutes. */
-export const PATIENCE = { firstSeconds: 120, growth: 1.5, longestSeconds: 900 };
-/** SageMaker's own faults are met so often an offer: after 30 s and 60 s, and then with the next. */
+export const RETRY_INTERVAL = { firstSeconds: 120, growth: 1.5, longestSeconds: 900 };
+/** SageMaker's own faults are met so often per capacity option: after 30 s and 60 s, and then with the next. */
 const INTERNAL = { tries: 2, firstSeconds: 30 };
-/** Throttled calls: 5, 10, 20 … 300 s, half an hour in all; then the next offer. */
+/** Throttled calls: 5, 10, 20 … 300 s, half an hour in all; then the next capacity option. */
 const THROTTLE = { tries: 10, firstSeconds: 5, longestSeconds: 300 };
 /**
  * Jobs that a run may ask for. Step Functions allows an execution's history 25,000 events: `test/history.test.ts` counts
@@ -145,32 +145,39 @@ const HISTORY = 5;
 /** A story keeps so many sentences: the first and the newest. */
 const STORY = 40;
 
-/** Seconds after which all offers have been walked, whatever happens: longer than any run trains. */
-export function longestTraining({ offers, quotaWaitSeconds, rounds, roundWaitSeconds, tuning, search }: AttemptRules) {
+/** Seconds after which all capacity options have been walked, whatever happens: longer than any run trains. */
+export function longestTraining({
+  capacityOptions,
+  quotaWaitSeconds,
+  maxPasses,
+  passIntervalSeconds,
+  tuning,
+  search,
+}: AttemptRules) {
   const jobs = (tuning?.suggestions.length ?? 1) * (search?.maxTrials ?? 1);
   const slow = quotaWaitSeconds + THROTTLE.tries * THROTTLE.longestSeconds;
-  const each = offers.map(
+  const each = capacityOptions.map(
     ({ maxRuntimeSeconds, maxWaitSeconds = 86_400 }) =>
       (INTERNAL.tries + 1) * jobs * (maxRuntimeSeconds + maxWaitSeconds + GRACE_SECONDS) + slow,
   );
-  return rounds * (roundWaitSeconds + each.reduce((sum, seconds) => sum + seconds, 0));
+  return maxPasses * (passIntervalSeconds + each.reduce((sum, seconds) => sum + seconds, 0));
 }
 
-/** How often machines may be asked for in one walk through all rounds. */
-export function mostAttempts({ offers, quotaWaitSeconds, rounds }: AttemptRules): number {
-  return rounds * offers.length * (quotaTries(quotaWaitSeconds) + THROTTLE.tries + 1);
+/** How often machines may be asked for in one walk through all maxPasses. */
+export function mostAttempts({ capacityOptions, quotaWaitSeconds, maxPasses }: AttemptRules): number {
+  return maxPasses * capacityOptions.length * (quotaTries(quotaWaitSeconds) + THROTTLE.tries + 1);
 }
 
 /** The most tries at a full quota: each wait is half as long as it may be, at the end half of what is left. */
 function quotaTries(seconds: number): number {
   let [tries, left] = [1, seconds];
-  for (; left > 1; tries++) left -= Math.min(patienceSeconds(tries - 1), left) / 2;
+  for (; left > 1; tries++) left -= Math.min(retryIntervalSeconds(tries - 1), left) / 2;
   return tries;
 }
 
 /** Seconds before what others may give back is asked for again, after so many tries. */
-export function patienceSeconds(tries: number): number {
-  const { firstSeconds, growth, longestSeconds } = PATIENCE;
+export function retryIntervalSeconds(tries: number): number {
+  const { firstSeconds, growth, longestSeconds } = RETRY_INTERVAL;
   return Math.min(longestSeconds, firstSeconds * growth ** tries);
 }
 
@@ -182,9 +189,13 @@ export function lookSeconds(looks: number): number {
   return Math.round(Math.min(60 * 1.25 ** looks, 86_400));
 }
 
-/** The price of all of an offer's machines together, in USD a second; undefined if one is unknown. */
-export function offerPrice(offer: OfferSpec, region: string, own?: AttemptRules['prices']): number | undefined {
-  const prices = offer.instances.map(({ instanceType, count }) => {
+/** The price of all of a capacity option's machines together, in USD a second; undefined if one is unknown. */
+export function capacityPrice(
+  option: CapacityOptionSpec,
+  region: string,
+  own?: AttemptRules['prices'],
+): number | undefined {
+  const prices = option.instances.map(({ instanceType, count }) => {
     const price: Price | undefined = trainingPrice(region, instanceType, own);
     return price === undefined ? Number.NaN : price.usdPerHour * count;
   });
@@ -200,12 +211,12 @@ export function offerPrice(offer: OfferSpec, region: string, own?: AttemptRules[
  * @see https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training.html
  */
 export function costOf(
-  offer: OfferSpec,
+  option: CapacityOptionSpec,
   billableSeconds: number,
   region: string,
   own?: AttemptRules['prices'],
 ): number | undefined {
-  const price = offerPrice(offer, region, own);
+  const price = capacityPrice(option, region, own);
   return price === undefined ? undefined : price * billableSeconds;
 }
 
@@ -228,15 +239,15 @@ export function nextAttempt(
   circumstances: Circumstances,
 ): Next {
   const begun = before.begun as Begun;
-  const offer = rules.offers[begun.offer] as OfferSpec;
-  const cost = costOf(offer, ended.billableSeconds, circumstances.region, rules.prices);
+  const option = rules.capacityOptions[begun.option] as CapacityOptionSpec;
+  const cost = costOf(option, ended.billableSeconds, circumstances.region, rules.prices);
   const walk: Walk = {
     ...before,
     begun: undefined,
     spentUsd: before.spentUsd + (cost ?? 0),
     story: told(
       before.story,
-      `${begun.job} on ${offer.label}: ${failure === undefined ? 'trained' : `${failure.kind}, ${failure.reason}`}`,
+      `${begun.job} on ${option.label}: ${failure === undefined ? 'trained' : `${failure.kind}, ${failure.reason}`}`,
     ),
   };
   if (rules.tuning === undefined) {
@@ -310,7 +321,7 @@ function afterFailure(
       const since = walk.quotaSince ?? now;
       const left = rules.quotaWaitSeconds - (Date.parse(now) - Date.parse(since)) / 1000;
       if (left <= 0) return advance(rules, walk, circumstances);
-      return again(Math.min(patienceSeconds(walk.tries), left), { quotaSince: since });
+      return again(Math.min(retryIntervalSeconds(walk.tries), left), { quotaSince: since });
     }
     case 'THROTTLE':
       if (tries > THROTTLE.tries) return advance(rules, walk, circumstances);
@@ -324,35 +335,35 @@ function afterFailure(
   }
 }
 
-/** The next offer; after the last, the first again, as often as is allowed. */
+/** The next capacity option; after the last, the first again, as often as is allowed. */
 function advance(rules: AttemptRules, walk: Walk, circumstances: Circumstances): Next {
-  if (walk.offer + 1 < rules.offers.length) {
-    return begin(rules, { ...walk, offer: walk.offer + 1, tries: 0, quotaSince: undefined }, 0, circumstances);
+  if (walk.option + 1 < rules.capacityOptions.length) {
+    return begin(rules, { ...walk, option: walk.option + 1, tries: 0, quotaSince: undefined }, 0, circumstances);
   }
-  if (walk.round < rules.rounds) return nextRound(rules, walk, circumstances);
-  const rounds = rules.rounds === 1 ? '' : ` in ${rules.rounds} rounds`;
+  if (walk.pass < rules.maxPasses) return nextPass(rules, walk, circumstances);
+  const passes = rules.maxPasses === 1 ? '' : ` in ${rules.maxPasses} passes`;
   return failed(
     walk,
     ErrorName.TRAINING_FAILED,
-    `none of the offers gave a machine${rounds}: ${walk.story.join(' | ')}`,
+    `none of the capacity options gave a machine${passes}: ${walk.story.join(' | ')}`,
   );
 }
 
-/** The first offer again, after a wait. */
-function nextRound(rules: AttemptRules, walk: Walk, circumstances: Circumstances): Next {
-  const next = { ...walk, offer: 0, round: walk.round + 1, tries: 0, quotaSince: undefined };
-  return begin(rules, next, rules.roundWaitSeconds, circumstances);
+/** The first capacity option again, after a wait. */
+function nextPass(rules: AttemptRules, walk: Walk, circumstances: Circumstances): Next {
+  const next = { ...walk, option: 0, pass: walk.pass + 1, tries: 0, quotaSince: undefined };
+  return begin(rules, next, rules.passIntervalSeconds, circumstances);
 }
 
-/** Begins a job on the walk's offer, or on the first after it that the money allows. */
+/** Begins a job on the walk's capacity option, or on the first after it that the money allows. */
 function begin(rules: AttemptRules, walk: Walk, waitSeconds: number, circumstances: Circumstances): Next {
   if (walk.attempts >= MOST_ATTEMPTS) {
     const because = `the run has asked for ${MOST_ATTEMPTS} jobs, and its history can hold no more`;
     return failed(walk, ErrorName.TRAINING_FAILED, withStory(because, walk.story));
   }
   const tooDear: string[] = [];
-  for (let offer = walk.offer; offer < rules.offers.length; offer++) {
-    const spec = rules.offers[offer] as OfferSpec;
+  for (let option = walk.option; option < rules.capacityOptions.length; option++) {
+    const spec = rules.capacityOptions[option] as CapacityOptionSpec;
     const terms = affordable(rules, spec, walk, circumstances);
     if (typeof terms === 'string') {
       tooDear.push(terms);
@@ -361,12 +372,12 @@ function begin(rules: AttemptRules, walk: Walk, waitSeconds: number, circumstanc
     const attempts = walk.attempts + 1;
     const begun: Begun = {
       job: (rules.search === undefined ? jobName : searchName)(circumstances, attempts),
-      offer,
+      option,
       iteration: walk.iteration,
       ...terms,
     };
     const hyperparameters = rules.tuning?.suggestions[walk.iteration - 1] ?? {};
-    const moved = offer === walk.offer ? walk : { ...walk, offer, tries: 0, quotaSince: undefined };
+    const moved = option === walk.option ? walk : { ...walk, option, tries: 0, quotaSince: undefined };
     const story = tooDear.reduce(told, moved.story);
     return {
       action: 'TRAIN',
@@ -376,24 +387,24 @@ function begin(rules: AttemptRules, walk: Walk, waitSeconds: number, circumstanc
       hyperparameters,
     };
   }
-  // offers before this one may be cheaper
-  if (walk.offer > 0 && walk.round < rules.rounds) return nextRound(rules, walk, circumstances);
+  // capacity options before this one may be cheaper
+  if (walk.option > 0 && walk.pass < rules.maxPasses) return nextPass(rules, walk, circumstances);
   return outOfMoney(walk, tooDear.join('; '));
 }
 
-/** For how long an offer may run, and what that costs; or why it may not at all. */
+/** For how long a capacity option may run, and what that costs; or why it may not at all. */
 function affordable(
   rules: AttemptRules,
-  offer: OfferSpec,
+  option: CapacityOptionSpec,
   walk: Walk,
   { region, spentThisMonthUsd, history }: Circumstances,
-): Omit<Begun, 'job' | 'offer' | 'iteration'> | string {
-  const { maxRuntimeSeconds, keepAliveSeconds = 0 } = offer;
-  const each = offerPrice(offer, region, rules.prices);
+): Omit<Begun, 'job' | 'option' | 'iteration'> | string {
+  const { maxRuntimeSeconds, keepAliveSeconds = 0 } = option;
+  const each = capacityPrice(option, region, rules.prices);
   const jobs = rules.search?.maxTrials ?? 1;
   const price = each === undefined ? undefined : each * jobs; // of a second of all of them
   const reserve = GRACE_SECONDS + keepAliveSeconds; // billed beyond the time that a job is given
-  const expectedSeconds = expected(offer, history);
+  const expectedSeconds = expected(option, history);
   const terms = (seconds: number) => ({
     maxRuntimeSeconds: seconds,
     ...(seconds < maxRuntimeSeconds && { cutByBudget: true }),
@@ -406,7 +417,7 @@ function affordable(
   );
   if (left === Number.POSITIVE_INFINITY) return terms(maxRuntimeSeconds);
   if (price === undefined) {
-    return `${offer.label}: its price in ${region} is unknown, and a ceiling needs one; tell it by the budget's prices`;
+    return `${option.label}: its price in ${region} is unknown, and a ceiling needs one; tell it by the budget's prices`;
   }
   const seconds = Math.min(maxRuntimeSeconds, Math.floor(left / price - reserve));
   const needed = Math.min(maxRuntimeSeconds, Math.max(SHORTEST_SECONDS, expectedSeconds ?? 0));
@@ -415,7 +426,7 @@ function affordable(
       expectedSeconds === undefined
         ? `the shortest job (${needed} s)`
         : `a job like the last (${Math.round(needed)} s)`;
-    return `${offer.label}: ${why} with what is kept in reserve would cost ${usd(price * (needed + reserve))}, and ${usd(Math.max(0, left))} is left of ${ceilings(rules)}`;
+    return `${option.label}: ${why} with what is kept in reserve would cost ${usd(price * (needed + reserve))}, and ${usd(Math.max(0, left))} is left of ${ceilings(rules)}`;
   }
   return terms(seconds);
 }
@@ -428,9 +439,9 @@ function ceilings({ maxCostPerRun, maxCostPerMonth }: AttemptRules): string {
   return named.filter((ceiling) => ceiling !== false).join(' and ');
 }
 
-/** Seconds that a job on this offer takes by earlier runs: on the same instance if there were any, else on any. */
-function expected(offer: OfferSpec, history: Circumstances['history']): number | undefined {
-  const types = offer.instances.map(({ instanceType }) => instanceType);
+/** Seconds that a job on this capacity option takes by earlier runs: on the same instance if there were any, else on any. */
+function expected(option: CapacityOptionSpec, history: Circumstances['history']): number | undefined {
+  const types = option.instances.map(({ instanceType }) => instanceType);
   const alike = history.filter(({ instanceType }) => types.includes(instanceType));
   const seconds = (alike.length > 0 ? alike : history)
     .slice(0, HISTORY)

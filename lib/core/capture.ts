@@ -108,7 +108,7 @@ function fieldOf(value: unknown): string | null {
   if (value === null || typeof value === 'string') return value;
   if (typeof value === 'boolean') return String(value);
   if (typeof value !== 'number') throw new Unreadable('a field of a JSON question must be a number, a text or null');
-  // a key that has lost its last digits would be joined with another row's truth
+  // a key that has lost its last digits would be joined with another row's ground truth
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
     throw new Unreadable('a whole number of a JSON question must be below 2^53, or a text');
   }

@@ -91,17 +91,18 @@ function compareUnseen(before: Histogram, now: Histogram, threshold: number, fea
 }
 
 function comparePerformance(
-  truth: MonitoredWindow['performance'],
+  groundTruth: MonitoredWindow['performance'],
   baseline: Baseline,
   rules: AssessRules,
 ): Comparison[] {
-  if (truth === undefined) return [];
+  if (groundTruth === undefined) return [];
   const { problem } = baseline.contract.target;
   const { candidate: usual, candidateError: usualError, metric: name } = baseline.judgement;
   const metric = metricOf(problem, name);
-  const rows = truth.labels.length;
-  refuseScores('model', problem, truth.labels, truth.scores);
-  const measured = rows < 2 ? { value: Number.NaN, error: Number.NaN } : metric.measure(truth.labels, truth.scores);
+  const rows = groundTruth.labels.length;
+  refuseScores('model', problem, groundTruth.labels, groundTruth.scores);
+  const measured =
+    rows < 2 ? { value: Number.NaN, error: Number.NaN } : metric.measure(groundTruth.labels, groundTruth.scores);
   const known = Number.isFinite(measured.value) && Number.isFinite(measured.error); // not with a single class
   const { value, error } = known ? measured : { value: usual, error: 0 };
   const unit = metric.higherIsBetter ? 1 : usual;

@@ -12,7 +12,7 @@ import { isObject, items, type Json, MOST_MISTAKES, own, show } from './shape';
 export interface Contract {
   /** The columns of a file; a CSV file names them in its first line, in any order. */
   readonly columns: readonly Column[];
-  /** The column that tells rows apart; unique and never null. Served requests and truth are joined by it. */
+  /** The column that tells rows apart; unique and never null. Served requests and ground truth are joined by it. */
   readonly key?: string;
   /** The column (timestamp or date) that says when a row happened. With it, the holdout is the newest part. */
   readonly eventTime?: string;

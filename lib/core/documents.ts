@@ -80,7 +80,7 @@ export interface SnapshotRequest {
   readonly input: TrainingInput;
   readonly contract: Contract;
   readonly split: SplitRule;
-  /** Train on the newest so many files of `incoming/` and `truth/`; all, if absent. */
+  /** Train on the newest so many files of `incoming/` and `ground-truth/`; all, if absent. */
   readonly newestFiles?: number;
 }
 export interface SnapshotReport {
@@ -137,7 +137,7 @@ export interface AttemptReport {
   /** `TRAIN`: what the job's request is completed with. */
   readonly job?: {
     readonly name: string;
-    readonly offer: number;
+    readonly option: number;
     readonly maxRuntimeSeconds: number;
     /** Spot: waiting and running together. */
     readonly maxWaitSeconds: number;
@@ -240,7 +240,7 @@ export interface MonitorReport {
   readonly version: number;
   readonly runId: string;
   /** The upload of true outcomes that is judged; absent for a window of captured predictions alone. */
-  readonly truth?: { readonly key: string; readonly versionId: string };
+  readonly groundTruth?: { readonly key: string; readonly versionId: string };
   readonly verdict: 'OK' | 'DRIFT' | 'INSUFFICIENT' | 'BAD_DATA';
   /** One sentence. */
   readonly summary: string;
@@ -255,7 +255,7 @@ export interface MonitorReport {
     readonly files: number;
     readonly named: ReadonlyArray<{ readonly key: string; readonly because: string }>;
   };
-  /** Rows of the truth that break the contract, by reason, most frequent first. */
+  /** Rows of the ground truth that break the contract, by reason, most frequent first. */
   readonly quarantine: ReadonlyArray<{ readonly reason: string; readonly rows: number }>;
   readonly findings: readonly Finding[];
 }

@@ -1,7 +1,7 @@
 import type { Problem } from './contract';
 import type { Metric, TrivialAnswers } from './metric';
 
-/** The truth about the holdout, row for row. */
+/** The ground truth about the holdout, row for row. */
 export interface HoldoutLabels {
   readonly labels: readonly number[];
   /** For each slice feature: its values, and for each row the index of its value. */
@@ -85,7 +85,7 @@ export interface Judgement {
   readonly because: string;
 }
 
-/** What a judgement is made of: row for row the truth and the scores of both models. */
+/** What a judgement is made of: row for row the ground truth and the scores of both models. */
 export interface JudgeInput {
   readonly problem: Problem;
   readonly labels: ArrayLike<number>;

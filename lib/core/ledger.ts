@@ -60,7 +60,7 @@ export const LedgerKey = {
   preparing: (startedAt: string, runId: string) => sortKey(`PREPARING#${startedAt}#${runId}`),
   lease: (of: 'training' | 'deployment') => `LEASE#${of}`,
   watch: (version: number) => `WATCH#${version}`,
-  /** How often the monitor has begun to read an upload of truth. */
+  /** How often the monitor has begun to read an upload of ground truth. */
   reading: (windowId: string) => `READING#${windowId}`,
 } as const;
 
@@ -104,7 +104,7 @@ export interface AttemptBegun extends Fact {
   readonly runId: string;
   readonly job: string;
   /** As a person reads it, e.g. `2 × ml.g5.2xlarge, spot`. */
-  readonly offer: string;
+  readonly option: string;
   /** The longest that it may run, which the money may have shortened. */
   readonly maxRuntimeSeconds: number;
   /** USD as the last runs took; absent if there were none, or if the price is unknown. */
@@ -117,7 +117,7 @@ export interface AttemptBegun extends Fact {
 export interface TrainingAttempt extends Fact {
   readonly runId: string;
   readonly job: string;
-  readonly offer: string;
+  readonly option: string;
   /** The first of its instances, where they are of several types. */
   readonly instanceType: string;
   /** All of its instances. */

@@ -90,7 +90,7 @@ const UPLOAD = object<{
   detail: object({ object: object({ key, 'version-id': optional(key), size: optional(count) }) }),
 });
 const LOOK = object<{ time: string }>({ time });
-const TRUTH = object<{ time: string; detail: { object: { key: string; 'version-id'?: string } } }>({
+const GROUND_TRUTH = object<{ time: string; detail: { object: { key: string; 'version-id'?: string } } }>({
   time,
   detail: object({ object: object({ key, 'version-id': optional(key) }) }),
 });
@@ -256,7 +256,7 @@ export function parseMonitorEvent(event: unknown): MonitorMessage {
   );
   const what = `an event '${shortened(type, 100)}'`;
   if (type === Events.SCHEDULE) return { at: iso(readDocument(LOOK, event, what, FIX).time) };
-  const { time, detail } = readDocument(TRUTH, event, what, FIX);
+  const { time, detail } = readDocument(GROUND_TRUTH, event, what, FIX);
   const { key, 'version-id': versionId = 'null' } = detail.object; // as S3 calls the versions of a bucket without any
   return { at: iso(time), upload: { key, versionId } };
 }

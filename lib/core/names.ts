@@ -5,7 +5,7 @@ export const Prefix = {
   /** Labelled data to train on; an upload here starts a run. */
   INCOMING: 'incoming/',
   /** Rows that were predicted, now with their true outcome; an upload here is scored first, then becomes training data. */
-  TRUTH: 'truth/',
+  GROUND_TRUTH: 'ground-truth/',
   /** Frozen lists of training data, one object a data version. */
   SNAPSHOTS: 'snapshots/',
   /** Everything a run makes, below its own id. */

@@ -28,10 +28,10 @@ export function findWorseSlices(metric: Metric, input: JudgeInput, champion: Arr
     rowsOf.forEach((rows, code) => {
       if (rows.length < Math.max(2, rules.minSliceRows)) return;
       const pick = (from: ArrayLike<number>) => Float64Array.from(rows, (row) => from[row]);
-      const [truth, known] = [pick(labels), pick(champion)];
-      const { difference, error } = metric.compare(truth, pick(candidate), known);
+      const [groundTruth, known] = [pick(labels), pick(champion)];
+      const { difference, error } = metric.compare(groundTruth, pick(candidate), known);
       if (Number.isNaN(error)) return;
-      const margin = marginOf(metric, rules.margin, metric.measure(truth, known).value);
+      const margin = marginOf(metric, rules.margin, metric.measure(groundTruth, known).value);
       const slice = { feature, value: values[code] as string, rows: rows.length, difference };
       judged.push({ ...slice, p: worse(difference, error), margin });
     });

@@ -18,7 +18,7 @@ export interface FreezeOptions {
 }
 
 /** Below these prefixes lies what is trained on. */
-export const DATA_PREFIXES = [Prefix.INCOMING, Prefix.TRUTH] as const;
+export const DATA_PREFIXES = [Prefix.INCOMING, Prefix.GROUND_TRUTH] as const;
 
 /**
  * Whether a key names a file of training data.

@@ -15,7 +15,7 @@ const MOST_HYPERPARAMETERS = 70;
 const RESERVED = /^(problem|key|sagemaker_.*)$/;
 
 /**
- * Refuses what SageMaker, or the walk over the offers, would, whoever wrote the trainer.
+ * Refuses what SageMaker, or the walk over the capacity options, would, whoever wrote the trainer.
  *
  * @returns the config as it is
  */
@@ -23,14 +23,14 @@ export function checkedTrainer(scope: Construct, config: TrainerConfig): Trainer
   const { compute, maxDuration, hyperparameters, environment, gpuMemory, metrics, torchrun, source } = config;
   const reserved = Object.keys(hyperparameters).filter((name) => RESERVED.test(name));
   refuse(scope, [
-    (compute.length < 1 || compute.length > 20) && `compute must be 1 to 20 offers, got ${compute.length}`,
-    ...compute.flatMap((offer) => offer._mistakes(gpuMemory)),
+    (compute.length < 1 || compute.length > 20) && `compute must be 1 to 20 capacity options, got ${compute.length}`,
+    ...compute.flatMap((option) => option._mistakes(gpuMemory)),
     ...compute.map(
-      (offer) =>
+      (option) =>
         !torchrun &&
         source !== undefined &&
-        offer._instances > 1 &&
-        `compute: this trainer uses one instance, got an offer of ${offer._instances}; take a larger one`,
+        option._instances > 1 &&
+        `compute: this trainer uses one instance, got a capacity option of ${option._instances}; take a larger one`,
     ),
     outside(maxDuration.toSeconds(), 60, 28 * 86400) &&
       `maxDuration must be 1 minute to 28 days, got ${maxDuration.toHumanString()}`,

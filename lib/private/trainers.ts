@@ -1,7 +1,7 @@
 import { Duration } from 'aws-cdk-lib';
 import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
-import { Offer } from '../offer';
+import { CapacityOption } from '../capacity-option';
 import type {
   ContainerTrainerProps,
   PyTorchTrainerProps,
@@ -36,9 +36,9 @@ export function xgboost(scope: Construct, props: XGBoostTrainerProps): TrainerCo
     ...ownSource(scope, 'xgboost'),
     ...servedBy({ ...xgboostServing(scope), framework: 'XGBOOST', frameworkVersion: XGBOOST_VERSION }),
     compute: props.compute ?? [
-      Offer.spot('ml.g4dn.xlarge'),
-      Offer.onDemand('ml.g4dn.xlarge'),
-      Offer.onDemand('ml.g5.xlarge'),
+      CapacityOption.spot('ml.g4dn.xlarge'),
+      CapacityOption.onDemand('ml.g4dn.xlarge'),
+      CapacityOption.onDemand('ml.g5.xlarge'),
     ],
     image: uri,
     repositoryArns: [repositoryArn],
@@ -113,9 +113,9 @@ function inPyTorch(scope: Construct, props: Pick<PyTorchTrainerProps, 'compute'>
     cpuImage: pytorchImage(scope, 'pytorch', PYTORCH_CPU).uri,
     repositoryArns: [repositoryArn],
     compute: props.compute ?? [
-      Offer.spot('ml.g5.xlarge'),
-      Offer.onDemand('ml.g5.xlarge'),
-      Offer.onDemand('ml.g5.2xlarge'),
+      CapacityOption.spot('ml.g5.xlarge'),
+      CapacityOption.onDemand('ml.g5.xlarge'),
+      CapacityOption.onDemand('ml.g5.2xlarge'),
     ],
   };
 }

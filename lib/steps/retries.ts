@@ -1,6 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import { PATIENCE, patienceSeconds } from '../core/attempts';
+import { RETRY_INTERVAL, retryIntervalSeconds } from '../core/attempts';
 import { ErrorName } from '../core/errors';
 import { MOST_ATTEMPTS } from '../core/preparation/search';
 
@@ -82,13 +82,13 @@ export const PREPARE_RETRIES: readonly sfn.RetryProps[] = [
 export function triesWithin(seconds: number): number {
   let waited = 0;
   let tries = 0;
-  for (; waited < seconds; tries++) waited += patienceSeconds(tries);
+  for (; waited < seconds; tries++) waited += retryIntervalSeconds(tries);
   return tries;
 }
 
-/** {@link patienceSeconds} as JSONata. */
-export function patienceJsonata(tries: string): string {
-  const { firstSeconds, growth, longestSeconds } = PATIENCE;
+/** {@link retryIntervalSeconds} as JSONata. */
+export function retryIntervalJsonata(tries: string): string {
+  const { firstSeconds, growth, longestSeconds } = RETRY_INTERVAL;
   return `$round($min([${longestSeconds}, ${firstSeconds} * $power(${growth}, ${tries})]))`;
 }
 
@@ -100,7 +100,7 @@ export const QUOTA_ERRORS = ['SageMaker.ResourceLimitExceededException', 'SageMa
 
 /** For a call that a full quota refuses at once: others may give instances back. */
 export function quotaRetry(wait: Duration): sfn.RetryProps {
-  const { firstSeconds, growth, longestSeconds } = PATIENCE;
+  const { firstSeconds, growth, longestSeconds } = RETRY_INTERVAL;
   return {
     errors: QUOTA_ERRORS,
     interval: Duration.seconds(firstSeconds),

@@ -16,7 +16,7 @@ import { callSageMaker, invoke, makeOnce, orFail } from '../private/state-parts'
 import type { TrainerConfig } from '../trainer-props';
 import { CAUGHT, EXECUTION_HASH, jsonata, RUN_ID, RUN_SLUG, runAddress, runUri, STARTED_AT, TRY } from './expressions';
 import { containerOf } from './register';
-import { patienceJsonata, SAGEMAKER_RETRY, triesWithin } from './retries';
+import { retryIntervalJsonata, SAGEMAKER_RETRY, triesWithin } from './retries';
 import { SageMakerJob } from './sagemaker-job';
 
 export interface ScoreProps {
@@ -35,7 +35,7 @@ export interface ScoreProps {
   readonly judge: lambda.IFunction;
   readonly rules: JudgeRules;
   /** How long an instance to score on is waited for; a quota that lets one model be scored at a time needs some. */
-  readonly patience: Duration;
+  readonly quotaWait: Duration;
   /** Where a judged candidate goes on. */
   readonly judged: sfn.IChainable;
   /** Where a failure goes on, with `$failure` set. */
@@ -43,12 +43,12 @@ export interface ScoreProps {
 }
 
 /** The least that an instance is waited for: the one of the other model must have been given back. */
-const LEAST_PATIENCE = Duration.minutes(10);
+const LEAST_QUOTA_WAIT = Duration.minutes(10);
 
 /**
  * Lets the candidate and the champion answer the same rows, each in the container that serves it, and compares.
  *
- * Both are scored side by side; where machines are lacking, one after the other, with patience: what has been paid for
+ * Both are scored side by side; where machines are lacking, one after the other, again and again: what has been paid for
  * is not thrown away because a quota is full.
  *
  * Reads `$model`; sets `$champion`, `$judgement` and `$outcome`.
@@ -121,10 +121,10 @@ function scoreBoth(scope: Construct, props: ScoreProps, scored: sfn.IChainable):
     .when(sfn.Condition.jsonata(jsonata('$count($unscored) = 0')), scored)
     .otherwise(alone);
   const wait = sfn.Wait.jsonata(scope, 'Wait to score', {
-    time: sfn.WaitTime.seconds(jsonata(patienceJsonata('$tries'))),
+    time: sfn.WaitTime.seconds(jsonata(retryIntervalJsonata('$tries'))),
     assign: { tries: jsonata('$tries + 1'), failure: null },
   });
-  const tries = triesWithin(Math.max(props.patience.toSeconds(), LEAST_PATIENCE.toSeconds()));
+  const tries = triesWithin(Math.max(props.quotaWait.toSeconds(), LEAST_QUOTA_WAIT.toSeconds()));
   alone.addCatch(
     sfn.Choice.jsonata(scope, 'Can it be scored later?')
       .when(sfn.Condition.jsonata(jsonata(`$tries < ${tries} and ${isPassing('$failure')}`)), wait.next(alone))

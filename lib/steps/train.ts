@@ -4,11 +4,11 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import type { AttemptRules, OfferSpec } from '../core/attempts';
+import type { CapacityOption } from '../capacity-option';
+import type { AttemptRules, CapacityOptionSpec } from '../core/attempts';
 import type { Contract } from '../core/contract';
 import { ownPrefix, searchPrefix } from '../core/names';
 import type { Owner } from '../core/ownership';
-import type { Offer } from '../offer';
 import { kmsKeyId } from '../private/keys';
 import { jobTags } from '../private/owner-tags';
 import { invoke, orFail } from '../private/state-parts';
@@ -46,7 +46,7 @@ const LONGEST = Duration.days(365);
 const LONGEST_PENDING = Duration.days(1);
 
 /**
- * Walks the offers until one of them has trained: a function decides, and each offer has a state of its own, so that
+ * Walks the capacity options until one of them has trained: a function decides, and each capacity option has a state of its own, so that
  * its request stands in the definition as it is sent.
  *
  * Reads `$attempt` and `$caught` (null before the first job); sets `$model` (address of the model's archive) and
@@ -67,7 +67,7 @@ export function train(scope: Construct, props: TrainProps): sfn.IChainable {
     },
     { attempt: jsonata('$states.result.Payload') },
   );
-  const jobs = trainer.compute.map((offer, i) => trainingJob(scope, props, offer, i));
+  const jobs = trainer.compute.map((option, i) => trainingJob(scope, props, option, i));
   for (const job of jobs) {
     job.addCatch(decide, {
       errors: ['States.ALL'],
@@ -80,14 +80,14 @@ export function train(scope: Construct, props: TrainProps): sfn.IChainable {
     });
     job.next(decide);
   }
-  const onOffer = whichOffer(scope, jobs);
+  const onOption = whichOption(scope, jobs);
   const wait = sfn.Wait.jsonata(scope, 'Wait for machines', {
     time: sfn.WaitTime.seconds(jsonata('$attempt.waitSeconds')),
   });
   wait.next(
     sfn.Choice.jsonata(scope, 'Has the job ended?')
       .when(sfn.Condition.jsonata(jsonata("$attempt.action = 'LOOK'")), decide)
-      .otherwise(onOffer),
+      .otherwise(onOption),
   );
   const next = sfn.Choice.jsonata(scope, 'Trained?')
     .when(sfn.Condition.jsonata(jsonata("$attempt.action = 'TRAINED'")), props.trained, {
@@ -97,26 +97,26 @@ export function train(scope: Construct, props: TrainProps): sfn.IChainable {
       assign: { failure: jsonata('$attempt.failure') },
     })
     .when(sfn.Condition.jsonata(jsonata('$attempt.waitSeconds > 0')), wait)
-    .otherwise(onOffer);
+    .otherwise(onOption);
   return orFail(decide, failed).next(next);
 }
 
-/** The state of the offer that was decided on. */
-function whichOffer(scope: Construct, jobs: SageMakerJob[]): sfn.IChainable {
+/** The state of the capacity option that was decided on. */
+function whichOption(scope: Construct, jobs: SageMakerJob[]): sfn.IChainable {
   const [first, ...others] = jobs as [SageMakerJob, ...SageMakerJob[]];
   if (others.length === 0) return first;
-  const choice = sfn.Choice.jsonata(scope, 'Which offer?');
+  const choice = sfn.Choice.jsonata(scope, 'Which option?');
   others.forEach((job, i) => {
-    choice.when(sfn.Condition.jsonata(jsonata(`$attempt.job.offer = ${i + 1}`)), job);
+    choice.when(sfn.Condition.jsonata(jsonata(`$attempt.job.option = ${i + 1}`)), job);
   });
   return choice.otherwise(first);
 }
 
 /** One training job, or a tuning job that makes several. */
-function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: number): SageMakerJob {
+function trainingJob(scope: Construct, props: TrainProps, option: CapacityOption, index: number): SageMakerJob {
   const { role, owner, rules, search } = props;
-  const spec = rules.offers[index] as OfferSpec;
-  const { maxPendingSeconds } = offer._request();
+  const spec = rules.capacityOptions[index] as CapacityOptionSpec;
+  const { maxPendingSeconds } = option._request();
   const { region } = Stack.of(scope);
   const waves = search === undefined ? 1 : Math.ceil(search.maxTrials / search.atOnce);
   const wait = spec.maxWaitSeconds ?? maxPendingSeconds ?? LONGEST_PENDING.toSeconds();
@@ -129,10 +129,10 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
     ),
     assign: { caught: null },
   };
-  const definition = definitionOf(props, offer);
+  const definition = definitionOf(props, option);
   const Tags = jobTags(owner);
   if (search !== undefined) {
-    return new SageMakerJob(scope, `Tune on offer ${index + 1}`, {
+    return new SageMakerJob(scope, `Tune on option ${index + 1}`, {
       ...common,
       kind: 'HyperParameterTuningJob',
       namePrefix: searchPrefix(owner.pipeline, owner.registry),
@@ -140,20 +140,20 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
         HyperParameterTuningJobName: jsonata('$attempt.job.name'),
         HyperParameterTuningJobConfig: search.config,
         TrainingJobDefinition: {
-          StaticHyperParameters: without(search.names, hyperparameters(region, props, offer)),
+          StaticHyperParameters: without(search.names, hyperparameters(region, props, option)),
           ...definition,
         },
         Tags,
       },
     });
   }
-  return new SageMakerJob(scope, `Train on offer ${index + 1}`, {
+  return new SageMakerJob(scope, `Train on option ${index + 1}`, {
     ...common,
     kind: 'TrainingJob',
     namePrefix: ownPrefix(owner.pipeline, owner.registry),
     arguments: {
       TrainingJobName: jsonata('$attempt.job.name'),
-      HyperParameters: trialHyperparameters(region, props, offer),
+      HyperParameters: trialHyperparameters(region, props, option),
       ...definition,
       Tags,
     },
@@ -161,8 +161,8 @@ function trainingJob(scope: Construct, props: TrainProps, offer: Offer, index: n
 }
 
 /** What training jobs and the definition in a tuning job have in common. */
-function definitionOf({ trainer, role, encryptionKey, objectsKey }: TrainProps, offer: Offer) {
-  const { spot, resources, maxPendingSeconds } = offer._request(encryptionKey);
+function definitionOf({ trainer, role, encryptionKey, objectsKey }: TrainProps, option: CapacityOption) {
+  const { spot, resources, maxPendingSeconds } = option._request(encryptionKey);
   const channel = (ChannelName: string, S3Uri: string) => ({
     ChannelName,
     ContentType: 'application/x-parquet',
@@ -172,7 +172,7 @@ function definitionOf({ trainer, role, encryptionKey, objectsKey }: TrainProps, 
   return {
     RoleArn: role.roleArn,
     AlgorithmSpecification: {
-      TrainingImage: offer._gpus > 0 ? trainer.image : (trainer.cpuImage ?? trainer.image),
+      TrainingImage: option._gpus > 0 ? trainer.image : (trainer.cpuImage ?? trainer.image),
       TrainingInputMode: 'File',
       MetricDefinitions: Object.entries(trainer.metrics).map(([Name, Regex]) => ({ Name, Regex })),
     },
@@ -191,7 +191,11 @@ function definitionOf({ trainer, role, encryptionKey, objectsKey }: TrainProps, 
 }
 
 /** What the script is told: the trainer's own words, ours, and SageMaker's for script mode and torchrun. */
-function hyperparameters(region: string, { trainer, contract }: TrainProps, offer: Offer): Record<string, string> {
+function hyperparameters(
+  region: string,
+  { trainer, contract }: TrainProps,
+  option: CapacityOption,
+): Record<string, string> {
   const { source } = trainer;
   return {
     ...trainer.hyperparameters,
@@ -204,16 +208,16 @@ function hyperparameters(region: string, { trainer, contract }: TrainProps, offe
     }),
     ...(source !== undefined &&
       trainer.torchrun &&
-      (offer._gpus > 1 || offer._instances > 1) && {
+      (option._gpus > 1 || option._instances > 1) && {
         sagemaker_torch_distributed_enabled: 'true',
-        sagemaker_instance_type: offer._spec(trainer.maxDuration).instances[0]?.instanceType as string,
+        sagemaker_instance_type: option._spec(trainer.maxDuration).instances[0]?.instanceType as string,
       }),
   };
 }
 
 /** The same for one job of a run, with what the run's search tries. */
-function trialHyperparameters(region: string, props: TrainProps, offer: Offer) {
-  const told = hyperparameters(region, props, offer);
+function trialHyperparameters(region: string, props: TrainProps, option: CapacityOption) {
+  const told = hyperparameters(region, props, option);
   const isScript = props.trainer.source !== undefined;
   if (props.rules.tuning === undefined) {
     return { ...told, ...(isScript && { sagemaker_job_name: jsonata('$attempt.job.name') }) };

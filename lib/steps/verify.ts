@@ -8,7 +8,7 @@ import { sageMakerArn } from '../private/grants';
 import { callSageMaker, invoke, orFail } from '../private/state-parts';
 import { CAUGHT, jsonata } from './expressions';
 import { mostPolls, untilNextPoll } from './poll';
-import { patienceJsonata, quotaRetry, triesWithin } from './retries';
+import { quotaRetry, retryIntervalJsonata, triesWithin } from './retries';
 import { arnsOf, type EndpointProps, updateEndpoint } from './serve';
 
 /** The longest update that SageMaker allows; and the way back, which is all at once. */
@@ -75,7 +75,7 @@ export function verify(scope: Construct, props: VerifyProps): sfn.IChainable {
     '$contains($states.input.FailureReason, /InsufficientInstanceCapacity|Unable to provision requested/)';
   const tries = triesWithin(props.quotaWait.toSeconds());
   const wait = sfn.Wait.jsonata(scope, 'Wait for machines', {
-    time: sfn.WaitTime.seconds(jsonata(patienceJsonata('$waits'))),
+    time: sfn.WaitTime.seconds(jsonata(retryIntervalJsonata('$waits'))),
     assign: { waits: jsonata('$waits + 1'), polls: 0 },
   });
   const noMachines = failure(

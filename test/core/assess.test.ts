@@ -59,14 +59,20 @@ function baselineOf(rows: number, seed = 1): Baseline {
   return { runId: 'r', contract, profile, scores: countNumbers(quantileEdges(scores), scores), judgement };
 }
 
-function windowOf(baseline: Baseline, rows: number, seed: number, world: World = {}, truth = true): MonitoredWindow {
+function windowOf(
+  baseline: Baseline,
+  rows: number,
+  seed: number,
+  world: World = {},
+  groundTruth = true,
+): MonitoredWindow {
   const { delay, carrier, labels, scores } = draw(rows, seed, world);
   const { features } = baseline.profile;
   return {
     rows,
     features: { delay: countLike(features.delay, delay), carrier: countLike(features.carrier, carrier) },
     scores: countLike(baseline.scores, scores),
-    ...(truth ? { performance: { labels, scores } } : {}),
+    ...(groundTruth ? { performance: { labels, scores } } : {}),
   };
 }
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { costOf, offerPrice } from '../../lib/core/attempts';
+import { capacityPrice, costOf } from '../../lib/core/attempts';
 import { trainingPrice, usd } from '../../lib/core/prices';
 
-const offer = (instanceType: string, count = 1) => ({
+const option = (instanceType: string, count = 1) => ({
   label: instanceType,
   instances: [{ instanceType, count }],
   spot: false,
@@ -33,10 +33,10 @@ describe('prices', () => {
     expect(trainingPrice('eu-west-1', 'ml.g5.2xlarge', { 'ml.g5.2xlarge': 0 })?.usdPerHour).toBe(0);
   });
 
-  test('count every machine of an offer, and none if one is unknown', () => {
-    expect(offerPrice(offer('ml.g5.2xlarge', 4), 'us-east-1')).toBeCloseTo((4 * 1.515) / 3600, 12);
+  test('count every machine of a capacity option, and none if one is unknown', () => {
+    expect(capacityPrice(option('ml.g5.2xlarge', 4), 'us-east-1')).toBeCloseTo((4 * 1.515) / 3600, 12);
     const mixed = {
-      ...offer('ml.g5.2xlarge'),
+      ...option('ml.g5.2xlarge'),
       instances: [
         { instanceType: 'ml.g5.2xlarge', count: 1 },
         { instanceType: 'ml.m5.large', count: 2 },

@@ -27,7 +27,7 @@ describe('freeze', () => {
     const before = freeze([file('incoming/a.csv')]).dataVersion;
 
     expect(freeze([file('incoming/a.csv', 1, 'v2')]).dataVersion).not.toBe(before);
-    expect(freeze([file('incoming/a.csv'), file('truth/b.csv')]).dataVersion).not.toBe(before);
+    expect(freeze([file('incoming/a.csv'), file('ground-truth/b.csv')]).dataVersion).not.toBe(before);
     expect(freeze([]).dataVersion).not.toBe(before);
     expect(freeze([file('incoming/a.csv', 9)]).dataVersion).toBe(before); // uploaded when, does not matter
   });
@@ -35,11 +35,16 @@ describe('freeze', () => {
   test('takes the oldest of files with the same content, and names the others', () => {
     const copy = (of: string, key: string, day: number) => ({ ...file(of, day), key, versionId: `v-${key}` });
     const [a, b] = [file('incoming/a.csv', 2), file('incoming/b.csv', 3)];
-    const listing = [copy('incoming/a.csv', 'incoming/0.csv', 5), a, b, copy('incoming/b.csv', 'truth/b.csv', 4)];
+    const listing = [
+      copy('incoming/a.csv', 'incoming/0.csv', 5),
+      a,
+      b,
+      copy('incoming/b.csv', 'ground-truth/b.csv', 4),
+    ];
 
     const { files, alike, dataVersion } = freeze(listing, { newestFiles: 2 });
     expect(files.map(({ key }) => key)).toEqual(['incoming/a.csv', 'incoming/b.csv']);
-    expect(alike).toEqual(['incoming/0.csv', 'truth/b.csv']);
+    expect(alike).toEqual(['ground-truth/b.csv', 'incoming/0.csv']);
     expect(freeze([a, b])).toMatchObject({ dataVersion });
     expect(freeze([a, b]).alike).toBeUndefined();
     // of which no run can use the one, the other is taken
@@ -50,7 +55,7 @@ describe('freeze', () => {
 
   test('knows the content of files whatever their names, versions and number', () => {
     const [a, b] = [file('incoming/a.csv'), file('incoming/b.csv')];
-    const renamed = { ...a, key: 'truth/z.csv', versionId: 'v9' };
+    const renamed = { ...a, key: 'ground-truth/z.csv', versionId: 'v9' };
 
     expect(contentOfAll([renamed, b, a])).toBe(contentOfAll([a, b]));
     expect(contentOfAll([a])).not.toBe(contentOfAll([a, b]));
@@ -59,9 +64,14 @@ describe('freeze', () => {
   });
 
   test('leaves out what is no data', () => {
-    const { files } = freeze([file('incoming/'), file('incoming/2026/'), file('runs/x.csv'), file('truth/a.csv')]);
+    const { files } = freeze([
+      file('incoming/'),
+      file('incoming/2026/'),
+      file('runs/x.csv'),
+      file('ground-truth/a.csv'),
+    ]);
 
-    expect(files.map(({ key }) => key)).toEqual(['truth/a.csv']);
+    expect(files.map(({ key }) => key)).toEqual(['ground-truth/a.csv']);
   });
 
   test.each([
@@ -71,7 +81,7 @@ describe('freeze', () => {
     'incoming/date=2026_$folder$',
     'incoming/_temporary/0/part-0.csv',
     'incoming/_delta_log/00000000000000000010.checkpoint.parquet',
-    'truth/.hive-staging_1/part-0.csv',
+    'ground-truth/.hive-staging_1/part-0.csv',
     'incoming/a.csv._COPYING_',
     'incoming/.DS_Store',
     'capture/a.csv',
@@ -79,9 +89,12 @@ describe('freeze', () => {
     expect(isData(key)).toBe(false);
   });
 
-  test.each(['incoming/a.csv', 'truth/a_b/x.y/c.csv', 'incoming/_day=1/part-0.csv'])('takes %s for data', (key) => {
-    expect(isData(key)).toBe(true);
-  });
+  test.each(['incoming/a.csv', 'ground-truth/a_b/x.y/c.csv', 'incoming/_day=1/part-0.csv'])(
+    'takes %s for data',
+    (key) => {
+      expect(isData(key)).toBe(true);
+    },
+  );
 
   test('leaves out a refused version and names it, but takes the next version of the same file', () => {
     const refused = [{ key: 'incoming/bad.csv', versionId: 'v1' }];

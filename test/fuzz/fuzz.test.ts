@@ -16,7 +16,7 @@ test.each<[what: string, run: (cases: number) => Promise<Tally>, cases: number]>
   ['file', fuzzPreparation, slowly(200)],
   ['command', fuzzCommands, slowly(150)],
 ])(
-  'whatever befalls a %s, it is taken or refused by name',
+  'whatever changes a %s, it is taken or refused by name',
   async (_, run, cases) => {
     const { broken, outcomes } = await run(cases);
     expect(broken).toEqual([]);

@@ -58,7 +58,7 @@ const TO_DEPLOYMENTS = [
   ended('deploy-v1-01234567', JSON.stringify({ modelPackageArn: ARN, approvedAt: TIME })),
 ];
 
-const TO_MONITOR = [upload('truth/fuzzed.csv'), upload('truth/folder/'), own(Events.SCHEDULE)];
+const TO_MONITOR = [upload('ground-truth/fuzzed.csv'), upload('ground-truth/folder/'), own(Events.SCHEDULE)];
 
 /** The body of a message: a good one with something wrong, or anything at all. */
 function body(next: Random, good: readonly object[]): string {

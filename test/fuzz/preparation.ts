@@ -10,7 +10,7 @@ import { below, LONGEST_CASE_MS, pick, type Random, type Tally, tell } from './m
 /** Each preparation is of so many files at most: one database reads a hundred as fast as a new one opens. */
 const MOST_TOGETHER = 500;
 
-/** Rows of a file before anything befalls it. */
+/** Rows of a file before anything is changed. */
 const ROWS = 8;
 
 const CONTRACT = parseContract({ ...RIDES, maxBadShare: 1 });
@@ -18,12 +18,12 @@ const CONTRACT = parseContract({ ...RIDES, maxBadShare: 1 });
 interface Case {
   readonly body: Uint8Array;
   readonly extension: string;
-  /** If it is known whatever befell the file. */
+  /** If it is known whatever was changed. */
   readonly rows?: number;
 }
 
 /**
- * Prepares files to which something befell. Each is prepared or refused by name; once those are left out that were
+ * Prepares files that were changed. Each is prepared or refused by name; once those are left out that were
  * refused, the rest is prepared, and its rows are the good and the quarantined ones.
  */
 export async function fuzzPreparation(cases: number): Promise<Tally> {

@@ -23,7 +23,7 @@ export async function lookAt(contract: Contract, lines: readonly string[], asses
     ledger,
     store,
     send: async () => {},
-    truth: async () => ({ labels: new Map(), rows: 0, bad: 0, reasons: [] }),
+    groundTruth: async () => ({ labels: new Map(), rows: 0, bad: 0, reasons: [] }),
     metric: () => {},
     now: () => new Date('2026-03-01T13:00:00Z'),
   };

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import {
+  CapacityOption,
   ContinuousTraining,
   type ContinuousTrainingProps,
   DataContract,
-  Offer,
   ServingImage,
   Trainer,
 } from '../../lib';
@@ -26,7 +26,7 @@ export function synthesize(props: Partial<ContinuousTrainingProps> = {}): string
     trainer: Trainer.pytorch({
       sourceDirectory: join('test', 'kills', 'training'),
       entryPoint: 'train.py',
-      compute: [Offer.spot('ml.g5.xlarge'), Offer.onDemand('ml.m5.2xlarge')],
+      compute: [CapacityOption.spot('ml.g5.xlarge'), CapacityOption.onDemand('ml.m5.2xlarge')],
       servingImage: ServingImage.xgboost(),
     }),
     ...props,

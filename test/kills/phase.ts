@@ -4,7 +4,7 @@ const PHASES: readonly (readonly [said: RegExp, phase: string])[] = [
   [/ControllerHandlerFunction\S* answered/, 'upload and controller'],
   [/: flights-training \S+ RUNNING/, 'snapshot and preparation'],
   [/SnapshotFunction\S* answered|prepared\//, 'snapshot and preparation'],
-  [/PrepareFunction\S* answered/, 'choice of the offer'],
+  [/PrepareFunction\S* answered/, 'choice of the capacity option'],
   [/sagemaker: training job \S+: \w+/, 'training'],
   [/: epoch \d/, 'training'],
   [/AttemptFunction\S* answered|SealFunction\S* answered|sealed\//, 'sealing and scoring'],

@@ -7,7 +7,7 @@ import type { JobFacts } from '../../lib/core/failures';
 import { Crash, crashing, MemoryLedger, MemoryStore } from '../support/memory';
 
 const rules: AttemptRules = {
-  offers: [
+  capacityOptions: [
     {
       label: 'ml.g5.2xlarge, spot',
       instances: [{ instanceType: 'ml.g5.2xlarge', count: 2 }],
@@ -23,8 +23,8 @@ const rules: AttemptRules = {
     },
   ],
   quotaWaitSeconds: 3600,
-  rounds: 1,
-  roundWaitSeconds: 900,
+  maxPasses: 1,
+  passIntervalSeconds: 900,
 };
 const first: AttemptRequest = {
   runId: 'data-1',
@@ -71,12 +71,12 @@ describe('an attempt', () => {
     expect(report).toMatchObject({
       action: 'TRAIN',
       waitSeconds: 0,
-      job: { offer: 0, maxRuntimeSeconds: 3600, maxWaitSeconds: 4200, checkpoints: '1/', hyperparameters: {} },
+      job: { option: 0, maxRuntimeSeconds: 3600, maxWaitSeconds: 4200, checkpoints: '1/', hyperparameters: {} },
     });
     expect(world.ledger.all('RUN#')).toMatchObject([
       {
         sk: `RUN#2026-03-01T12:00:00.000Z#data-1#BEGUN#${report.job?.name}`,
-        offer: 'ml.g5.2xlarge, spot',
+        option: 'ml.g5.2xlarge, spot',
         maxRuntimeSeconds: 3600,
         atMostUsd: (2 * 1.515 * 3720) / 3600,
       },
@@ -145,7 +145,7 @@ describe('an attempt', () => {
     const request = await begun(world);
     world.facts = { status: 'Stopped', secondaryStatus: 'Stopped', billableSeconds: 60 };
     const again = await attempt(world, { ...request, caught: { name: 'SageMaker.ResourceInUseException', cause: '' } });
-    expect(again).toMatchObject({ action: 'TRAIN', job: { offer: 0 } });
+    expect(again).toMatchObject({ action: 'TRAIN', job: { option: 0 } });
     const wished = await attempt(new World(), { ...request, caught: null });
     expect(wished.action).toBe('TRAIN'); // there is no such job, so nobody has stopped one
   });
@@ -180,7 +180,7 @@ describe('an attempt', () => {
         const cut = await attempt(crashing<AttemptPorts>(world, at, when), request).catch((error) => error);
         if (!(cut instanceof Crash)) continue;
         const report = await attempt(world, request);
-        expect(report).toMatchObject({ action: 'TRAIN', job: { offer: 1 } });
+        expect(report).toMatchObject({ action: 'TRAIN', job: { option: 1 } });
         expect(world.ledger.all('RUN#').map(({ sk }) => sk.split('#')[3])).toEqual(['BEGUN', 'ATTEMPT', 'BEGUN']);
       }
     }

@@ -103,7 +103,10 @@ describe('what no message tells is found by looking', () => {
   test.each<[string, (world: World) => void]>([
     ['nothing has come', () => {}],
     ['a file was deleted', (world) => world.data.remove('incoming/b.csv')],
-    ['true outcomes have come, which the monitor judges first', (world) => void world.data.upload('truth/a.csv')],
+    [
+      'true outcomes have come, which the monitor judges first',
+      (world) => void world.data.upload('ground-truth/a.csv'),
+    ],
     ['a file was refused', (world) => refuse(world, 'incoming/bad.csv', world.data.upload('incoming/bad.csv'))],
     ['a folder was made', (world) => void world.data.upload('incoming/2026/')],
   ])('no run is started if %s', async (_, change) => {

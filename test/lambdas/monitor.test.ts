@@ -1,7 +1,7 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type MonitorPorts, monitor } from '../../lambdas/monitor';
-import type { Truth } from '../../lambdas/shared/truth';
+import type { GroundTruth } from '../../lambdas/shared/ground-truth';
 import type { Contract } from '../../lib/core/contract';
 import type { Baseline, MonitorReport } from '../../lib/core/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
@@ -74,7 +74,7 @@ class World {
   readonly store = new MemoryStore();
   readonly sent: object[] = [];
   readonly metrics: string[] = [];
-  known: (wanted: ReadonlySet<string>) => Truth = () => ({ labels: new Map(), rows: 0, bad: 0, reasons: [] });
+  known: (wanted: ReadonlySet<string>) => GroundTruth = () => ({ labels: new Map(), rows: 0, bad: 0, reasons: [] });
 
   constructor() {
     this.ledger.put('DEPLOYMENT#2026-03-01#d', {
@@ -94,7 +94,7 @@ class World {
       ledger: this.ledger,
       store: this.store,
       send: async (_, detail) => void this.sent.push(detail),
-      truth: async (_key, _version, _contract, wanted) => this.known(wanted),
+      groundTruth: async (_key, _version, _contract, wanted) => this.known(wanted),
       metric: (name) => void this.metrics.push(name),
       now: () => new Date('2026-03-02T00:00:00Z'),
     };
@@ -129,7 +129,7 @@ class World {
     return key;
   }
 
-  /** Lets an upload tell the truth about all flights that are asked for. */
+  /** Lets an upload tell the ground truth about all flights that are asked for. */
   tell(late: (i: number) => number, bad = 0): void {
     this.known = (wanted) => ({
       labels: new Map([...wanted].map((id) => [id, late(Number(id))])),
@@ -144,7 +144,7 @@ class World {
   }
 }
 
-function upload(key = 'truth/march.csv', version = 'v1', time = '2026-03-01T23:00:00Z'): object {
+function upload(key = 'ground-truth/march.csv', version = 'v1', time = '2026-03-01T23:00:00Z'): object {
   return { 'detail-type': 'Object Created', time, detail: { object: { key, 'version-id': version } } };
 }
 
@@ -157,7 +157,7 @@ beforeEach(() => {
   world = new World();
 });
 
-describe('an upload of truth', () => {
+describe('an upload of ground truth', () => {
   test('confirms a model that is as good as it was', async () => {
     world.capture(1, 0, ROWS);
     world.tell((i) => flight(i).late);
@@ -168,7 +168,7 @@ describe('an upload of truth', () => {
     expect(fact).toMatchObject({ version: 1, verdict: 'OK', rows: ROWS });
     expect(world.report(fact.windowId)).toMatchObject({
       captured: ROWS,
-      truth: { key: 'truth/march.csv' },
+      groundTruth: { key: 'ground-truth/march.csv' },
       unreadable: [],
     });
     expect(world.metrics).toEqual(['WindowsJudged', 'DriftEffect']);
@@ -190,7 +190,7 @@ describe('an upload of truth', () => {
       windowEnd: '2026-03-01T23:00:00.000Z',
       reportKey: `monitor/${fact.windowId}.json`,
     });
-    expect(world.ledger.all(LedgerKey.watch(1))[0].truth.windows).toBe(1);
+    expect(world.ledger.all(LedgerKey.watch(1))[0].groundTruth.windows).toBe(1);
   });
 
   test('that breaks its contract is blocked: it neither shows drift nor is trained on', async () => {
@@ -202,19 +202,21 @@ describe('an upload of truth', () => {
       summary: expect.stringContaining('2000 of 6000 rows break the contract'),
     });
     expect(world.sent).toEqual([]);
-    expect(world.ledger.items.get(LedgerKey.refused('truth/march.csv', 'v1'))).toMatchObject({ versionId: 'v1' });
-    expect(world.ledger.all(LedgerKey.watch(1))[0].truth.windows).toBe(0);
+    expect(world.ledger.items.get(LedgerKey.refused('ground-truth/march.csv', 'v1'))).toMatchObject({
+      versionId: 'v1',
+    });
+    expect(world.ledger.all(LedgerKey.watch(1))[0].groundTruth.windows).toBe(0);
   });
 
   test('that cannot be read is blocked, with the reason', async () => {
     world.capture(1, 0, 10);
     world.known = () => {
-      throw new PerennialError(ErrorName.DATA_UNREADABLE, 'truth/march.csv cannot be read: it is empty');
+      throw new PerennialError(ErrorName.DATA_UNREADABLE, 'ground-truth/march.csv cannot be read: it is empty');
     };
 
     expect(await monitor(world.ports, upload())).toMatchObject({
       verdict: 'BAD_DATA',
-      summary: 'truth/march.csv cannot be read: it is empty',
+      summary: 'ground-truth/march.csv cannot be read: it is empty',
     });
   });
 
@@ -225,10 +227,10 @@ describe('an upload of truth', () => {
     };
     expect(await monitor(world.ports, upload())).toMatchObject({
       verdict: 'BAD_DATA',
-      summary: expect.stringContaining('truth/march.csv cannot be read: NoSuchVersion'),
+      summary: expect.stringContaining('ground-truth/march.csv cannot be read: NoSuchVersion'),
     });
     world.tell((i) => flight(i).late);
-    expect((await monitor(world.ports, upload('truth/april.csv'))).verdict).toBe('OK');
+    expect((await monitor(world.ports, upload('ground-truth/april.csv'))).verdict).toBe('OK');
   });
 
   test('at which the function dies is refused by name at the third try', async () => {
@@ -240,9 +242,9 @@ describe('an upload of truth', () => {
     await expect(monitor(world.ports, upload())).rejects.toThrow('out of memory');
     expect(await monitor(world.ports, upload())).toMatchObject({
       verdict: 'BAD_DATA',
-      summary: expect.stringContaining('truth/march.csv cannot be read: 2 tries ended without a word'),
+      summary: expect.stringContaining('ground-truth/march.csv cannot be read: 2 tries ended without a word'),
     });
-    expect(world.ledger.items.get(LedgerKey.refused('truth/march.csv', 'v1'))).toBeDefined();
+    expect(world.ledger.items.get(LedgerKey.refused('ground-truth/march.csv', 'v1'))).toBeDefined();
   });
 
   test('about rows that nobody asked for says nothing about the model', async () => {
@@ -250,14 +252,17 @@ describe('an upload of truth', () => {
 
     expect(await monitor(world.ports, upload())).toMatchObject({
       verdict: 'INSUFFICIENT',
-      summary: expect.stringContaining('none of the 5 rows of truth/march.csv was predicted'),
+      summary: expect.stringContaining('none of the 5 rows of ground-truth/march.csv was predicted'),
     });
   });
 
-  test.each(['truth/', 'truth/_SUCCESS', 'truth/day_$folder$'])('is none if it is a marker: %s', async (key) => {
-    expect((await monitor(world.ports, upload(key))).summary).toContain('holds no truth');
-    expect(world.ledger.all('MONITOR#')).toEqual([]);
-  });
+  test.each(['ground-truth/', 'ground-truth/_SUCCESS', 'ground-truth/day_$folder$'])(
+    'is none if it is a marker: %s',
+    async (key) => {
+      expect((await monitor(world.ports, upload(key))).summary).toContain('holds no ground truth');
+      expect(world.ledger.all('MONITOR#')).toEqual([]);
+    },
+  );
 
   test('says nothing before a model is in service', async () => {
     world.ledger.items.clear();
@@ -281,7 +286,7 @@ describe('an upload of truth', () => {
         if (crashed) await monitor(world.ports, upload());
 
         expect(world.ledger.all('MONITOR#').map(({ verdict }) => verdict)).toEqual(['DRIFT']);
-        expect(world.ledger.all(LedgerKey.watch(1))[0].truth.windows).toBe(1);
+        expect(world.ledger.all(LedgerKey.watch(1))[0].groundTruth.windows).toBe(1);
         expect(world.sent.length).toBeGreaterThan(0);
         if (!crashed) {
           expect(at).toBeGreaterThan(5);
@@ -413,7 +418,7 @@ describe('a scheduled look', () => {
     ['no object', { ...upload(), detail: null }, /detail must be/],
     [
       'an odd version',
-      { ...upload(), detail: { object: { key: 'truth/a.csv', 'version-id': {} } } },
+      { ...upload(), detail: { object: { key: 'ground-truth/a.csv', 'version-id': {} } } },
       /version-id must be/,
     ],
   ])('names what is wrong with %s', async (_, event, message) => {

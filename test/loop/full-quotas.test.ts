@@ -15,7 +15,7 @@ describe('a paid training whose machines for scoring and serving are lacking', (
   let loop: Loop;
   let sagemaker: SageMakerClient;
   beforeAll(async () => {
-    loop = await Loop.start({ patience: { quotaWait: Duration.minutes(20) } });
+    loop = await Loop.start({ retryPolicy: { quotaWait: Duration.minutes(20) } });
     sagemaker = new SageMakerClient(loop.engine.clientConfig);
   });
   afterAll(async () => {

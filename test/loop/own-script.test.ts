@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Offer, ServingImage, Trainer } from '../../lib';
+import { CapacityOption, ServingImage, Trainer } from '../../lib';
 import { parquet, requests } from './flights';
 import { Loop } from './loop';
 
@@ -13,7 +13,7 @@ describe("a PyTorch script of one's own", () => {
         entryPoint: 'train.py',
         hyperparameters: { epochs: '3' },
         metrics: { 'validation:logloss': 'validation:logloss=([0-9.]+)' },
-        compute: [Offer.spot('ml.g5.xlarge'), Offer.onDemand('ml.m5.2xlarge')],
+        compute: [CapacityOption.spot('ml.g5.xlarge'), CapacityOption.onDemand('ml.m5.2xlarge')],
         servingImage: ServingImage.pytorch(),
       }),
     });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Offer, Trainer } from '../../lib';
+import { CapacityOption, Trainer } from '../../lib';
 import { csv, flights, requests } from './flights';
 import { Loop } from './loop';
 
@@ -7,7 +7,7 @@ let loop: Loop;
 beforeAll(async () => {
   loop = await Loop.start({
     trainer: Trainer.tabular({
-      compute: [Offer.onDemand('ml.g5.xlarge', { instanceCount: 2 })],
+      compute: [CapacityOption.onDemand('ml.g5.xlarge', { instanceCount: 2 })],
       hyperparameters: { epochs: '6', members: '2', width: '32', layers: '2', checkpoint_seconds: '0.1' },
     }),
     faults: { training: [{ kind: 'nodeLoss', host: 'algo-2', afterLine: 'epoch 2:' }] },
@@ -21,8 +21,8 @@ test('two machines train one network, of which one is lost on the way, and what 
   const [run] = runs;
   expect(run?.ended, JSON.stringify(run?.ended)).toMatchObject({ outcome: 'PROMOTED' });
   expect(run?.attempts).toMatchObject([
-    { offer: '2 × ml.g5.xlarge', instanceCount: 2, status: 'Failed', kind: 'INTERNAL' },
-    { offer: '2 × ml.g5.xlarge', status: 'Completed' },
+    { option: '2 × ml.g5.xlarge', instanceCount: 2, status: 'Failed', kind: 'INTERNAL' },
+    { option: '2 × ml.g5.xlarge', status: 'Completed' },
   ]);
   const lines = loop.engine.log.map(({ message }) => message);
   expect(lines.filter((line) => /rows to train on, .* 2 x cpu/.test(line))).toHaveLength(2);

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Run } from '../../bin/commands/ledger';
-import { HyperparameterRange, Offer, Trainer, Tuning } from '../../lib';
+import { CapacityOption, HyperparameterRange, Trainer, Tuning } from '../../lib';
 import { runKeys, type TuningDocument } from '../../lib/core';
 import { csv, flights } from './flights';
 import { Loop } from './loop';
 
 const january = csv(await flights(1, 4000));
 const trainer = Trainer.xgboost({
-  compute: [Offer.spot('ml.g4dn.xlarge'), Offer.onDemand('ml.m5.xlarge')],
+  compute: [CapacityOption.spot('ml.g4dn.xlarge'), CapacityOption.onDemand('ml.m5.xlarge')],
   hyperparameters: { num_round: '5', max_depth: '2' },
 });
 const ranges = [HyperparameterRange.integer('max_depth', 3, 6), HyperparameterRange.number('eta', 0.1, 0.6)];
@@ -29,8 +29,8 @@ describe('a run that searches for hyperparameters', () => {
     const { run: made, tuned } = await run(Tuning.oneByOne({ ranges, maxTrials: 3 }));
     expect(made.attempts).toMatchObject([
       { iteration: 1, hyperparameters: {}, kind: 'CAPACITY' },
-      { iteration: 1, hyperparameters: {}, status: 'Completed', offer: 'ml.m5.xlarge' },
-      { iteration: 2, status: 'Completed', offer: 'ml.m5.xlarge', hyperparameters: { max_depth: '5' } },
+      { iteration: 1, hyperparameters: {}, status: 'Completed', option: 'ml.m5.xlarge' },
+      { iteration: 2, status: 'Completed', option: 'ml.m5.xlarge', hyperparameters: { max_depth: '5' } },
       { iteration: 3, status: 'Completed', hyperparameters: { max_depth: '4' } },
     ]);
     expect(tuned.trials.map(({ iteration }) => iteration)).toEqual([1, 2, 3]);
@@ -45,7 +45,7 @@ describe('a run that searches for hyperparameters', () => {
 
   test('by a tuning job of SageMaker’s takes its best training job', async () => {
     const { run: made, tuned } = await run(Tuning.sageMaker({ ranges, maxTrials: 3, trialsAtOnce: 1 }));
-    expect(made.attempts).toMatchObject([{ offer: 'ml.g4dn.xlarge, spot', status: 'Completed' }]);
+    expect(made.attempts).toMatchObject([{ option: 'ml.g4dn.xlarge, spot', status: 'Completed' }]);
     expect(made.attempts[0]?.billableSeconds).toBeGreaterThanOrEqual(2);
     expect(tuned.trials).toHaveLength(3);
     expect(tuned.trials.filter(({ value }) => value !== undefined)).toHaveLength(2); // one had no machine

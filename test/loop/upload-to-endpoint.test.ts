@@ -87,7 +87,7 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
     }
   });
 
-  test('drift starts a retraining by itself, on the rows whose truth is known by now', async () => {
+  test('drift starts a retraining by itself, on the rows whose ground truth is known by now', async () => {
     const before: Facts = await loop.facts();
     // in March all flights are ten times as long: a drift that nobody can miss
     const far = (row: string, at: number) =>
@@ -101,7 +101,7 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
 
     loop.engine.advance(2 * 3600_000); // drift starts no run within an hour of the last
     const known = (await flights(MARCH, 3000)).map((row) => far(row, 3));
-    const { windows, runs, decisions } = await loop.upload('truth/2001-03.csv', csv(known));
+    const { windows, runs, decisions } = await loop.upload('ground-truth/2001-03.csv', csv(known));
     expect(windows).toMatchObject([{ verdict: 'DRIFT', rows: 3000 }]);
     expect(windows[0]?.summary).toContain('distance');
     expect(loop.told().filter((text) => text.includes('Drift)'))).toEqual([

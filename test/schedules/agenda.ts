@@ -70,7 +70,7 @@ export function weather(dice: Dice): Weather {
   };
 }
 
-/** What befell a schedule, by name. */
+/** What happened in a schedule, by name. */
 export class Counts {
   readonly of: Record<string, number> = {};
 

@@ -20,7 +20,7 @@ const arn = (version: number) => `arn:aws:sagemaker:eu-west-1:1:model-package/${
 const ROUGH = 48 * HOUR;
 const CALM_AFTER = 24 * HOUR;
 
-/** One schedule of the deployments: approvals, ends, and everything that may befall their messages. */
+/** One schedule of the deployments: approvals, ends, and everything that may happen to their messages. */
 class Schedule {
   private readonly wrong: string[] = [];
   private readonly idle: number[] = [];

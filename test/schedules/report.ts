@@ -2,7 +2,7 @@
 export interface Report {
   /** What must not be. */
   readonly wrong: readonly string[];
-  /** What befell it, and what came of it, by name. */
+  /** What happened to it, and what came of it, by name. */
   readonly counts: Readonly<Record<string, number>>;
   /**
    * Minutes that uploads, or approvals, waited until they were taken up, without those in which something was under

@@ -21,7 +21,7 @@ describe.each<[what: string, run: (seed: number, looks?: boolean) => Promise<Rep
 ])('the %s', (what, run, few) => {
   const schedules = Number(SCHEDULES ?? few);
 
-  test('loses nothing, does nothing twice or beside another, and lets nothing wait, whatever befalls it', async () => {
+  test('loses nothing, does nothing twice or beside another, and lets nothing wait, whatever happens', async () => {
     const { wrong, counts, longestIdle } = await summary({ from: SEED, schedules }, (seed) => run(seed));
     process.stdout.write(`${what}, seed ${SEED}: ${JSON.stringify({ ...counts, longestIdle, wrong: wrong.length })}\n`);
     expect(wrong).toEqual([]);

@@ -31,7 +31,7 @@ class WatchedLedger extends MemoryLedger {
   }
 }
 
-/** One schedule of the controller: uploads, triggers, runs, and everything that may befall them. */
+/** One schedule of the controller: uploads, triggers, runs, and everything that may happen to them. */
 class Schedule {
   private readonly counts = new Counts();
   private readonly ledger = new WatchedLedger(PIPELINE);

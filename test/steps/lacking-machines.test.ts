@@ -7,7 +7,7 @@ import { machinesOf } from '../support/definition';
 import { play } from '../support/played-states';
 import { templateOf, wholeLoop } from '../support/stacks';
 
-const template = templateOf(wholeLoop({ patience: { quotaWait: Duration.minutes(20) } }).stack);
+const template = templateOf(wholeLoop({ retryPolicy: { quotaWait: Duration.minutes(20) } }).stack);
 const { training, deployment } = machinesOf(template) as unknown as Record<'training' | 'deployment', Machine>;
 
 const refused = (limit: string) =>
@@ -26,15 +26,15 @@ interface Job {
   readonly ModelName: string;
 }
 
-/** Scores candidate and champion; what befalls the calls, in their order. */
-async function score(befalls: (job: Job, call: number) => StatesError | undefined, champion = true) {
+/** Scores candidate and champion; how the calls fail, in their order. */
+async function score(faultOf: (job: Job, call: number) => StatesError | undefined, champion = true) {
   const jobs: Job[] = [];
   const variables = { champion: champion ? { champion: { modelName: 'champion' } } : {}, data: 's3://bucket/' };
   const ends = ['Judge', 'Record failure'];
   const played = await play(training, { from: 'Score', variables, ends }, (call) => {
     const job = call.arguments as Job;
     jobs.push(job);
-    const fault = befalls(job, jobs.length);
+    const fault = faultOf(job, jobs.length);
     if (fault !== undefined) throw fault;
     return {};
   });
@@ -81,7 +81,7 @@ test('a model that answers wrongly is not asked again, whatever it says', async 
   expect((variables.get('failure') as { cause: string }).cause).toContain('the model answered 400');
 });
 
-/** Deploys version 2; what befalls each call that changes the endpoint, and what the endpoint comes to after it. */
+/** Deploys version 2; how each call fails that changes the endpoint, and what the endpoint comes to after it. */
 async function deploy(calls: ReadonlyArray<StatesError | 'serves' | 'no machines'>, previous: string | undefined) {
   const names = { endpointConfigName: 'new', modelName: 'm', version: 2, runId: 'r' };
   const plan = { ...names, ...(previous && { previousConfigName: previous }), exists: { model: true, config: true } };
@@ -133,8 +133,8 @@ test.each([
   ['a full quota', 'old', FULL, 'Record failure', 'ml.m5.large for endpoint usage'],
   ['a lack of machines', undefined, 'no machines', 'Record failure', 'the version stays approved'],
   ['a lack of machines', 'old', 'no machines', 'Record rollback', 'the version stays approved'],
-] as const)('%s that lasts ends it by name (before: %s)', async (_, previous, befalls, expected, cause) => {
-  const { end, failure, hours } = await deploy([befalls], previous);
+] as const)('%s that lasts ends it by name (before: %s)', async (_, previous, given, expected, cause) => {
+  const { end, failure, hours } = await deploy([given], previous);
   expect(end).toBe(expected);
   expect(failure).toEqual({ name: 'Perennial.NoMachines', cause: expect.stringContaining(cause) });
   expect(hours * 60).toBeGreaterThan(20);

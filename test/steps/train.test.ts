@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Machine } from '../../engine/src/states/definition';
 import {
+  CapacityOption,
   DataContract,
   DatasetBucket,
   HyperparameterRange,
   ModelRegistry,
-  Offer,
   RunLedger,
   Trainer,
   TrainingPipeline,
@@ -23,11 +23,11 @@ import { CONTRACT, emptyStack } from '../support/stacks';
 /** Seconds that training takes, wherever. */
 const NEEDED = 3600;
 
-const OFFERS = [
-  Offer.spot('ml.g5.2xlarge', { maxWait: Duration.hours(1) }),
-  Offer.spot('ml.g5.xlarge', { maxWait: Duration.minutes(30) }),
-  Offer.onDemand('ml.g5.2xlarge'),
-  Offer.onDemand('ml.g6e.xlarge'),
+const OPTIONS = [
+  CapacityOption.spot('ml.g5.2xlarge', { maxWait: Duration.hours(1) }),
+  CapacityOption.spot('ml.g5.xlarge', { maxWait: Duration.minutes(30) }),
+  CapacityOption.onDemand('ml.g5.2xlarge'),
+  CapacityOption.onDemand('ml.g6e.xlarge'),
 ];
 
 /** The training machine of a pipeline with these props. */
@@ -38,7 +38,7 @@ function machineWith(props: Partial<TrainingPipelineProps> = {}): Machine {
     ledger: new RunLedger(stack, 'Ledger'),
     registry: new ModelRegistry(stack, 'Registry', { groupName: 'models' }),
     contract: DataContract.fromObject(CONTRACT),
-    trainer: Trainer.xgboost({ compute: OFFERS, maxDuration: Duration.hours(2) }),
+    trainer: Trainer.xgboost({ compute: OPTIONS, maxDuration: Duration.hours(2) }),
     pipelineName: 'loop',
     ...props,
   });
@@ -47,13 +47,13 @@ function machineWith(props: Partial<TrainingPipelineProps> = {}): Machine {
 }
 
 const CEILING = 2;
-const plain = machineWith({ patience: { rounds: 2 } });
+const plain = machineWith({ retryPolicy: { maxPasses: 2 } });
 const frugal = machineWith({
-  patience: { rounds: 2, quotaWait: Duration.minutes(20) },
+  retryPolicy: { maxPasses: 2, quotaWait: Duration.minutes(20) },
   budget: { maxCostPerRun: CEILING },
 });
 const searching = machineWith({
-  patience: { rounds: 2 },
+  retryPolicy: { maxPasses: 2 },
   budget: { maxCostPerRun: 3 * CEILING },
   tuning: Tuning.oneByOne({ ranges: [HyperparameterRange.number('eta', 0.01, 0.3, true)], maxTrials: 4, target: 0.75 }),
 });
@@ -62,7 +62,7 @@ const attemptsOf = ({ ledger }: SimulatedTraining) => ledger.all('RUN#').filter(
 const failureOf = ({ ending }: SimulatedTraining) =>
   ending?.variables.get('failure') as { name: string; cause: string };
 
-describe('walking the offers', () => {
+describe('walking the capacity options', () => {
   test('goes on with the next where there is no machine, and from the checkpoints of the last', async () => {
     const run = await new SimulatedTraining(
       plain,
@@ -72,10 +72,10 @@ describe('walking the offers', () => {
 
     expect(run.ending?.state).toBe('Seal model');
     expect(attemptsOf(run)).toMatchObject([
-      { offer: 'ml.g5.2xlarge, spot', spot: true, kind: 'CAPACITY', status: 'Failed', costUsd: 0 },
-      { offer: 'ml.g5.xlarge, spot', kind: 'SPOT_TIMEOUT', interruptions: 1, trainingSeconds: 1500 },
+      { option: 'ml.g5.2xlarge, spot', spot: true, kind: 'CAPACITY', status: 'Failed', costUsd: 0 },
+      { option: 'ml.g5.xlarge, spot', kind: 'SPOT_TIMEOUT', interruptions: 1, trainingSeconds: 1500 },
       {
-        offer: 'ml.g5.2xlarge',
+        option: 'ml.g5.2xlarge',
         spot: false,
         status: 'Completed',
         trainingSeconds: NEEDED - 1500,
@@ -87,12 +87,12 @@ describe('walking the offers', () => {
     );
   });
 
-  test('asks a full quota again for a while, and then takes the next offer', async () => {
+  test('asks a full quota again for a while, and then takes the next capacity option', async () => {
     const quota: Fate[] = Array.from({ length: 30 }, () => ({ kind: 'quota' }));
     const start = new SimulatedTraining(plain, quota, NEEDED);
     const before = start.now;
     const run = await start.run();
-    const first = attemptsOf(run).filter(({ offer }) => offer === 'ml.g5.2xlarge, spot');
+    const first = attemptsOf(run).filter(({ option }) => option === 'ml.g5.2xlarge, spot');
 
     expect(first.length).toBeGreaterThan(4);
     expect(first.length).toBeLessThan(14);
@@ -102,13 +102,13 @@ describe('walking the offers', () => {
     expect(first[0]).toMatchObject({ kind: 'QUOTA', status: 'Refused' });
   });
 
-  test('meets a fault of SageMaker with the same offer twice, then with the next', async () => {
+  test('meets a fault of SageMaker with the same capacity option twice, then with the next', async () => {
     const run = await new SimulatedTraining(
       plain,
       [{ kind: 'internal', after: 600 }, { kind: 'internal', after: 600 }, { kind: 'fault' }],
       NEEDED,
     ).run();
-    expect(attemptsOf(run).map(({ offer, kind }) => [offer, kind])).toEqual([
+    expect(attemptsOf(run).map(({ option, kind }) => [option, kind])).toEqual([
       ['ml.g5.2xlarge, spot', 'INTERNAL'],
       ['ml.g5.2xlarge, spot', 'INTERNAL'],
       ['ml.g5.2xlarge, spot', 'INTERNAL'],
@@ -138,13 +138,13 @@ describe('walking the offers', () => {
     expect(failureOf(run).cause).toMatch(/Before that: loop-[0-9a-f]{6}-data-0123456789ab/);
   });
 
-  test('tells the whole story when no offer is left', async () => {
+  test('tells the whole story when no capacity option is left', async () => {
     const none: Fate[] = Array.from({ length: 20 }, () => ({ kind: 'capacity', after: 60 }));
     const run = await new SimulatedTraining(plain, none, NEEDED).run();
 
     expect(attemptsOf(run)).toHaveLength(8);
     const { cause } = failureOf(run);
-    expect(cause).toMatch(/^none of the offers gave a machine in 2 rounds: /);
+    expect(cause).toMatch(/^none of the capacity options gave a machine in 2 passes: /);
     expect(cause.match(/CAPACITY/g)).toHaveLength(8);
     const [, , , fourth, fifth] = attemptsOf(run);
     expect(Date.parse(fifth?.at) - Date.parse(fourth?.at)).toBeGreaterThanOrEqual(15 * 60_000);
@@ -183,7 +183,7 @@ describe('the budget', () => {
   test('gives a job no more time than the money lasts, and says so when that was too little', async () => {
     const machine = machineWith({
       budget: { maxCostPerRun: 1 },
-      trainer: Trainer.xgboost({ compute: [OFFERS[2] as Offer], maxDuration: Duration.hours(2) }),
+      trainer: Trainer.xgboost({ compute: [OPTIONS[2] as CapacityOption], maxDuration: Duration.hours(2) }),
     });
     const run = await new SimulatedTraining(machine, [], NEEDED).run();
     expect(run.costUsd).toBeLessThanOrEqual(1);

@@ -176,14 +176,14 @@ function attempts(
   const job = (attempt: number) => `flights-${run.id}-4ad1-${attempt}`;
   const ends = [
     {
-      offer: 'ml.g4dn.xlarge, spot',
+      option: 'ml.g4dn.xlarge, spot',
       spot: true,
       status: 'Failed',
       kind: 'CAPACITY',
       failure: 'CapacityError: no machine',
     },
     {
-      offer: 'ml.g4dn.xlarge',
+      option: 'ml.g4dn.xlarge',
       spot: false,
       status: 'Completed',
       billableSeconds: 84,
@@ -191,11 +191,11 @@ function attempts(
       costUsd: 0.0172,
     },
   ];
-  return (twice ? ends : ends.slice(1)).flatMap(({ offer, ...rest }, i) => [
+  return (twice ? ends : ends.slice(1)).flatMap(({ option, ...rest }, i) => [
     item(key(`BEGUN#${job(i + 1)}`), run.start, {
       runId: run.id,
       job: job(i + 1),
-      offer,
+      option,
       maxRuntimeSeconds: 14_400,
       ...(twice && { expectedUsd: 0.0168 }),
       atMostUsd: 2.9702,
@@ -203,7 +203,7 @@ function attempts(
     item(key(`ATTEMPT#${job(i + 1)}`), run.end, {
       runId: run.id,
       job: job(i + 1),
-      offer,
+      option,
       instanceType: 'ml.g4dn.xlarge',
       instanceCount: 1,
       costUsd: 0,

@@ -243,7 +243,7 @@ export class Endpoints {
     this.enter(endpoint, 'InService');
   }
 
-  /** What befalls a new fleet; a call that is not to be is refused. */
+  /** The fault of a new fleet; a call that is not to be is refused. */
   private meet(endpoint: string, { ProductionVariants: variants }: Shape): EndpointFault | undefined {
     const faults = this.host.options.faults?.endpoints ?? [];
     const types: string[] = variants.map(({ InstanceType }: Shape) => InstanceType);

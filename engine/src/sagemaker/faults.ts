@@ -75,7 +75,7 @@ export interface NodeLossFault extends AnyFault<'nodeLoss'>, FaultMoment {
   readonly host: string;
 }
 
-/** What may befall a training job that does nothing wrong. */
+/** Faults of a training job that does nothing wrong. */
 export type TrainingFault =
   | CapacityFault
   | QuotaFault
@@ -86,7 +86,7 @@ export type TrainingFault =
   | SlowStartFault
   | NodeLossFault;
 
-/** What may befall a batch transform. */
+/** Faults of a batch transform. */
 export type TransformFault =
   | CapacityFault
   | QuotaFault
@@ -95,7 +95,7 @@ export type TransformFault =
   | AnyFault<'internal'>
   | SlowStartFault;
 
-/** What may befall an endpoint that is created or updated; an update that fails is rolled back. */
+/** Faults of an endpoint that is created or updated; an update that fails is rolled back. */
 export type EndpointFault = TransformFault;
 
 /** A fault that strikes while the script runs. */

@@ -8,7 +8,7 @@ export interface SageMakerOptions {
   readonly python?: PythonOptions & { readonly interpreter?: string };
   /** Real seconds within which an endpoint's container must answer `/ping`. @default 20 */
   readonly containerStartSeconds?: number;
-  /** What befalls jobs and endpoints: lack of capacity, full quotas, interruptions, lost hosts. @default - nothing */
+  /** Faults to inject into jobs and endpoints: lack of capacity, full quotas, interruptions, lost hosts. @default - nothing */
   readonly faults?: Partial<Faults>;
 }
 

@@ -74,7 +74,7 @@ export interface Job {
   waited: number;
   /** How often it was started again after an internal error. */
   retries: number;
-  /** What will befall it. */
+  /** What will go wrong with it. */
   fault?: TrainingFault | undefined;
   /** Set when somebody or a limit asks for its end. */
   stop?: StopReason;

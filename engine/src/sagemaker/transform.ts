@@ -41,7 +41,7 @@ interface Job {
   ended?: Date;
   failure?: string;
   server?: ModelServer;
-  /** What befalls it. */
+  /** What goes wrong with it. */
   readonly fault?: TransformFault;
   /** Ends its wait for instances. */
   readonly stopping?: AbortController;
@@ -136,7 +136,7 @@ export class TransformJobs {
     return { TransformJobArn: arn };
   }
 
-  /** What befalls a job; a call that is not to be is refused. */
+  /** The fault of a job; a call that is not to be is refused. */
   private meet({ TransformJobName: job, TransformResources }: Shape): TransformFault | undefined {
     const { InstanceType: type, InstanceCount: instances } = TransformResources;
     const others = [...this.jobs.values()].filter(

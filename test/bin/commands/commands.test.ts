@@ -19,13 +19,13 @@ async function perennial(line: string, change: { env?: Record<string, string | u
   const err: string[] = [];
   const env = { ...engine.environment, PERENNIAL_STACK: 'Stack', USER: 'kim', ...change.env };
   const args = line.match(/"[^"]*"|\S+/g)?.map((word) => word.replaceAll('"', '')) ?? [];
-  const surroundings = {
+  const context = {
     env,
     cwd: change.cwd ?? empty,
     out: (text: string) => out.push(text),
     err: (text: string) => err.push(text),
   };
-  return { code: await main(args, surroundings), out: out.join('\n'), err: err.join('\n') };
+  return { code: await main(args, context), out: out.join('\n'), err: err.join('\n') };
 }
 
 /** An address where nobody listens any more. */

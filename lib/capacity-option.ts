@@ -1,11 +1,11 @@
 import { Duration, Size } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
-import type { OfferSpec } from './core/attempts';
+import type { CapacityOptionSpec } from './core/attempts';
 import { hasLocalDisk, instanceOf, similarInstances } from './core/instances';
 import { noCount, outside } from './private/validate';
 
-/** What every {@link Offer} may say of its machines. */
-export interface OfferOptions {
+/** What every {@link CapacityOption} may say of its machines. */
+export interface CapacityOptionProps {
   /**
    * How many instances train together; from two on, the trainer must know how.
    *
@@ -42,8 +42,8 @@ export interface OfferOptions {
   readonly gpuCount?: number;
 }
 
-/** Options of {@link Offer.spot}. */
-export interface SpotOptions extends OfferOptions {
+/** What {@link CapacityOption.spot} may be told. */
+export interface SpotOptions extends CapacityOptionProps {
   /**
    * How long a job may wait for a spot machine, at first and after interruptions together, besides the time that it runs.
    *
@@ -52,8 +52,8 @@ export interface SpotOptions extends OfferOptions {
   readonly maxWait?: Duration;
 }
 
-/** Options of {@link Offer.onDemand}. */
-export interface OnDemandOptions extends OfferOptions {
+/** What {@link CapacityOption.onDemand} may be told. */
+export interface OnDemandOptions extends CapacityOptionProps {
   /**
    * How long the machines are kept for the next job, and paid for: 0 to 6 hours. Needs a quota for warm pools; without
    * one SageMaker silently keeps none. Machines in a cluster of several kinds cannot be kept.
@@ -90,7 +90,7 @@ export interface InstanceGroup {
 }
 
 /** The request's members that say on what machines a job runs, and when it ends. */
-export interface OfferRequest {
+export interface CapacityOptionRequest {
   readonly resources: Record<string, unknown>;
   readonly spot: boolean;
   readonly maxPendingSeconds?: number;
@@ -102,20 +102,24 @@ const INSTANCE_TYPE = /^ml\.[a-z0-9-]+\.[a-z0-9]+$/;
  * One way to get machines for training. Several are tried in order until one has trained the model; all attempts of a
  * run go on from the same checkpoints.
  */
-export class Offer {
+export class CapacityOption {
   /** Spot machines: cheaper by up to two thirds, and may be taken away; the job then goes on from its checkpoint. */
-  public static spot(instanceType: string, options: SpotOptions = {}): Offer {
-    return new Offer([{ name: '', instanceType, instanceCount: options.instanceCount ?? 1 }], options, 'spot');
+  public static spot(instanceType: string, options: SpotOptions = {}): CapacityOption {
+    return new CapacityOption([{ name: '', instanceType, instanceCount: options.instanceCount ?? 1 }], options, 'spot');
   }
 
   /** Machines at the full price, which stay until the job ends. */
-  public static onDemand(instanceType: string, options: OnDemandOptions = {}): Offer {
-    return new Offer([{ name: '', instanceType, instanceCount: options.instanceCount ?? 1 }], options, 'on demand');
+  public static onDemand(instanceType: string, options: OnDemandOptions = {}): CapacityOption {
+    return new CapacityOption(
+      [{ name: '', instanceType, instanceCount: options.instanceCount ?? 1 }],
+      options,
+      'on demand',
+    );
   }
 
   /** A cluster of machines of several kinds, at the full price: up to 5 groups. */
-  public static groups(groups: InstanceGroup[], options: OnDemandOptions = {}): Offer {
-    return new Offer(groups, options, 'groups');
+  public static groups(groups: InstanceGroup[], options: OnDemandOptions = {}): CapacityOption {
+    return new CapacityOption(groups, options, 'groups');
   }
 
   private constructor(
@@ -124,7 +128,7 @@ export class Offer {
     private readonly kind: 'spot' | 'on demand' | 'groups',
   ) {}
 
-  /** What encrypts the volume, where nobody has said so for this offer: a key, unless a machine can take none. @internal */
+  /** What encrypts the volume, where nobody has said so for this capacity option: a key, unless a machine can take none. @internal */
   public _volumeKey(encryptionKey: kms.IKey | undefined): kms.IKey | undefined {
     const { volumeKey } = this.options;
     return (
@@ -144,7 +148,7 @@ export class Offer {
     return this.groups.reduce((sum, { instanceCount }) => sum + instanceCount, 0);
   }
 
-  /** What is wrong with the offer. @internal */
+  /** What is wrong with the capacity option. @internal */
   public _mistakes(neededGpuMemory?: Size): string[] {
     const { volumeKey, volumeSize, keepAlive, maxPending, maxWait, gpuMemory, gpuCount, trainingPlanArn } =
       this.options;
@@ -221,7 +225,7 @@ export class Offer {
   }
 
   /** As the machine's functions know it. @internal */
-  public _spec(maxDuration: Duration): OfferSpec {
+  public _spec(maxDuration: Duration): CapacityOptionSpec {
     const { keepAlive, maxWait } = this.options;
     return {
       label: this._label,
@@ -234,7 +238,7 @@ export class Offer {
   }
 
   /** As the job's request has it. @internal */
-  public _request(encryptionKey?: kms.IKey): OfferRequest {
+  public _request(encryptionKey?: kms.IKey): CapacityOptionRequest {
     const { volumeSize, keepAlive, maxPending, trainingPlanArn } = this.options;
     const [first] = this.groups;
     const volumeKey = this._volumeKey(encryptionKey);

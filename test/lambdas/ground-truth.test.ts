@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { readTruth } from '../../lambdas/shared/truth';
+import { readGroundTruth } from '../../lambdas/shared/ground-truth';
 import { parseContract } from '../../lib/core/contract';
 import { ErrorName } from '../../lib/core/errors';
 import { csv, RIDES, rides } from '../support/preparation';
@@ -10,17 +10,17 @@ import { csv, RIDES, rides } from '../support/preparation';
 const folder = mkdtempSync(join(tmpdir(), 'perennial-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Reads rides as truth, of which a test may change some rows. */
-function truth(wanted: string[], change: (rows: string[][]) => void = () => {}, contract: object = {}) {
+/** Reads rides as ground truth, of which a test may change some rows. */
+function groundTruth(wanted: string[], change: (rows: string[][]) => void = () => {}, contract: object = {}) {
   const rows = rides(100);
   change(rows);
-  const file = join(folder, 'truth.csv');
+  const file = join(folder, 'ground truth.csv');
   writeFileSync(file, csv(rows));
-  return readTruth(file, parseContract({ ...RIDES, ...contract }), new Set(wanted), 'truth/a.csv');
+  return readGroundTruth(file, parseContract({ ...RIDES, ...contract }), new Set(wanted), 'ground-truth/a.csv');
 }
 
 test('gives the target of the wanted keys', async () => {
-  const { labels, rows, bad, reasons } = await truth(['4', '5', '1000']);
+  const { labels, rows, bad, reasons } = await groundTruth(['4', '5', '1000']);
   expect([...labels]).toEqual([
     ['4', 1],
     ['5', 0],
@@ -29,7 +29,7 @@ test('gives the target of the wanted keys', async () => {
 });
 
 test('computes a derived target', async () => {
-  const { labels } = await truth(['4', '5'], undefined, {
+  const { labels } = await groundTruth(['4', '5'], undefined, {
     target: { name: 'far', sql: 'km * 2', problem: 'regression' },
   });
   expect([...labels.values()]).toEqual([57, 71]);
@@ -37,7 +37,7 @@ test('computes a derived target', async () => {
 
 test('gives no label for bad rows, repeated keys and unknown targets, and counts them', async () => {
   const nullable = RIDES.columns.map((column) => (column.name === 'late' ? { ...column, nullable: true } : column));
-  const result = await truth(
+  const result = await groundTruth(
     ['4', '5', '6', '7'],
     (rows) => {
       rows[4][2] = 'far';
@@ -58,12 +58,12 @@ test('gives no label for bad rows, repeated keys and unknown targets, and counts
 test('refuses a file with other columns by the name of its object', async () => {
   const file = join(folder, 'other.csv');
   writeFileSync(file, 'a,b\n1,2\n');
-  await expect(readTruth(file, parseContract(RIDES), new Set(), 'truth/other.csv')).rejects.toMatchObject({
+  await expect(readGroundTruth(file, parseContract(RIDES), new Set(), 'ground-truth/other.csv')).rejects.toMatchObject({
     name: ErrorName.DATA_REJECTED,
-    message: expect.stringContaining('truth/other.csv'),
+    message: expect.stringContaining('ground-truth/other.csv'),
   });
 });
 
 test('refuses a contract without a key', async () => {
-  await expect(truth([], undefined, { key: undefined })).rejects.toThrow('the contract must name a key');
+  await expect(groundTruth([], undefined, { key: undefined })).rejects.toThrow('the contract must name a key');
 });

@@ -4,11 +4,11 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  CapacityOption,
   DataContract,
   DatasetBucket,
   type InstanceGroup,
   ModelRegistry,
-  Offer,
   type OnDemandOptions,
   RunLedger,
   type SpotOptions,
@@ -24,22 +24,22 @@ const PLAN = 'arn:aws:sagemaker:us-east-1:123456789012:training-plan/mine';
 const groups = (...types: string[]): InstanceGroup[] =>
   types.map((instanceType, i) => ({ name: `group-${i + 1}`, instanceType, instanceCount: i + 1 }));
 
-/** A trainer that is to train on one offer. */
-const trainer = (offer: Offer, gpuMemory?: Size) =>
-  Trainer.tabular({ compute: [offer], ...(gpuMemory && { gpuMemory }) });
-const take = (offer: Offer, gpuMemory?: Size) => {
+/** A trainer that is to train on one capacity option. */
+const trainer = (option: CapacityOption, gpuMemory?: Size) =>
+  Trainer.tabular({ compute: [option], ...(gpuMemory && { gpuMemory }) });
+const take = (option: CapacityOption, gpuMemory?: Size) => {
   const scope = emptyStack();
-  return checkedTrainer(scope, trainer(offer, gpuMemory).bind(scope));
+  return checkedTrainer(scope, trainer(option, gpuMemory).bind(scope));
 };
 
-describe('Offer.spot', () => {
+describe('CapacityOption.spot', () => {
   test('asks for one spot machine with 30 GiB, and waits an hour for it', () => {
-    const offer = Offer.spot('ml.m5.xlarge');
-    expect(offer._request()).toEqual({
+    const option = CapacityOption.spot('ml.m5.xlarge');
+    expect(option._request()).toEqual({
       spot: true,
       resources: { InstanceType: 'ml.m5.xlarge', InstanceCount: 1, VolumeSizeInGB: 30 },
     });
-    expect(offer._spec(Duration.hours(2))).toEqual({
+    expect(option._spec(Duration.hours(2))).toEqual({
       label: 'ml.m5.xlarge, spot',
       instances: [{ instanceType: 'ml.m5.xlarge', count: 1 }],
       spot: true,
@@ -49,19 +49,19 @@ describe('Offer.spot', () => {
   });
 
   test('waits as long as it is told', () => {
-    expect(Offer.spot('ml.m5.xlarge', { maxWait: Duration.minutes(5) })._spec(HOUR).maxWaitSeconds).toBe(300);
-    expect(Offer.spot('ml.m5.xlarge', { maxWait: Duration.seconds(0) })._spec(HOUR).maxWaitSeconds).toBe(0);
+    expect(CapacityOption.spot('ml.m5.xlarge', { maxWait: Duration.minutes(5) })._spec(HOUR).maxWaitSeconds).toBe(300);
+    expect(CapacityOption.spot('ml.m5.xlarge', { maxWait: Duration.seconds(0) })._spec(HOUR).maxWaitSeconds).toBe(0);
   });
 });
 
-describe('Offer.onDemand', () => {
+describe('CapacityOption.onDemand', () => {
   test('asks for one machine at the full price, and waits for it as long as SageMaker does', () => {
-    const offer = Offer.onDemand('ml.g5.xlarge');
-    expect(offer._request()).toEqual({
+    const option = CapacityOption.onDemand('ml.g5.xlarge');
+    expect(option._request()).toEqual({
       spot: false,
       resources: { InstanceType: 'ml.g5.xlarge', InstanceCount: 1, VolumeSizeInGB: 30 },
     });
-    expect(offer._spec(HOUR)).toEqual({
+    expect(option._spec(HOUR)).toEqual({
       label: 'ml.g5.xlarge',
       instances: [{ instanceType: 'ml.g5.xlarge', count: 1 }],
       spot: false,
@@ -70,15 +70,15 @@ describe('Offer.onDemand', () => {
   });
 
   test('asks for what it is told', () => {
-    const offer = Offer.onDemand('ml.m5.xlarge', {
+    const option = CapacityOption.onDemand('ml.m5.xlarge', {
       instanceCount: 4,
       volumeSize: Size.gibibytes(200),
       keepAlive: Duration.minutes(30),
       maxPending: Duration.days(1),
       trainingPlanArn: PLAN,
     });
-    expect(() => take(offer)).not.toThrow();
-    expect(offer._request()).toEqual({
+    expect(() => take(option)).not.toThrow();
+    expect(option._request()).toEqual({
       spot: false,
       maxPendingSeconds: 86_400,
       resources: {
@@ -89,21 +89,21 @@ describe('Offer.onDemand', () => {
         TrainingPlanArn: PLAN,
       },
     });
-    expect(offer._spec(HOUR)).toMatchObject({ label: '4 × ml.m5.xlarge', keepAliveSeconds: 1800 });
-    expect(offer._instances).toBe(4);
+    expect(option._spec(HOUR)).toMatchObject({ label: '4 × ml.m5.xlarge', keepAliveSeconds: 1800 });
+    expect(option._instances).toBe(4);
   });
 
   test('takes a plan whose ARN is known only at deployment', () => {
     const trainingPlanArn = Lazy.string({ produce: () => PLAN });
-    expect(() => take(Offer.onDemand('ml.p5.48xlarge', { trainingPlanArn }))).not.toThrow();
+    expect(() => take(CapacityOption.onDemand('ml.p5.48xlarge', { trainingPlanArn }))).not.toThrow();
   });
 });
 
-describe('Offer.groups', () => {
+describe('CapacityOption.groups', () => {
   test('asks for machines of several kinds', () => {
-    const offer = Offer.groups(groups('ml.g5.12xlarge', 'ml.c5.2xlarge'), { maxPending: Duration.hours(3) });
-    expect(() => take(offer)).not.toThrow();
-    expect(offer._request()).toEqual({
+    const option = CapacityOption.groups(groups('ml.g5.12xlarge', 'ml.c5.2xlarge'), { maxPending: Duration.hours(3) });
+    expect(() => take(option)).not.toThrow();
+    expect(option._request()).toEqual({
       spot: false,
       maxPendingSeconds: 10_800,
       resources: {
@@ -114,14 +114,14 @@ describe('Offer.groups', () => {
         VolumeSizeInGB: 30,
       },
     });
-    expect(offer._spec(HOUR)).toMatchObject({
+    expect(option._spec(HOUR)).toMatchObject({
       label: 'ml.g5.12xlarge + 2 × ml.c5.2xlarge',
       instances: [
         { instanceType: 'ml.g5.12xlarge', count: 1 },
         { instanceType: 'ml.c5.2xlarge', count: 2 },
       ],
     });
-    expect([offer._gpus, offer._instances]).toEqual([4, 3]);
+    expect([option._gpus, option._instances]).toEqual([4, 3]);
   });
 
   test.each<[InstanceGroup[], string]>([
@@ -141,33 +141,33 @@ describe('Offer.groups', () => {
     ],
     [groups('ml.c5.xlarge', 'ml.g5.huge'), 'training has no ml.g5.huge'],
   ])('refuses %j', (kinds, message) => {
-    expect(() => take(Offer.groups(kinds))).toThrow(message);
+    expect(() => take(CapacityOption.groups(kinds))).toThrow(message);
   });
 
   test('refuses to be kept, which SageMaker does not do', () => {
-    expect(() => take(Offer.groups(groups('ml.c5.xlarge'), { keepAlive: HOUR }))).toThrow(
+    expect(() => take(CapacityOption.groups(groups('ml.c5.xlarge'), { keepAlive: HOUR }))).toThrow(
       'ml.c5.xlarge: keepAlive must not be given, a cluster of several kinds is not kept',
     );
   });
 });
 
-describe('an offer', () => {
-  const key = (offerOf: (volumeKey: kms.IKey) => Offer) => {
+describe('a capacity option', () => {
+  const key = (optionOf: (volumeKey: kms.IKey) => CapacityOption) => {
     const stack = emptyStack();
     const volumeKey = new kms.Key(stack, 'Key');
-    return { stack, volumeKey, offer: offerOf(volumeKey) };
+    return { stack, volumeKey, option: optionOf(volumeKey) };
   };
 
   test('encrypts the volume with a key, which the training role may use for that', () => {
-    const { stack, volumeKey, offer } = key((volumeKey) => Offer.spot('ml.p3.2xlarge', { volumeKey }));
+    const { stack, volumeKey, option } = key((volumeKey) => CapacityOption.spot('ml.p3.2xlarge', { volumeKey }));
     new TrainingPipeline(stack, 'Training', {
       data: new DatasetBucket(stack, 'Dataset').bucket,
       ledger: new RunLedger(stack, 'Ledger'),
       registry: new ModelRegistry(stack, 'Registry'),
       contract: DataContract.fromObject(CONTRACT),
-      trainer: trainer(offer),
+      trainer: trainer(option),
     });
-    expect(offer._request().resources.VolumeKmsKeyId).toBe(volumeKey.keyArn);
+    expect(option._request().resources.VolumeKmsKeyId).toBe(volumeKey.keyArn);
     const [policy] = Object.entries(Template.fromStack(stack).findResources('AWS::IAM::Policy'))
       .filter(([id]) => id.startsWith('TrainingTrainingRole'))
       .map(([, { Properties }]) => Properties.PolicyDocument.Statement);
@@ -182,16 +182,16 @@ describe('an offer', () => {
   test.each(['ml.g4dn.xlarge', 'ml.g5.xlarge', 'ml.g6e.xlarge', 'ml.p4d.24xlarge', 'ml.p5.48xlarge', 'ml.r5d.xlarge'])(
     'refuses a key for %s, which has a local drive',
     (type) => {
-      const { offer } = key((volumeKey) => Offer.onDemand(type, { volumeKey }));
-      expect(() => take(offer)).toThrow(
+      const { option } = key((volumeKey) => CapacityOption.onDemand(type, { volumeKey }));
+      expect(() => take(option)).toThrow(
         `${type}: volumeKey must not be given, because the instance has a local drive that SageMaker encrypts itself`,
       );
     },
   );
 
   test('refuses a key where one kind of several has a local drive', () => {
-    const { offer } = key((volumeKey) => Offer.groups(groups('ml.c5.xlarge', 'ml.g5.xlarge'), { volumeKey }));
-    expect(() => take(offer)).toThrow('volumeKey must not be given');
+    const { option } = key((volumeKey) => CapacityOption.groups(groups('ml.c5.xlarge', 'ml.g5.xlarge'), { volumeKey }));
+    expect(() => take(option)).toThrow('volumeKey must not be given');
   });
 
   test.each<[OnDemandOptions, string]>([
@@ -205,7 +205,7 @@ describe('an offer', () => {
     [{ maxPending: Duration.days(29) }, 'maxPending must be 2 hours to 28 days, got 29 days'],
     [{ trainingPlanArn: 'mine' }, "trainingPlanArn must be an ARN, got 'mine'"],
   ])('at the full price refuses %o', (options, message) => {
-    expect(() => take(Offer.onDemand('ml.m5.xlarge', options))).toThrow(message);
+    expect(() => take(CapacityOption.onDemand('ml.m5.xlarge', options))).toThrow(message);
   });
 
   test.each<[SpotOptions, string]>([
@@ -217,7 +217,7 @@ describe('an offer', () => {
       "trainingPlanArn must not be given, a plan's machines are no spot machines",
     ],
   ])('for spot machines refuses %o', (options, message) => {
-    expect(() => take(Offer.spot('ml.m5.xlarge', options))).toThrow(message);
+    expect(() => take(CapacityOption.spot('ml.m5.xlarge', options))).toThrow(message);
   });
 
   test.each([
@@ -231,50 +231,56 @@ describe('an offer', () => {
     ['ml.z1.xlarge', 'it has none like it; tell gpuCount and gpuMemory if it is newer'],
     ['ml.m7g.xlarge', 'training has no ml.m7g.xlarge'], // Graviton serves, and does not train
   ])("refuses the type '%s'", (type, message) => {
-    expect(() => take(Offer.onDemand(type))).toThrow(message);
-    expect(() => take(Offer.spot(type))).toThrow(message);
+    expect(() => take(CapacityOption.onDemand(type))).toThrow(message);
+    expect(() => take(CapacityOption.spot(type))).toThrow(message);
   });
 
   test('takes a type that is not known yet, if told of its GPUs', () => {
-    const newer = Offer.spot('ml.p9.48xlarge', { gpuCount: 8, gpuMemory: Size.gibibytes(400) });
+    const newer = CapacityOption.spot('ml.p9.48xlarge', { gpuCount: 8, gpuMemory: Size.gibibytes(400) });
     expect(() => take(newer, Size.gibibytes(400))).not.toThrow();
     expect(newer._gpus).toBe(8);
     expect(() => take(newer, Size.gibibytes(401))).toThrow(
       'ml.p9.48xlarge, spot: gpuMemory needed is 401 GiB, and a GPU of ml.p9.48xlarge has 400; take one with more',
     );
-    expect(() => take(Offer.spot('ml.p9.48xlarge', { gpuCount: 8 }))).toThrow('training has no ml.p9.48xlarge');
-    const plain = Offer.onDemand('ml.m9i.large', { gpuCount: 0, gpuMemory: Size.gibibytes(0) });
+    expect(() => take(CapacityOption.spot('ml.p9.48xlarge', { gpuCount: 8 }))).toThrow(
+      'training has no ml.p9.48xlarge',
+    );
+    const plain = CapacityOption.onDemand('ml.m9i.large', { gpuCount: 0, gpuMemory: Size.gibibytes(0) });
     expect(() => take(plain)).not.toThrow();
     expect(plain._gpus).toBe(0);
   });
 
   test.each([
-    [Offer.onDemand('ml.g5.48xlarge'), 24, undefined],
-    [Offer.onDemand('ml.g5.48xlarge'), 25, 'gpuMemory needed is 25 GiB, and a GPU of ml.g5.48xlarge has 24'],
-    [Offer.spot('ml.p4de.24xlarge'), 80, undefined],
-    [Offer.onDemand('ml.m5.xlarge'), 1, 'gpuMemory needed is 1 GiB, and a GPU of ml.m5.xlarge has 0'],
-    [Offer.groups(groups('ml.g6e.xlarge', 'ml.g5.xlarge')), 48, 'a GPU of ml.g5.xlarge has 24; take one with more'],
-  ])('must have the memory that the model needs: %o, %i GiB', (offer, needed, message) => {
-    const taken = () => take(offer, Size.gibibytes(needed));
+    [CapacityOption.onDemand('ml.g5.48xlarge'), 24, undefined],
+    [CapacityOption.onDemand('ml.g5.48xlarge'), 25, 'gpuMemory needed is 25 GiB, and a GPU of ml.g5.48xlarge has 24'],
+    [CapacityOption.spot('ml.p4de.24xlarge'), 80, undefined],
+    [CapacityOption.onDemand('ml.m5.xlarge'), 1, 'gpuMemory needed is 1 GiB, and a GPU of ml.m5.xlarge has 0'],
+    [
+      CapacityOption.groups(groups('ml.g6e.xlarge', 'ml.g5.xlarge')),
+      48,
+      'a GPU of ml.g5.xlarge has 24; take one with more',
+    ],
+  ])('must have the memory that the model needs: %o, %i GiB', (option, needed, message) => {
+    const taken = () => take(option, Size.gibibytes(needed));
     if (message === undefined) expect(taken).not.toThrow();
     else expect(taken).toThrow(message);
   });
 
   test('says all that is wrong with it', () => {
-    const offer = Offer.onDemand('ml.g5.3xlarge', { instanceCount: 0, keepAlive: Duration.days(1) });
-    expect(() => take(offer)).toThrow(/training has no.*; .*instanceCount.*; .*keepAlive/);
+    const option = CapacityOption.onDemand('ml.g5.3xlarge', { instanceCount: 0, keepAlive: Duration.days(1) });
+    expect(() => take(option)).toThrow(/training has no.*; .*instanceCount.*; .*keepAlive/);
   });
 
   test('asks for what its label says, and is legal, whatever its type and count', () => {
     const type = fc.constantFrom('ml.g5.xlarge', 'ml.m5.large', 'ml.p5.48xlarge');
     fc.assert(
       fc.property(type, fc.integer({ min: 1, max: 1000 }), fc.boolean(), (instanceType, instanceCount, spot) => {
-        const offer = (spot ? Offer.spot : Offer.onDemand)(instanceType, { instanceCount });
-        const { resources } = offer._request();
-        const { label, instances } = offer._spec(HOUR);
+        const option = (spot ? CapacityOption.spot : CapacityOption.onDemand)(instanceType, { instanceCount });
+        const { resources } = option._request();
+        const { label, instances } = option._spec(HOUR);
         expect(instances).toEqual([{ instanceType: resources.InstanceType, count: resources.InstanceCount }]);
         expect(label).toBe(`${instanceCount === 1 ? '' : `${instanceCount} × `}${instanceType}${spot ? ', spot' : ''}`);
-        expect(offer._mistakes()).toEqual([]);
+        expect(option._mistakes()).toEqual([]);
       }),
     );
   });

@@ -3,31 +3,31 @@ import { RedriveExecutionCommand, SFNClient, StopExecutionCommand } from '@aws-s
 import { Duration } from 'aws-cdk-lib';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Run } from '../../bin/commands/ledger';
-import { Offer, Trainer } from '../../lib';
+import { CapacityOption, Trainer } from '../../lib';
 import { runKeys } from '../../lib/core';
 import { csv, flights, requests } from './flights';
 import { Loop, type LoopOptions } from './loop';
 
-const OFFERS = [
-  Offer.spot('ml.g5.2xlarge'),
-  Offer.spot('ml.g5.xlarge', { maxWait: Duration.minutes(10) }),
-  Offer.spot('ml.g4dn.xlarge', { maxWait: Duration.minutes(10) }),
-  Offer.onDemand('ml.g6.2xlarge'),
-  Offer.onDemand('ml.g5.2xlarge'),
+const OPTIONS = [
+  CapacityOption.spot('ml.g5.2xlarge'),
+  CapacityOption.spot('ml.g5.xlarge', { maxWait: Duration.minutes(10) }),
+  CapacityOption.spot('ml.g4dn.xlarge', { maxWait: Duration.minutes(10) }),
+  CapacityOption.onDemand('ml.g6.2xlarge'),
+  CapacityOption.onDemand('ml.g5.2xlarge'),
 ];
 const trainer = Trainer.xgboost({
-  compute: OFFERS,
+  compute: OPTIONS,
   maxDuration: Duration.minutes(20),
   hyperparameters: { num_round: '60', max_depth: '4', checkpoint_rounds: '10', early_stopping_rounds: '0' },
 });
 const january = csv(await flights(1, 8000));
 
-describe('a run whose offers fail', () => {
+describe('a run whose capacity options fail', () => {
   let loop: Loop | undefined;
   afterEach(() => loop?.stop());
 
   async function start(options: Partial<LoopOptions> = {}): Promise<Loop> {
-    loop = await Loop.start({ trainer, patience: { quotaWait: Duration.minutes(0), rounds: 1 }, ...options });
+    loop = await Loop.start({ trainer, retryPolicy: { quotaWait: Duration.minutes(0), maxPasses: 1 }, ...options });
     return loop;
   }
 
@@ -46,11 +46,11 @@ describe('a run whose offers fail', () => {
     const [run] = runs as [Run];
     expect(runs).toHaveLength(1);
     expect(run.attempts).toMatchObject([
-      { offer: 'ml.g5.2xlarge, spot', status: 'Failed', kind: 'CAPACITY', costUsd: 0 },
-      { offer: 'ml.g5.xlarge, spot', status: 'Stopped', kind: 'SPOT_TIMEOUT', interruptions: 1 },
-      { offer: 'ml.g4dn.xlarge, spot', status: 'Stopped', kind: 'SPOT_TIMEOUT' },
-      { offer: 'ml.g6.2xlarge', status: 'Refused', kind: 'QUOTA' },
-      { offer: 'ml.g5.2xlarge', status: 'Completed' },
+      { option: 'ml.g5.2xlarge, spot', status: 'Failed', kind: 'CAPACITY', costUsd: 0 },
+      { option: 'ml.g5.xlarge, spot', status: 'Stopped', kind: 'SPOT_TIMEOUT', interruptions: 1 },
+      { option: 'ml.g4dn.xlarge, spot', status: 'Stopped', kind: 'SPOT_TIMEOUT' },
+      { option: 'ml.g6.2xlarge', status: 'Refused', kind: 'QUOTA' },
+      { option: 'ml.g5.2xlarge', status: 'Completed' },
     ]);
     expect(run.begun.map(({ job }) => job)).toEqual(run.attempts.map(({ job }) => job));
     expect(run.attempts[1]?.billableSeconds).toBeGreaterThan(0);
@@ -91,8 +91,8 @@ describe('a run whose offers fail', () => {
 
     const [run] = (await (loop as Loop).rest()).runs as [Run];
     expect(run.attempts).toMatchObject([
-      { offer: 'ml.g5.2xlarge, spot', status: 'Stopped', kind: 'INTERNAL' },
-      { offer: 'ml.g5.2xlarge, spot', status: 'Completed' },
+      { option: 'ml.g5.2xlarge, spot', status: 'Stopped', kind: 'INTERNAL' },
+      { option: 'ml.g5.2xlarge, spot', status: 'Completed' },
     ]);
     expect(engine.log.map(({ message }) => message).filter((line) => /going on after round/.test(line))).toHaveLength(
       1,
@@ -101,7 +101,7 @@ describe('a run whose offers fail', () => {
 
   test('tells the whole story, and what the script said', async () => {
     await start({
-      trainer: Trainer.xgboost({ compute: OFFERS.slice(0, 2), hyperparameters: { max_depth: 'deep' } }),
+      trainer: Trainer.xgboost({ compute: OPTIONS.slice(0, 2), hyperparameters: { max_depth: 'deep' } }),
       faults: { training: [{ kind: 'capacity' }] },
     });
     const { runs } = await (loop as Loop).upload('incoming/january.csv', january);
@@ -114,7 +114,7 @@ describe('a run whose offers fail', () => {
 
   test('is not begun where the money does not allow it', async () => {
     await start({
-      trainer: Trainer.xgboost({ compute: [Offer.onDemand('ml.g5.2xlarge')] }),
+      trainer: Trainer.xgboost({ compute: [CapacityOption.onDemand('ml.g5.2xlarge')] }),
       budget: { maxCostPerRun: 0.05 },
     });
     const { runs, deployments } = await (loop as Loop).upload('incoming/january.csv', january);

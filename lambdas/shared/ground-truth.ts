@@ -7,7 +7,7 @@ import { type Database, withDatabase } from './duckdb';
 import { createTables, loadFile, refuseBadRows } from './reader';
 
 /** What became known about rows that were predicted. */
-export interface Truth {
+export interface GroundTruth {
   /** The target by key, of the wanted keys that the file holds. */
   readonly labels: ReadonlyMap<string, number>;
   /** Rows of the file. */
@@ -19,7 +19,7 @@ export interface Truth {
 }
 
 /**
- * Reads the true outcomes from a file of `truth/`, which is in the contract of the training data.
+ * Reads the true outcomes from a file of `ground-truth/`, which is in the contract of the training data.
  *
  * @param file a file on disk
  * @param contract must name a key
@@ -27,15 +27,18 @@ export interface Truth {
  * @param name the object's key, which says the format and stands in messages; the file's name, if absent
  * @throws PerennialError DATA_UNREADABLE or DATA_REJECTED: whatever fails while the file is read is the file's
  */
-export async function readTruth(
+export async function readGroundTruth(
   file: string,
   contract: Contract,
   wantedKeys: ReadonlySet<string>,
   name = file,
-): Promise<Truth> {
+): Promise<GroundTruth> {
   const key = contract.columns.findIndex((column) => column.name === contract.key);
   if (key < 0) {
-    throw new PerennialError(ErrorName.INVALID_DOCUMENT, 'the contract must name a key to join truth with predictions');
+    throw new PerennialError(
+      ErrorName.INVALID_DOCUMENT,
+      'the contract must name a key to join ground truth with predictions',
+    );
   }
   return withDatabase(async (database) => {
     await createTables(database, contract);
@@ -60,7 +63,7 @@ async function outcomes(
   key: number,
   wantedKeys: ReadonlySet<string>,
   name: string,
-): Promise<Truth> {
+): Promise<GroundTruth> {
   await loadFile(database, contract, { name, open: async () => createReadStream(file) }, 0);
   const { rows } = await database.row<{ rows: number }>('SELECT count(*) AS rows FROM loaded');
   await refuseBadRows(database, contract);
