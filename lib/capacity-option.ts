@@ -2,7 +2,7 @@ import { Duration, Size } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { CapacityOptionSpec } from './core/attempts';
 import { hasLocalDisk, instanceOf, similarInstances } from './core/instances';
-import { noCount, outside } from './private/validate';
+import { INSTANCE_TYPE, noCount, outside } from './private/validate';
 
 /** What every {@link CapacityOption} may say of its machines. */
 export interface CapacityOptionProps {
@@ -95,8 +95,6 @@ export interface CapacityOptionRequest {
   readonly spot: boolean;
   readonly maxPendingSeconds?: number;
 }
-
-const INSTANCE_TYPE = /^ml\.[a-z0-9-]+\.[a-z0-9]+$/;
 
 /**
  * One way to get machines for training. Several are tried in order until one has trained the model; all attempts of a
