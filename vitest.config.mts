@@ -15,6 +15,7 @@ export default defineConfig({
   test: {
     include: ['{test,engine/test}/**/*.test.ts'],
     globalSetup: 'test/support/setup.mjs',
+    setupFiles: 'test/support/seed.ts',
     sequence: { sequencer: LongestFirst },
     maxWorkers: 3, // on two cores: much of the time a worker waits for processes, installations and the engine's clock
     isolate: false, // aws-cdk-lib takes seconds to load: load it once a worker, not once a file

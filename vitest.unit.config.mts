@@ -1,4 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 /** What is pure: no bundles are made first, and nothing is started. */
-export default defineConfig({ test: { include: ['test/core/**/*.test.ts'], isolate: false, testTimeout: 60_000 } });
+export default defineConfig({
+  test: {
+    include: ['test/core/**/*.test.ts'],
+    setupFiles: 'test/support/seed.ts',
+    isolate: false,
+    testTimeout: 60_000,
+  },
+});

@@ -244,9 +244,9 @@ export function packageVersion(modelPackageArn: string): number {
   return Number(modelPackageArn.slice(modelPackageArn.lastIndexOf('/') + 1));
 }
 
-/** Splits `s3://bucket/key`. */
+/** Splits `s3://bucket/key`; a key may hold any character, line ends too. */
 export function parseS3Uri(uri: string): { bucket: string; key: string } {
-  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.*)$/.exec(uri) ?? [];
+  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.*)$/s.exec(uri) ?? [];
   if (bucket === undefined) {
     throw new Error(`an S3 address must look like s3://bucket/key, got ${uri}`);
   }

@@ -6,6 +6,7 @@ import {
   jobName,
   modelName,
   ownPrefix,
+  parseS3Uri,
   scoringModelName,
   searchName,
   searchPrefix,
@@ -109,6 +110,18 @@ describe('names that SageMaker keeps', () => {
     expect(made({ image: 'a', role: 'r' })).not.toBe(made({ image: 'a', role: 'of a stack made anew' }));
     expect(versionInName('flights', 'models', made({}))).toBe(1);
   });
+});
+
+test('an S3 address is split at its bucket, whatever characters its key holds', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: fc.oneof(fc.constantFrom('\n', '\r', '\u2028', '/'), fc.string({ unit: 'grapheme' })) }),
+      (key) => {
+        expect(parseS3Uri(`s3://bucket/${key}`)).toEqual({ bucket: 'bucket', key });
+      },
+    ),
+  );
+  expect(() => parseS3Uri('s3://bucket')).toThrow('must look like s3://bucket/key, got s3://bucket');
 });
 
 describe('the name of a job', () => {

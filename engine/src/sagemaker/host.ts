@@ -57,7 +57,7 @@ export function actAs(host: Host, roleArn: string, resourceArn: string): RoleCal
 
 /** Splits `s3://bucket/key` or `https://s3.<region>.<suffix>/bucket/key`. */
 export function s3Uri(uri: string): { bucket: string; key: string } {
-  const [, bucket, key] = /^(?:s3:\/\/|https:\/\/s3[.-][^/]+\/)([^/]+)\/?(.*)$/.exec(uri) ?? [];
+  const [, bucket, key] = /^(?:s3:\/\/|https:\/\/s3[.-][^/]+\/)([^/]+)\/?(.*)$/s.exec(uri) ?? [];
   if (bucket === undefined) throw invalid(`The S3 URI ${uri} must look like s3://bucket/key.`);
   return { bucket, key };
 }
