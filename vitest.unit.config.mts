@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** What is pure: no bundles are made first, and nothing is started. */
 export default defineConfig({
   test: {
-    include: ['test/core/**/*.test.ts'],
+    include: ['test/**/*.unit.test.ts'],
     setupFiles: 'test/support/seed.ts',
     isolate: false,
     testTimeout: 60_000,

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// Bundles what runs outside the library: lambdas/*.ts for Lambda, training/* for SageMaker's containers,
+// Bundles what runs outside the library: lambdas/**/*.handler.ts for Lambda, training/* for SageMaker's containers,
 // bin/*.ts and the engine for this machine.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { createTar } from 'nanotar';
@@ -18,10 +18,13 @@ export async function bundle() {
   const { metafile } = await build({
     ...esm,
     target: 'node24',
-    entryPoints: sources('lambdas').map((name) => ({
-      in: `lambdas/${name}.ts`,
-      out: DATA_HANDLERS.includes(name) ? `data/${name}` : `${name}/index`,
-    })),
+    entryPoints: readdirSync('lambdas', { recursive: true })
+      .filter((file) => file.endsWith('.handler.ts'))
+      .map((file) => ({ file, name: basename(file, '.handler.ts') }))
+      .map(({ file, name }) => ({
+        in: `lambdas/${file}`,
+        out: DATA_HANDLERS.includes(name) ? `data/${name}` : `${name}/index`,
+      })),
     outdir: 'dist/lambdas',
     external: ['@duckdb/node-bindings*'],
     metafile: true,
@@ -31,11 +34,11 @@ export async function bundle() {
 
   archiveTrainers();
 
-  const [programs, app] = [sources('bin').filter((name) => name !== 'app'), 'bin/app.ts'];
+  const programs = readdirSync('bin').filter((file) => file.endsWith('.ts') && file !== 'app.ts');
   const { metafile: made } = await build({
     ...esm,
     target: 'node22',
-    entryPoints: programs.map((name) => `bin/${name}.ts`),
+    entryPoints: programs.map((file) => `bin/${file}`),
     outdir: 'dist/bin',
     splitting: true, // what only one command needs (DuckDB, plots, the engine) is loaded by it alone
     chunkNames: 'shared/[name]-[hash]',
@@ -48,7 +51,7 @@ export async function bundle() {
   await build({
     ...common,
     target: 'node22',
-    entryPoints: [app],
+    entryPoints: ['bin/app.ts'],
     outfile: 'dist/bin/app.cjs', // the library finds its assets by __dirname
     external: ['aws-cdk-lib', 'constructs'],
   });
@@ -74,12 +77,6 @@ function archive(trainer) {
   if (twice) throw new Error(`both training/${trainer} and training/shared have ${twice.name}`);
   mkdirSync('dist/training', { recursive: true });
   writeFileSync(`dist/training/${trainer}.tar.gz`, gzipSync(createTar(files)));
-}
-
-function sources(folder) {
-  return readdirSync(folder)
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => file.slice(0, -'.ts'.length));
 }
 
 if (process.argv[1] === import.meta.filename) await bundle();

@@ -2,23 +2,23 @@ import { CfnOutput, type Duration, type RemovalPolicy, type Size } from 'aws-cdk
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
-import { metricOf } from './core/metric';
-import type { DataContract } from './data-contract';
-import { DatasetBucket } from './dataset-bucket';
-import { DriftMonitor } from './drift-monitor';
-import { ModelDeployment } from './model-deployment';
-import { ModelRegistry } from './model-registry';
+import { metricOf } from './core/judge/metric';
+import type { DataContract } from './dataset/data-contract';
+import { DatasetBucket } from './dataset/dataset-bucket';
+import { RetrainController } from './dataset/retrain-controller';
+import type { ITrigger } from './dataset/trigger';
+import { ModelDeployment } from './deploy/model-deployment';
+import { RunLedger } from './ledger/run-ledger';
+import { LONGEST_QUOTA_WAIT } from './machine/retries';
 import { Notifications } from './notifications';
 import { CleanUp } from './private/clean-up';
 import { keyOf } from './private/keys';
 import { refuse } from './private/validate';
-import { RetrainController } from './retrain-controller';
-import { RunLedger } from './run-ledger';
-import { LONGEST_QUOTA_WAIT } from './steps/retries';
-import type { Trainer } from './trainer';
+import { ModelRegistry } from './registry/model-registry';
+import type { Trainer } from './train/trainer';
+import type { Tuning } from './train/tuning';
 import { type Budget, type Promotion, type RetryPolicy, TrainingPipeline } from './training-pipeline';
-import type { ITrigger } from './triggers/trigger';
-import type { Tuning } from './tuning';
+import { DriftMonitor } from './watch/drift-monitor';
 
 /** Properties of a {@link ContinuousTraining}. */
 export interface ContinuousTrainingProps {

@@ -10,10 +10,10 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct, type IConstruct } from 'constructs';
 import type { DeploymentOutcome, Outcome } from './core/documents';
 import { Events } from './core/names';
+import { encryptedQueue } from './dataset/trigger-queue';
 import { deadLetterAlarm } from './private/alarms';
 import { keyOf } from './private/keys';
 import { letAlarms, TopicTarget } from './private/targets';
-import { encryptedQueue } from './private/trigger-queue';
 import { refuse } from './private/validate';
 
 /** Properties of {@link Notifications}. */

@@ -5,15 +5,20 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import { type AttemptRules, capacityPrice, longestTraining, MOST_ATTEMPTS, mostAttempts } from './core/attempts';
 import type { CleanUpProperties } from './core/clean-up';
 import type { Outcome, SplitRule } from './core/documents';
-import { defaultMargin, JUDGE_DEFAULTS, type JudgeRules } from './core/judgement';
-import { METRICS, metricOf } from './core/metric';
+import { defaultMargin, JUDGE_DEFAULTS, type JudgeRules } from './core/judge/judgement';
+import { METRICS, metricOf } from './core/judge/metric';
 import { EnvName, ownPrefix, Prefix, scoringModelName, searchPrefix } from './core/names';
-import type { DataContract } from './data-contract';
-import type { ModelRegistry } from './model-registry';
-import { sqlMistake } from './private/check-sql';
+import { type AttemptRules, capacityPrice, longestTraining, MOST_ATTEMPTS, mostAttempts } from './core/train/attempts';
+import type { DataContract } from './dataset/data-contract';
+import { candidateModel, score } from './judge/score';
+import type { RunLedger } from './ledger/run-ledger';
+import { jsonata, RUN_ID, STARTED_AT } from './machine/expressions';
+import { machineLog } from './machine/machine-log';
+import { PREPARE_RETRIES } from './machine/retries';
+import { invoke, orFail } from './machine/state-parts';
+import { sqlMistake } from './prepare/check-sql';
 import { CleanUp, emptiedBy } from './private/clean-up';
 import { allowContainer, readJobLogs } from './private/container-role';
 import {
@@ -27,22 +32,17 @@ import {
 } from './private/grants';
 import { Handler } from './private/handler';
 import { diskKey, diskKeyStatements, grantKey, keyOf } from './private/keys';
-import { machineLog } from './private/machine-log';
 import { allowCandidates } from './private/owner-tags';
-import { invoke, orFail } from './private/state-parts';
-import { checkedTrainer } from './private/trainer-checks';
 import { claim } from './private/two-of-a-kind';
 import { instanceTypeMistake, newestFilesMistake, noCount, outside, refuse } from './private/validate';
-import type { RunLedger } from './run-ledger';
-import { jsonata, RUN_ID, STARTED_AT } from './steps/expressions';
-import { register } from './steps/register';
-import { PREPARE_RETRIES } from './steps/retries';
-import { candidateModel, score } from './steps/score';
-import { seal } from './steps/seal';
-import { train } from './steps/train';
-import type { Trainer } from './trainer';
-import type { TrainerConfig } from './trainer-props';
-import type { Tuning } from './tuning';
+import type { ModelRegistry } from './registry/model-registry';
+import { register } from './registry/register';
+import { seal } from './registry/seal';
+import { train } from './train/train';
+import type { Trainer } from './train/trainer';
+import { checkedTrainer } from './train/trainer-checks';
+import type { TrainerConfig } from './train/trainer-props';
+import type { Tuning } from './train/tuning';
 
 /**
  * In bytes. A state's input holds 256 KiB: the contract, and why the run began.
@@ -254,7 +254,7 @@ export interface Budget {
   /**
    * Your own prices, in USD an hour by instance type, e.g. `{ 'ml.g6.2xlarge': 1.22 }`; they go before those that are known.
    *
-   * @default - a dated table of known prices (lib/core/prices.ts)
+   * @default - a dated table of known prices (lib/core/train/prices.ts)
    */
   readonly prices?: Record<string, number>;
 }
@@ -359,7 +359,7 @@ export class TrainingPipeline extends Construct {
 
     const snapshot = new Handler(this, 'Snapshot', {
       bundle: 'snapshot',
-      description: 'Freezes the data of a run (lambdas/snapshot.ts)',
+      description: 'Freezes the data of a run (lambdas/dataset/snapshot.handler.ts)',
       timeout: Duration.minutes(5),
       memorySize: 512,
       encryptionKey,
@@ -375,7 +375,7 @@ export class TrainingPipeline extends Construct {
     const prepare = new Handler(this, 'Prepare', {
       bundle: 'data',
       entry: 'prepare.handler',
-      description: 'Checks, quarantines, derives and splits the data of a run (lambdas/prepare.ts)',
+      description: 'Checks, quarantines, derives and splits the data of a run (lambdas/prepare/prepare.handler.ts)',
       timeout: Duration.minutes(15),
       memorySize: preparationMemory,
       ephemeralStorageSize: Size.gibibytes(10),
@@ -433,7 +433,7 @@ export class TrainingPipeline extends Construct {
 
     const attempt = new Handler(this, 'Attempt', {
       bundle: 'attempt',
-      description: 'Records how a training job ended, and decides on the next (lambdas/attempt.ts)',
+      description: 'Records how a training job ended, and decides on the next (lambdas/train/attempt.handler.ts)',
       timeout: Duration.minutes(1),
       memorySize: 256,
       encryptionKey,
@@ -470,7 +470,7 @@ export class TrainingPipeline extends Construct {
 
     const sealer = new Handler(this, 'Seal', {
       bundle: 'seal-model',
-      description: 'Puts a trained model where no job may write (lambdas/seal-model.ts)',
+      description: 'Puts a trained model where no job may write (lambdas/registry/seal-model.handler.ts)',
       timeout: Duration.minutes(15),
       memorySize: 256,
       encryptionKey,
@@ -487,7 +487,7 @@ export class TrainingPipeline extends Construct {
 
     const champion = new Handler(this, 'Champion', {
       bundle: 'champion',
-      description: 'Finds the model that a candidate must beat (lambdas/champion.ts)',
+      description: 'Finds the model that a candidate must beat (lambdas/judge/champion.handler.ts)',
       timeout: Duration.minutes(1),
       memorySize: 256,
       encryptionKey,
@@ -518,7 +518,7 @@ export class TrainingPipeline extends Construct {
 
     const judge = new Handler(this, 'Judge', {
       bundle: 'judge',
-      description: 'Compares the candidate with the champion on the holdout (lambdas/judge.ts)',
+      description: 'Compares the candidate with the champion on the holdout (lambdas/judge/judge.handler.ts)',
       timeout: Duration.minutes(10),
       memorySize: 2048,
       encryptionKey,
@@ -530,7 +530,7 @@ export class TrainingPipeline extends Construct {
 
     const finish = new Handler(this, 'Finish', {
       bundle: 'finish',
-      description: 'Records the end of a run and lets the next one begin (lambdas/finish.ts)',
+      description: 'Records the end of a run and lets the next one begin (lambdas/ledger/finish.handler.ts)',
       timeout: Duration.minutes(1),
       memorySize: 256,
       encryptionKey,

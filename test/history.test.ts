@@ -4,7 +4,14 @@ import { expect, test } from 'vitest';
 import type { Machine, State } from '../engine/src/states/definition';
 import { StatesError } from '../engine/src/states/errors';
 import type { TaskCall } from '../engine/src/states/frame';
-import { firstAttempt, lookSeconds, MOST_ATTEMPTS, mostAttempts, type Next, nextAttempt } from '../lib/core/attempts';
+import {
+  firstAttempt,
+  lookSeconds,
+  MOST_ATTEMPTS,
+  mostAttempts,
+  type Next,
+  nextAttempt,
+} from '../lib/core/train/attempts';
 import { machinesOf } from './support/definition';
 import { type Played, play } from './support/played-states';
 import { templateOf, wholeLoop } from './support/stacks';

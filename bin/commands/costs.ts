@@ -1,5 +1,5 @@
-import type { TrainingAttempt } from '../../lib/core/ledger';
-import { usd } from '../../lib/core/prices';
+import type { TrainingAttempt } from '../../lib/core/ledger/ledger';
+import { usd } from '../../lib/core/train/prices';
 import { duration, metric, several } from './format';
 import type { Run } from './ledger';
 

@@ -1,6 +1,6 @@
 import { DescribeEndpointCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
 import { unlessMissing } from '../../lambdas/shared/sagemaker';
-import type { DeploymentEnded } from '../../lib/core/ledger';
+import type { DeploymentEnded } from '../../lib/core/ledger/ledger';
 import { clientConfig, type PipelineApp } from './app';
 import type { CliContext } from './failure';
 

@@ -1,12 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Database, withDatabase } from '../../lambdas/shared/duckdb';
-import { csvSource, formatOf, readable, stageCsv, stageParquet } from '../../lambdas/shared/reader';
-import { type ColumnType, parseContract, quoted } from '../../lib/core/contract';
+import { type Database, withDatabase } from '../../lambdas/data-engine/duckdb';
+import { csvSource, formatOf, readable, stageCsv, stageParquet } from '../../lambdas/data-engine/reader';
+import { type ColumnType, parseContract, quoted } from '../../lib/core/dataset/contract';
+import { type ColumnSummary, FEW_VALUES, type InferredContract, inferContract } from '../../lib/core/dataset/infer';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
-import { type ColumnSummary, FEW_VALUES, type InferredContract, inferContract } from '../../lib/core/infer';
-import { type Reading, readText, readTyped } from '../../lib/core/preparation/rules';
+import { type Reading, readText, readTyped } from '../../lib/core/prepare/rules';
 
 /** Narrowest first; what is none of these is a string. */
 const TYPES: readonly ColumnType[] = ['integer', 'number', 'boolean', 'date', 'timestamp'];

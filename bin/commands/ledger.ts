@@ -1,5 +1,5 @@
 import { type DynamoDBClient, QueryCommand } from '@aws-sdk/client-dynamodb';
-import { fromItem } from '../../lambdas/shared/items';
+import { fromItem } from '../../lambdas/ledger/items';
 import type {
   AttemptBegun,
   Decision,
@@ -12,7 +12,7 @@ import type {
   RunStarted,
   TrainingAttempt,
   WindowJudged,
-} from '../../lib/core/ledger';
+} from '../../lib/core/ledger/ledger';
 import { type EndpointNow, whyNot } from './endpoint';
 
 /** Everything the ledger says about one run. */

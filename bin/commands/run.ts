@@ -2,7 +2,7 @@ import { GetExecutionHistoryCommand, type HistoryEvent, SFNClient } from '@aws-s
 import type { Command } from 'commander';
 import { executionArn } from '../../lambdas/shared/executions';
 import { listed } from '../../lib/core/listed';
-import { usd } from '../../lib/core/prices';
+import { usd } from '../../lib/core/train/prices';
 import { clientConfig, type PipelineApp } from './app';
 import { billed, cost, endedAs, estimate, remark } from './costs';
 import { type CliContext, CommandError } from './failure';

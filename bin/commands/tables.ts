@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import type { RunJudged } from '../../lib/core/ledger';
+import type { RunJudged } from '../../lib/core/ledger/ledger';
 import { count, duration, interval, metric, minute, shortVersion, signed } from './format';
 import { type Facts, type Run, type Served, until, versionOf, whyServed } from './ledger';
 import { printable } from './printable';

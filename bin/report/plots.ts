@@ -1,6 +1,6 @@
 import * as vega from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
-import type { Finding } from '../../lib/core/findings';
+import type { Finding } from '../../lib/core/watch/findings';
 import { metric } from '../commands/format';
 import { type Facts, servedPeriods } from '../commands/ledger';
 import { Html, html } from './html';

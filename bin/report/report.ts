@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Finding } from '../../lib/core/findings';
-import { money, usd } from '../../lib/core/prices';
+import { money, usd } from '../../lib/core/train/prices';
+import type { Finding } from '../../lib/core/watch/findings';
 import { billed, remark, spentUsd } from '../commands/costs';
 import { count, duration, interval, metric, minute, several, shortVersion, signed } from '../commands/format';
 import {

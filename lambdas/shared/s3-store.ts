@@ -12,7 +12,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
-import { parseJson } from '../../lib/core/stored';
+import { parseJson } from '../../lib/core/ledger/stored';
 
 /** An object as a listing names it. */
 export interface ListedObject {

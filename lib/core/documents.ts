@@ -1,13 +1,13 @@
-import type { AttemptRules, Walk } from './attempts';
-import type { Contract } from './contract';
-import type { CaughtError } from './failures';
-import type { AssessRules, Finding } from './findings';
-import type { Judgement, JudgeRules, Verdict } from './judgement';
+import type { Contract } from './dataset/contract';
+import type { Judgement, JudgeRules, Verdict } from './judge/judgement';
 import type { Reason } from './names';
 import type { Owner } from './ownership';
-import type { Histogram, Profile } from './profile';
-import type { SealedModel } from './sealed';
-import type { Hyperparameters, Trial } from './tuning';
+import type { Histogram, Profile } from './prepare/profile';
+import type { SealedModel } from './registry/sealed';
+import type { AttemptRules, Walk } from './train/attempts';
+import type { CaughtError } from './train/failures';
+import type { Hyperparameters, Trial } from './train/tuning';
+import type { AssessRules, Finding } from './watch/findings';
 
 /** One object of the training data, exactly as it was. */
 export interface SnapshotFile {
@@ -73,7 +73,7 @@ export interface RunDocument {
   readonly snapshot: Snapshot;
 }
 
-/** `lambdas/snapshot.ts`: freezes the data and writes the run's document. */
+/** `lambdas/dataset/snapshot.handler.ts`: freezes the data and writes the run's document. */
 export interface SnapshotRequest {
   readonly runId: string;
   readonly startedAt: string;
@@ -89,7 +89,7 @@ export interface SnapshotReport {
   readonly bytes: number;
 }
 
-/** `lambdas/prepare.ts`: checks, quarantines, derives, splits, profiles. */
+/** `lambdas/prepare/prepare.handler.ts`: checks, quarantines, derives, splits, profiles. */
 export interface PrepareRequest {
   readonly runId: string;
 }
@@ -117,7 +117,7 @@ export interface QuarantinedRow {
   readonly row: Readonly<Record<string, unknown>>;
 }
 
-/** `lambdas/attempt.ts`: records how a training job ended, and decides what comes next. */
+/** `lambdas/train/attempt.handler.ts`: records how a training job ended, and decides what comes next. */
 export interface AttemptRequest {
   readonly runId: string;
   readonly startedAt: string;
@@ -173,7 +173,7 @@ export interface ModelVersion {
   readonly modelName: string;
 }
 
-/** `lambdas/seal-model.ts`: puts a trained model where no job may write. */
+/** `lambdas/registry/seal-model.handler.ts`: puts a trained model where no job may write. */
 export interface SealRequest {
   readonly runId: string;
   /** Where the training job wrote it, `s3://bucket/key`. */
@@ -188,7 +188,7 @@ export interface ModelContainer {
   readonly Environment?: Readonly<Record<string, string>>;
 }
 
-/** `lambdas/champion.ts`: which model a candidate must beat. */
+/** `lambdas/judge/champion.handler.ts`: which model a candidate must beat. */
 export interface ChampionRequest {
   /** The model with which the candidate is scored. */
   readonly candidate: { readonly modelName: string; readonly container: ModelContainer };
@@ -200,7 +200,7 @@ export interface ChampionReport {
   readonly note?: string;
 }
 
-/** `lambdas/judge.ts`: compares the scores of both models on the holdout. */
+/** `lambdas/judge/judge.handler.ts`: compares the scores of both models on the holdout. */
 export interface JudgeRequest {
   readonly runId: string;
   readonly startedAt: string;
@@ -224,7 +224,7 @@ export interface Baseline {
   readonly judgement: Judgement;
 }
 
-/** How `lambdas/monitor.ts` watches. */
+/** How `lambdas/watch/monitor.handler.ts` watches. */
 export interface MonitorRules {
   /** Days before a window's end in which captured predictions are looked for. */
   readonly lookBackDays: number;
@@ -264,7 +264,7 @@ export interface MonitorReport {
 export const OUTCOMES = ['PROMOTED', 'AWAITING_APPROVAL', 'REJECTED', 'REPLAYED', 'FAILED'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** `lambdas/finish.ts`: writes the end of a run, frees the lease, and takes away what only the run needed. */
+/** `lambdas/ledger/finish.handler.ts`: writes the end of a run, frees the lease, and takes away what only the run needed. */
 export interface FinishRequest {
   readonly runId: string;
   readonly startedAt: string;
@@ -298,7 +298,7 @@ export interface ServingSettings {
   readonly capturePercent: number;
 }
 
-/** `lambdas/plan-deployment.ts`: decides names and what to do with the endpoint. */
+/** `lambdas/deploy/plan-deployment.handler.ts`: decides names and what to do with the endpoint. */
 export interface PlanDeploymentRequest {
   readonly modelPackageArn: string;
   readonly endpointName: string;
@@ -322,7 +322,7 @@ export interface DeploymentPlan {
   readonly action: 'create' | 'update' | 'recreate' | 'wait' | 'none';
 }
 
-/** `lambdas/smoke-test.ts`: asks the endpoint about rows of the holdout. */
+/** `lambdas/deploy/smoke-test.handler.ts`: asks the endpoint about rows of the holdout. */
 export interface SmokeTestRequest {
   readonly endpointName: string;
   readonly runId: string;
@@ -335,7 +335,7 @@ export interface SmokeTestReport {
 export const DEPLOYMENT_OUTCOMES = ['DEPLOYED', 'ROLLED_BACK', 'FAILED', 'SKIPPED'] as const;
 export type DeploymentOutcome = (typeof DEPLOYMENT_OUTCOMES)[number];
 
-/** `lambdas/finish-deployment.ts`. */
+/** `lambdas/deploy/finish-deployment.handler.ts`. */
 export interface FinishDeploymentRequest {
   readonly deploymentId: string;
   readonly startedAt: string;

@@ -33,7 +33,7 @@ export function runKeys(runId: string) {
     holdoutLabels: `${root}holdout/labels.json`,
     /** Rows that break the contract, JSON Lines: {@link import('./documents').QuarantinedRow}. */
     quarantine: `${root}quarantine/rows.jsonl`,
-    /** {@link import('./profile').Profile} of the training rows. */
+    /** {@link import('./prepare/profile').Profile} of the training rows. */
     profile: `${root}profile.json`,
     /** Below it SageMaker writes `<job>/output/model.tar.gz`. */
     models: `${root}models/`,
@@ -45,7 +45,7 @@ export function runKeys(runId: string) {
     tuning: `${root}tuning.json`,
     /** Batch transform writes `rows.csv.out` below it: one score a line. */
     scores: (model: 'candidate' | 'champion') => `${root}scores/${model}/`,
-    /** {@link import('./judge').Judgement}. */
+    /** {@link import('./judge/judge').Judgement}. */
     judgement: `${root}judgement.json`,
     /** {@link import('./documents').Baseline}: what the monitor compares with. */
     baseline: `${root}baseline.json`,

@@ -25,7 +25,8 @@ export class CleanUp extends Handler {
   private constructor(scope: Construct, id: string, encryptionKey: kms.IKey | undefined) {
     super(scope, id, {
       bundle: 'clean-up',
-      description: 'Takes away what was made at run time when the stack is deleted (lambdas/clean-up.ts)',
+      description:
+        'Takes away what was made at run time when the stack is deleted (lambdas/clean-up/clean-up.handler.ts)',
       timeout: Duration.minutes(15),
       memorySize: 256,
       encryptionKey,

@@ -3,7 +3,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { type Construct, type IConstruct, Node } from 'constructs';
-import { hasLocalDisk } from '../core/instances';
+import { hasLocalDisk } from '../core/train/instances';
 import { refuse } from './validate';
 
 /** The services whose resources are encrypted, by the name that `kms:ViaService` has of them. */

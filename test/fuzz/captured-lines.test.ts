@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { type CapturedLine, parseCapturedLine } from '../../lib/core/capture';
-import type { Contract } from '../../lib/core/contract';
-import { ASSESS_DEFAULTS } from '../../lib/core/findings';
+import type { Contract } from '../../lib/core/dataset/contract';
+import { type CapturedLine, parseCapturedLine } from '../../lib/core/watch/capture';
+import { ASSESS_DEFAULTS } from '../../lib/core/watch/findings';
 import { CASES, Dice, garble, mutate, ODD, SEED } from './fuzz';
 import { lookAt } from './window';
 

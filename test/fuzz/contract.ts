@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { contractId, parseContract } from '../../lib/core/contract';
+import { contractId, parseContract } from '../../lib/core/dataset/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { RIDES } from '../support/preparation';
 import { anyJson, fuzz, mutated, type Tally } from './mutate';

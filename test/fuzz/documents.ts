@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { checkFaults, FaultsError } from '../../engine/src/sagemaker/faults';
 import { settings } from '../../lambdas/shared/env';
-import { type Contract, parseContract } from '../../lib/core/contract';
-import { CONTROLLER_DEFAULTS } from '../../lib/core/controller';
+import { type Contract, parseContract } from '../../lib/core/dataset/contract';
+import { CONTROLLER_DEFAULTS } from '../../lib/core/dataset/controller';
+import { freeze, parseSnapshot } from '../../lib/core/dataset/snapshot';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
+import { parseJson, readBaseline, readLabels, readProfile, readReport, readRun } from '../../lib/core/ledger/stored';
 import { EnvName } from '../../lib/core/names';
-import { freeze, parseSnapshot } from '../../lib/core/snapshot';
-import { parseJson, readBaseline, readLabels, readProfile, readReport, readRun } from '../../lib/core/stored';
 import { RIDES } from '../support/preparation';
 import { refusedByName } from './contract';
 import { anyJson, below, fuzz, mutated, pick, type Random, type Tally } from './mutate';

@@ -1,8 +1,8 @@
-import { type ControllerPorts, control } from '../../lambdas/controller';
-import { type MonitorPorts, monitor } from '../../lambdas/monitor';
-import { type StartDeploymentPorts, startDeployments } from '../../lambdas/start-deployment';
+import { type ControllerPorts, control } from '../../lambdas/dataset/controller.handler';
+import { type StartDeploymentPorts, startDeployments } from '../../lambdas/deploy/start-deployment.handler';
+import { type MonitorPorts, monitor } from '../../lambdas/watch/monitor.handler';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
-import { LedgerKey } from '../../lib/core/ledger';
+import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { parseDeploymentMessage, parseMessage } from '../../lib/core/messages';
 import { Events } from '../../lib/core/names';
 import { MemoryExecutions, MemoryLedger } from '../support/memory';

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { parseContract } from '../../lib/core/contract';
+import { parseContract } from '../../lib/core/dataset/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { runKeys } from '../../lib/core/names';
 import { random } from '../../lib/core/random';

@@ -1,10 +1,10 @@
-import { type MonitorPorts, monitor } from '../../lambdas/monitor';
-import type { Contract } from '../../lib/core/contract';
+import { type MonitorPorts, monitor } from '../../lambdas/watch/monitor.handler';
+import type { Contract } from '../../lib/core/dataset/contract';
 import type { Baseline, MonitorReport } from '../../lib/core/documents';
-import type { AssessRules } from '../../lib/core/findings';
-import { judge } from '../../lib/core/judge';
+import { judge } from '../../lib/core/judge/judge';
 import { Events, runKeys } from '../../lib/core/names';
-import { countCategories, countNumbers } from '../../lib/core/profile';
+import { countCategories, countNumbers } from '../../lib/core/prepare/profile';
+import type { AssessRules } from '../../lib/core/watch/findings';
 import { MemoryLedger, MemoryStore } from '../support/memory';
 
 /** Lets the monitor look once at captured lines, of a model whose features are `distance` and `origin`. */

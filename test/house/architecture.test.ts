@@ -36,6 +36,21 @@ test.each(Object.entries(ALLOWED))('%s imports only what it may', (folder, allow
   expect(strays).toEqual([]);
 });
 
+test('lib, its core, the handlers and the tests are divided by the same stages', () => {
+  const stages = ['dataset', 'deploy', 'judge', 'ledger', 'prepare', 'registry', 'train', 'watch'];
+  for (const place of ['lib', 'lib/core', 'lambdas', 'test']) {
+    expect(stages.filter((stage) => !existsSync(`${place}/${stage}`)).map((stage) => `${place}/${stage}`)).toEqual([]);
+  }
+});
+
+test('no handler imports another', () => {
+  const handlers = filesOf('lambdas').filter((file) => file.endsWith('.handler.ts'));
+  expect(handlers.length).toBeGreaterThan(10);
+  expect(filesOf('lambdas').filter((file) => importsOf(file).some((target) => target.endsWith('.handler')))).toEqual(
+    [],
+  );
+});
+
 test('no file imports itself by way of others, not even for types', () => {
   const files = ['lib', 'lambdas', 'bin', 'engine/src', 'examples'].flatMap(filesOf);
   const imports = new Map(files.map((file) => [file, importsOf(file).flatMap(fileOf)]));

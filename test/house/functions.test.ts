@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { type Database, withDatabase } from '../../lambdas/shared/duckdb';
-import { AGGREGATING, UNSTABLE } from '../../lib/core/preparation/functions';
+import { type Database, withDatabase } from '../../lambdas/data-engine/duckdb';
+import { AGGREGATING, UNSTABLE } from '../../lib/core/prepare/functions';
 
 const REVIEWED = 'test/fixtures/duckdb-functions.txt';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { hasLocalDisk, processesOn } from '../../engine/src/sagemaker/instances';
-import { instanceOf, similarInstances } from '../../lib/core/instances';
+import { instanceOf, similarInstances } from '../../lib/core/train/instances';
 
 test('the engine knows the same instances as the constructs', () => {
   const types = [...'tmcrgp'].flatMap((letter) => similarInstances(`ml.${letter}`));

@@ -9,9 +9,9 @@ import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-s
 import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { GetQueueAttributesCommand, ListQueuesCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { toFacts } from '../../bin/commands/ledger';
-import { fromItem } from '../../lambdas/shared/items';
-import type { DeploymentLease, Fact, Lease } from '../../lib/core/ledger';
-import { snapshotKey } from '../../lib/core/snapshot';
+import { fromItem } from '../../lambdas/ledger/items';
+import { snapshotKey } from '../../lib/core/dataset/snapshot';
+import type { DeploymentLease, Fact, Lease } from '../../lib/core/ledger/ledger';
 import { EngineProcess, survivorsOf } from '../support/engine-process';
 import { flightsOf, PIPELINE } from './app';
 import { phaseOf } from './phase';

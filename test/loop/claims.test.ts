@@ -18,7 +18,7 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Promotion } from '../../lib';
-import type { Decision } from '../../lib/core/ledger';
+import type { Decision } from '../../lib/core/ledger/ledger';
 import { csv, flights, requests } from './flights';
 import { Loop, type Template } from './loop';
 

@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { afterAll, expect, test } from 'vitest';
-import { LedgerKey } from '../../lib/core/ledger';
+import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { endpointConfigName, modelName } from '../../lib/core/names';
 import { ownerTags, tagList } from '../../lib/core/ownership';
 import { csv, flights, requests } from './flights';

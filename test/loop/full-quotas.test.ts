@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import { Duration } from 'aws-cdk-lib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { DeploymentEnded } from '../../lib/core/ledger';
+import type { DeploymentEnded } from '../../lib/core/ledger/ledger';
 import { csv, flights, requests } from './flights';
 import { Loop } from './loop';
 

@@ -1,8 +1,8 @@
-import { type FinishDeploymentPorts, finishDeployment } from '../../lambdas/finish-deployment';
-import { type StartDeploymentPorts, startDeployments } from '../../lambdas/start-deployment';
+import { type FinishDeploymentPorts, finishDeployment } from '../../lambdas/deploy/finish-deployment.handler';
+import { type StartDeploymentPorts, startDeployments } from '../../lambdas/deploy/start-deployment.handler';
+import { mendedDeploymentLease } from '../../lib/core/dataset/lease';
 import type { DeploymentInput, DeploymentOutcome } from '../../lib/core/documents';
-import { mendedDeploymentLease } from '../../lib/core/lease';
-import { LedgerKey } from '../../lib/core/ledger';
+import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { Events, packageVersion } from '../../lib/core/names';
 import { garble, mutate, ODD } from '../fuzz/fuzz';
 import { MemoryLedger } from '../support/memory';

@@ -1,6 +1,6 @@
+import { mendedLease } from '../../lib/core/dataset/lease';
 import type { Evidence, TrainingInput } from '../../lib/core/documents';
-import { mendedLease } from '../../lib/core/lease';
-import { type Decision, type Lease, LedgerKey } from '../../lib/core/ledger';
+import { type Decision, type Lease, LedgerKey } from '../../lib/core/ledger/ledger';
 import type { MemoryLedger } from '../support/memory';
 import { HOUR, MINUTE } from './agenda';
 

@@ -1,10 +1,10 @@
-import { type ControllerPorts, control } from '../../lambdas/controller';
-import { type FinishPorts, finish } from '../../lambdas/finish';
-import { spentOn } from '../../lib/core/budget';
-import { CONTROLLER_DEFAULTS } from '../../lib/core/controller';
+import { type ControllerPorts, control } from '../../lambdas/dataset/controller.handler';
+import { type FinishPorts, finish } from '../../lambdas/ledger/finish.handler';
+import { spentOn } from '../../lib/core/dataset/budget';
+import { CONTROLLER_DEFAULTS } from '../../lib/core/dataset/controller';
+import { mendedLease } from '../../lib/core/dataset/lease';
 import type { Evidence, Outcome, Snapshot, TrainingInput } from '../../lib/core/documents';
-import { mendedLease } from '../../lib/core/lease';
-import { LedgerKey } from '../../lib/core/ledger';
+import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { parseMessage } from '../../lib/core/messages';
 import { Events, Prefix } from '../../lib/core/names';
 import { garble, mutate, ODD } from '../fuzz/fuzz';

@@ -2,7 +2,7 @@ import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { Engine } from '../../engine/src';
 import { assemblyOf } from '../../engine/test/support/assembly';
-import { toItem } from '../../lambdas/shared/items';
+import { toItem } from '../../lambdas/ledger/items';
 import { ledgerFindings, ledgerItems, PIPELINE } from './ledger-facts';
 
 /** The outputs of a ContinuousTraining called Flights, as the CDK names them. */

@@ -1,6 +1,6 @@
-import type { Finding } from '../../lib/core/findings';
-import type { Fact } from '../../lib/core/ledger';
-import { LedgerKey } from '../../lib/core/ledger';
+import type { Fact } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/ledger';
+import type { Finding } from '../../lib/core/watch/findings';
 
 export const PIPELINE = 'flights';
 

@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
-import type { Data } from '../../lambdas/shared/data';
+import type { Data } from '../../lambdas/dataset/data';
+import { type Ledger, nextRevision } from '../../lambdas/ledger/ledger-port';
 import type { Execution, Executions } from '../../lambdas/shared/executions';
-import { type Ledger, nextRevision } from '../../lambdas/shared/ledger-port';
 import { linesOf } from '../../lambdas/shared/s3-store';
-import type { Fact } from '../../lib/core/ledger';
-import { isData, type ListedFile } from '../../lib/core/snapshot';
+import { isData, type ListedFile } from '../../lib/core/dataset/snapshot';
+import type { Fact } from '../../lib/core/ledger/ledger';
 
 /** A ledger in memory. Values pass through JSON, as they would through DynamoDB. */
 export class MemoryLedger implements Ledger {

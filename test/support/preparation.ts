@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { prepare } from '../../lambdas/prepare';
-import { type Contract, parseContract } from '../../lib/core/contract';
-import { parseCsv } from '../../lib/core/csv';
+import { prepare } from '../../lambdas/prepare/prepare.handler';
+import { type Contract, parseContract } from '../../lib/core/dataset/contract';
+import { parseCsv } from '../../lib/core/dataset/csv';
 import type { PrepareReport, QuarantinedRow, RunDocument } from '../../lib/core/documents';
-import type { HoldoutLabels } from '../../lib/core/judgement';
+import type { HoldoutLabels } from '../../lib/core/judge/judgement';
 import { runKeys } from '../../lib/core/names';
-import type { Profile } from '../../lib/core/profile';
+import type { Profile } from '../../lib/core/prepare/profile';
 import { FolderStore } from './folder-store';
 
 export const RUN_ID = 'data-0123456789ab';

@@ -5,11 +5,11 @@ import { History, Trail } from '../../engine/src/states/history';
 import { Interpreter } from '../../engine/src/states/interpreter';
 import { Evaluator } from '../../engine/src/states/jsonata';
 import type { Place } from '../../engine/src/states/progress';
-import { type AttemptPorts, attempt } from '../../lambdas/attempt';
+import { type AttemptPorts, attempt } from '../../lambdas/train/attempt.handler';
 import type { AttemptRequest } from '../../lib/core/documents';
-import type { JobFacts } from '../../lib/core/failures';
-import { instanceOf } from '../../lib/core/instances';
-import { trainingPrice } from '../../lib/core/prices';
+import type { JobFacts } from '../../lib/core/train/failures';
+import { instanceOf } from '../../lib/core/train/instances';
+import { trainingPrice } from '../../lib/core/train/prices';
 import { MemoryLedger, MemoryStore } from './memory';
 
 /** What SageMaker, Step Functions or the world does to one call of CreateTrainingJob. */

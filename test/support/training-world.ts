@@ -1,9 +1,9 @@
-import { type ControllerPorts, control } from '../../lambdas/controller';
-import { type FinishPorts, finish } from '../../lambdas/finish';
-import type { CandidateModels } from '../../lambdas/shared/candidate-models';
-import { CONTROLLER_DEFAULTS, type ControllerRules } from '../../lib/core/controller';
+import { type ControllerPorts, control } from '../../lambdas/dataset/controller.handler';
+import type { CandidateModels } from '../../lambdas/judge/candidate-models';
+import { type FinishPorts, finish } from '../../lambdas/ledger/finish.handler';
+import { CONTROLLER_DEFAULTS, type ControllerRules } from '../../lib/core/dataset/controller';
 import type { Outcome, Snapshot, TrainingInput } from '../../lib/core/documents';
-import { LedgerKey } from '../../lib/core/ledger';
+import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { Events } from '../../lib/core/names';
 import { Crash, MemoryData, MemoryExecutions, MemoryLedger } from './memory';
 

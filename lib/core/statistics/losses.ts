@@ -1,4 +1,4 @@
-import { quantileEdges } from '../profile';
+import { quantileEdges } from '../prepare/profile';
 
 /** What one row costs, from its label and its score. */
 export type Loss = (label: number, score: number) => number;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { infer } from '../../../bin/commands/infer';
-import { parseContract } from '../../../lib/core/contract';
+import { parseContract } from '../../../lib/core/dataset/contract';
 import { csv, Preparation, rides } from '../../support/preparation';
 
 const folder = mkdtempSync(join(tmpdir(), 'perennial-test-'));

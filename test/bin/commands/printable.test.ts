@@ -10,7 +10,7 @@ import { printable } from '../../../bin/commands/printable';
 import { main } from '../../../bin/commands/program';
 import { Engine } from '../../../engine/src';
 import { assemblyOf } from '../../../engine/test/support/assembly';
-import { toItem } from '../../../lambdas/shared/items';
+import { toItem } from '../../../lambdas/ledger/items';
 import { TEMPLATE } from '../../support/command-line';
 import { everywhere } from '../../support/hostile';
 import { ledgerItems } from '../../support/ledger-facts';

@@ -5,7 +5,7 @@ import { servedPeriods, toFacts } from '../../../bin/commands/ledger';
 import { describeEvent, greeting, isTrouble } from '../../../bin/commands/local';
 import { printRun, stepsOf } from '../../../bin/commands/run';
 import { printRuns, printServed, printTable } from '../../../bin/commands/tables';
-import type { Decision } from '../../../lib/core/ledger';
+import type { Decision } from '../../../lib/core/ledger/ledger';
 import { ledgerItems, PIPELINE } from '../../support/ledger-facts';
 
 const facts = toFacts(PIPELINE, ledgerItems());

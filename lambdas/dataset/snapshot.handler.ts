@@ -1,0 +1,68 @@
+import { S3Client } from '@aws-sdk/client-s3';
+import { parseSnapshot, snapshotBytes } from '../../lib/core/dataset/snapshot';
+import type { RunDocument, Snapshot, SnapshotReport, SnapshotRequest } from '../../lib/core/documents';
+import { ErrorName, PerennialError } from '../../lib/core/errors';
+import { LedgerKey, type RunStarted } from '../../lib/core/ledger/ledger';
+import { EnvName, runKeys } from '../../lib/core/names';
+import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { env } from '../shared/env';
+import { S3Store } from '../shared/s3-store';
+import { type Data, freezeNow, noData, s3Data } from './data';
+
+export interface SnapshotPorts {
+  readonly ledger: Ledger;
+  readonly data: Data;
+  now(): Date;
+}
+
+let onAws: SnapshotPorts | undefined;
+
+/** Runs {@link beginRun} on the data bucket and the ledger. */
+export async function handler(request: SnapshotRequest): Promise<SnapshotReport> {
+  onAws ??= {
+    ledger: dynamoLedger(),
+    data: s3Data(new S3Store(new S3Client(), env(EnvName.DATA_BUCKET))),
+    now: () => new Date(),
+  };
+  return beginRun(onAws, request);
+}
+
+/** Opens the snapshot that the run was started with, or freezes the data as it is, and writes the run's document. */
+export async function beginRun(ports: SnapshotPorts, request: SnapshotRequest): Promise<SnapshotReport> {
+  const { ledger, data } = ports;
+  const { runId, startedAt, contract, split } = request;
+  const { reason, evidence, snapshotKey } = request.input;
+  const snapshot =
+    snapshotKey === undefined
+      ? (await freezeNow(data, ledger, request.newestFiles)).snapshot
+      : await namedSnapshot(data, snapshotKey);
+  if (snapshot.files.length === 0) throw new PerennialError(ErrorName.DATA_UNREADABLE, noData(snapshot));
+
+  const document: RunDocument = { runId, startedAt, reason, evidence, contract, split, snapshot };
+  await data.write(runKeys(runId).run, document);
+  const report: SnapshotReport = {
+    dataVersion: snapshot.dataVersion,
+    files: snapshot.files.length,
+    bytes: snapshotBytes(snapshot),
+  };
+  await ledger.append<RunStarted>({
+    sk: LedgerKey.run(startedAt, runId, 'START'),
+    at: ports.now().toISOString(),
+    runId,
+    reason,
+    evidence,
+    ...report,
+  });
+  return report;
+}
+
+async function namedSnapshot(data: Data, key: string): Promise<Snapshot> {
+  const document = await data.read(key);
+  if (document === undefined) {
+    throw new PerennialError(
+      ErrorName.INVALID_DOCUMENT,
+      `snapshotKey must name a snapshot in the data bucket, got ${key}: no such object; leave it out to train on the data as it is`,
+    );
+  }
+  return parseSnapshot(document, key);
+}

@@ -1,0 +1,253 @@
+import {
+  DescribeModelPackageCommand,
+  type DescribeModelPackageOutput,
+  paginateListModelPackages,
+  SageMakerClient,
+} from '@aws-sdk/client-sagemaker';
+import { idOf, releaseDeployment, takeUp } from '../../lib/core/deploy/deployment';
+import type { DeploymentInput } from '../../lib/core/documents';
+import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../../lib/core/ledger/ledger';
+import { type DeploymentMessage, inputOf, parseDeploymentMessage } from '../../lib/core/messages';
+import { EnvName, packageVersion } from '../../lib/core/names';
+import {
+  changeLease,
+  DEPLOYMENT_LEASE,
+  dynamoLedger,
+  type Ledger,
+  type Pause,
+  type ReadLease,
+  readLease,
+  same,
+  stableJson,
+  untilDone,
+} from '../ledger/ledger-port';
+import { env } from '../shared/env';
+import { awsExecutions, type Executions, hasEnded, startAlone } from '../shared/executions';
+import { unlessMissing } from '../shared/sagemaker';
+import { type Batch, type BatchReply, eachRecord } from '../shared/sqs';
+
+export interface StartDeploymentPorts {
+  readonly pipeline: string;
+  readonly modelPackageGroup: string;
+  /** The endpoint that is deployed to. */
+  readonly endpointName: string;
+  readonly ledger: Ledger;
+  /** Of the deployment machine. */
+  readonly executions: Executions;
+  /** Whether a version is approved now, and is of the pipeline that is deployed. */
+  isApproved(modelPackageArn: string): Promise<boolean>;
+  /** The newest version of that pipeline that is approved, and when it was registered. */
+  newestApproved(): Promise<(DeploymentInput & { readonly createdAt: string }) | undefined>;
+  now(): Date;
+  /** Waits before another try; a real wait, if absent. */
+  readonly pause?: Pause;
+}
+
+let onAws: StartDeploymentPorts | undefined;
+
+/** Runs {@link startDeployments} on the ledger and the registry. */
+export async function handler(batch: Batch): Promise<BatchReply> {
+  onAws ??= portsOnAws();
+  return startDeployments(onAws, batch);
+}
+
+function portsOnAws(): StartDeploymentPorts {
+  const sagemaker = new SageMakerClient();
+  const modelPackageGroup = env(EnvName.MODEL_PACKAGE_GROUP);
+  const versionsOf = env(EnvName.VERSIONS_OF);
+  const isOurs = (found?: DescribeModelPackageOutput) => found?.CustomerMetadataProperties?.pipeline === versionsOf;
+  const describe = (ModelPackageName: string) =>
+    unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName })));
+  return {
+    pipeline: env(EnvName.PIPELINE),
+    modelPackageGroup,
+    endpointName: env(EnvName.ENDPOINT_NAME),
+    ledger: dynamoLedger(),
+    executions: awsExecutions(env(EnvName.DEPLOYMENT_MACHINE)),
+    async isApproved(modelPackageArn) {
+      const found = await describe(modelPackageArn);
+      return found?.ModelApprovalStatus === 'Approved' && isOurs(found);
+    },
+    async newestApproved() {
+      const approved = paginateListModelPackages(
+        { client: sagemaker },
+        {
+          ModelPackageGroupName: modelPackageGroup,
+          ModelApprovalStatus: 'Approved',
+          SortBy: 'CreationTime',
+          SortOrder: 'Descending',
+        },
+      );
+      for await (const { ModelPackageSummaryList = [] } of approved) {
+        for (const { ModelPackageArn: modelPackageArn } of ModelPackageSummaryList) {
+          const found = modelPackageArn === undefined ? undefined : await describe(modelPackageArn);
+          const createdAt = found?.CreationTime;
+          const approvedAt = found?.LastModifiedTime ?? createdAt;
+          // a registry may hold the versions of several pipelines
+          if (modelPackageArn && createdAt && approvedAt && isOurs(found)) {
+            return { modelPackageArn, approvedAt: approvedAt.toISOString(), createdAt: createdAt.toISOString() };
+          }
+        }
+      }
+      return undefined;
+    },
+    now: () => new Date(),
+  };
+}
+
+/**
+ * Starts one deployment an approval, one at a time, in whatever order and however often the messages come; and looks
+ * with each of them whether the deployment under way has ended. A message that is no good fails alone.
+ */
+export async function startDeployments(ports: StartDeploymentPorts, batch: Batch): Promise<BatchReply> {
+  const approvals: DeploymentInput[] = [];
+  let look = false;
+  const reply = await eachRecord(batch, async (body) => {
+    const message = parseDeploymentMessage(body, ports.modelPackageGroup, ports.pipeline);
+    if (message.kind === 'approved') approvals.push(message.input);
+    else if (message.kind === 'reconcile') look = true;
+    else if (message.kind === 'other') console.log(JSON.stringify({ ignored: message.because }));
+    else if (message.execution !== undefined) await settleEnd(ports, message);
+  });
+  await settle(ports, approvals, look);
+  return reply;
+}
+
+async function settle(
+  ports: StartDeploymentPorts,
+  approvals: readonly DeploymentInput[],
+  look: boolean,
+): Promise<void> {
+  const { ledger, executions, endpointName } = ports;
+  const { sk } = DEPLOYMENT_LEASE;
+  let missed = look;
+  await untilDone(
+    sk,
+    async () => {
+      const { value: row, revision, torn } = await flush(ports);
+      missed ||= torn; // what waited in it may be lost
+      // what was deployed to an endpoint of another name is not on this one
+      const isOther = row.endpoint !== undefined && row.endpoint !== endpointName;
+      const lease: DeploymentLease = isOther ? {} : row;
+      const now = ports.now();
+      const end = await endOf(ports, lease, now);
+      if (end !== undefined) {
+        await settleEnd(ports, end);
+        return true;
+      }
+      const found = isOther ? await newest(ports) : missed ? await lostApproval(ports, lease) : [];
+      const candidates = await deployable(ports, [...approvals, ...found, ...(lease.wanted ? [lease.wanted] : [])]);
+      const [underWay] = lease.holder === undefined && candidates.length > 0 ? await executions.running() : [];
+      const taken = takeUp(lease, candidates, now, underWay);
+      const next = taken.holder === lease.holder ? taken : { ...taken, endpoint: endpointName };
+      return same(next, row) && !torn ? { done: undefined } : ledger.swap(sk, revision, next);
+    },
+    ports.pause,
+  );
+}
+
+/** Starts what has been decided on. */
+function flush({ ledger, executions, now, pause }: StartDeploymentPorts): Promise<ReadLease<DeploymentLease>> {
+  return untilDone(
+    DEPLOYMENT_LEASE.sk,
+    async () => {
+      const read = await readLease(ledger, DEPLOYMENT_LEASE, now());
+      const { unstarted, ...lease } = read.value;
+      if (!unstarted) return { done: { ...read, value: lease } };
+      // one that has ended already is found to be so when it is looked at
+      if (lease.last) await startAlone(executions, idOf(lease.last), stableJson(lease.last));
+      return ledger.swap(DEPLOYMENT_LEASE.sk, read.revision, lease);
+    },
+    pause,
+  );
+}
+
+/** Those whose versions are still approved, and of which no deployment has begun. */
+async function deployable(
+  { isApproved, executions }: StartDeploymentPorts,
+  candidates: readonly DeploymentInput[],
+): Promise<DeploymentInput[]> {
+  const open = await Promise.all(
+    candidates.map(
+      async (input) => (await isApproved(input.modelPackageArn)) && (await executions.find(idOf(input))) === undefined,
+    ),
+  );
+  return candidates.filter((_, i) => open[i]);
+}
+
+type Ended = DeploymentMessage & { readonly kind: 'ended' };
+
+/** How the deployment ended that holds the lease; undefined if none does, or if it is under way. */
+async function endOf(
+  { executions }: StartDeploymentPorts,
+  lease: DeploymentLease,
+  now: Date,
+): Promise<Ended | undefined> {
+  const { holder: deploymentId, last } = lease;
+  if (deploymentId === undefined) return undefined;
+  const found = await executions.find(deploymentId);
+  if (found !== undefined) {
+    const { status, startedAt, endedAt, input } = found;
+    const execution = { status, startedAt, input: inputOf(input) };
+    return hasEnded(found) ? { kind: 'ended', deploymentId, at: endedAt ?? now.toISOString(), execution } : undefined;
+  }
+  // what was begun a moment ago may not be seen yet; to start it once more has no effect
+  const isOwn = last !== undefined && idOf(last) === deploymentId;
+  if (isOwn && (await startAlone(executions, deploymentId, stableJson(last)))) return undefined;
+  return { kind: 'ended', deploymentId, at: now.toISOString() };
+}
+
+/** An approval whose event was lost: of the newest version, where no deployment of that has begun. */
+async function lostApproval(
+  { ledger, newestApproved }: StartDeploymentPorts,
+  { last }: DeploymentLease,
+): Promise<DeploymentInput[]> {
+  const newest = await newestApproved();
+  if (newest === undefined) return [];
+  const { createdAt, ...input } = newest;
+  const version = packageVersion(input.modelPackageArn);
+  // events tell whole seconds; before it was made, a version of its number was one of a registry that is gone
+  const since = Math.floor(Date.parse(createdAt) / 1000) * 1000;
+  const begun = [
+    ...(last ? [{ version: packageVersion(last.modelPackageArn), at: last.approvedAt }] : []),
+    ...(await deployments(ledger)).map((fact) => ({ version: fact.version, at: fact.startedAt })),
+  ];
+  return begun.some((one) => one.version === version && Date.parse(one.at) >= since) ? [] : [input];
+}
+
+async function newest({ newestApproved }: StartDeploymentPorts): Promise<DeploymentInput[]> {
+  const found = await newestApproved();
+  if (found === undefined) return [];
+  const { modelPackageArn, approvedAt } = found;
+  return [{ modelPackageArn, approvedAt }];
+}
+
+function deployments(ledger: Ledger): Promise<DeploymentEnded[]> {
+  return ledger.query<DeploymentEnded>('DEPLOYMENT#', { newestFirst: true, limit: 100 });
+}
+
+/** Frees the lease of a deployment of which Step Functions says that it has ended. */
+async function settleEnd({ ledger, now }: StartDeploymentPorts, end: Ended): Promise<void> {
+  if (end.execution !== undefined) await recordEnd(ledger, { ...end, ...end.execution });
+  await changeLease(ledger, DEPLOYMENT_LEASE, now(), (lease) => releaseDeployment(lease, end.deploymentId));
+}
+
+/** Writes the end of a deployment that could not do so itself. */
+async function recordEnd(
+  ledger: Ledger,
+  end: { deploymentId: string; at: string; status: string; startedAt: string; input?: DeploymentInput },
+): Promise<void> {
+  const { deploymentId, at, status, startedAt, input } = end;
+  if (input === undefined || status === 'SUCCEEDED') return;
+  if ((await deployments(ledger)).some((fact) => fact.deploymentId === deploymentId)) return;
+  await ledger.append<DeploymentEnded>({
+    sk: LedgerKey.deployment(startedAt, deploymentId),
+    at,
+    deploymentId,
+    startedAt,
+    modelPackageArn: input.modelPackageArn,
+    version: packageVersion(input.modelPackageArn),
+    outcome: 'FAILED',
+    error: { name: `Execution.${status}`, cause: `the execution ended as ${status} before it could say how` },
+  });
+}

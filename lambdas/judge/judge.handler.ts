@@ -1,0 +1,86 @@
+import { S3Client } from '@aws-sdk/client-s3';
+import type { Baseline, JudgeReport, JudgeRequest } from '../../lib/core/documents';
+import { judge } from '../../lib/core/judge/judge';
+import { parseScores } from '../../lib/core/judge/scores';
+import { LedgerKey, type RunJudged } from '../../lib/core/ledger/ledger';
+import { readLabels, readProfile, readRun } from '../../lib/core/ledger/stored';
+import { EnvName, MetricName, runKeys } from '../../lib/core/names';
+import { countNumbers, quantileEdges } from '../../lib/core/prepare/profile';
+import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { env } from '../shared/env';
+import { metric } from '../shared/metric';
+import { S3Store } from '../shared/s3-store';
+
+export interface JudgePorts {
+  readonly ledger: Ledger;
+  readonly store: Pick<S3Store, 'getJson' | 'getText' | 'putJson'>;
+  now(): Date;
+}
+
+let onAws: JudgePorts | undefined;
+
+/** Runs {@link judgeRun} on the data bucket and the ledger, and records the candidate's metric. */
+export async function handler(request: JudgeRequest): Promise<JudgeReport> {
+  onAws ??= {
+    ledger: dynamoLedger(),
+    store: new S3Store(new S3Client(), env(EnvName.DATA_BUCKET)),
+    now: () => new Date(),
+  };
+  const { candidate, ...report } = await judgeRun(onAws, request);
+  metric(MetricName.CANDIDATE_METRIC, candidate, 'None');
+  return report;
+}
+
+/** Compares both models' scores on the holdout, and keeps the judgement and what the monitor will compare with. */
+export async function judgeRun(
+  { ledger, store, now }: JudgePorts,
+  { runId, startedAt, champion, rules }: JudgeRequest,
+): Promise<JudgeReport & { readonly candidate: number }> {
+  const keys = runKeys(runId);
+  const scoresOf = async (model: 'candidate' | 'champion') =>
+    parseScores(await store.getText(`${keys.scores(model)}rows.csv.out`));
+  const [{ contract }, { labels, slices }, profile, scores, others] = await Promise.all([
+    store.getJson(keys.run).then((document) => readRun(document, keys.run)),
+    store.getJson(keys.holdoutLabels).then((document) => readLabels(document, keys.holdoutLabels)),
+    store.getJson(keys.profile).then((document) => readProfile(document, keys.profile)),
+    scoresOf('candidate'),
+    champion && scoresOf('champion'),
+  ]);
+  const judgement = judge({
+    problem: contract.target.problem,
+    labels,
+    slices,
+    candidate: scores,
+    trivial: profile.trivial,
+    ...(champion && others && { champion: { version: champion.version, scores: others } }),
+    rules,
+  });
+
+  const baseline: Baseline = {
+    runId,
+    contract,
+    profile,
+    scores: countNumbers(quantileEdges(scores), scores),
+    judgement,
+  };
+  await store.putJson(keys.judgement, judgement);
+  await store.putJson(keys.baseline, baseline);
+  const { verdict, promote, because } = judgement;
+  await ledger.append<RunJudged>({
+    sk: LedgerKey.run(startedAt, runId, 'VERDICT'),
+    at: now().toISOString(),
+    runId,
+    verdict,
+    problem: judgement.problem,
+    metric: judgement.metric,
+    candidate: judgement.candidate,
+    champion: judgement.champion,
+    championVersion: judgement.championVersion,
+    trivial: judgement.trivial,
+    difference: judgement.difference,
+    interval: judgement.interval,
+    rows: judgement.rows,
+    because,
+  });
+  return { verdict, promote, because, candidate: judgement.candidate };
+}

@@ -1,0 +1,38 @@
+import type { Failure } from '../../lib/core/prepare/search';
+
+/** Codes of a network that failed for a moment. */
+const NETWORK = new Set([
+  ...['ECONNRESET', 'ECONNREFUSED', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'],
+  ...['ENETUNREACH', 'ERR_STREAM_PREMATURE_CLOSE', 'UND_ERR_SOCKET'],
+]);
+
+/** Codes and messages of a memory or a disk that is full. */
+const FULL = new Set(['ENOSPC', 'EDQUOT', 'ENOMEM', 'ERR_MEMORY_ALLOCATION_FAILED', 'ERR_STRING_TOO_LONG']);
+const FULL_MESSAGE =
+  /Out of Memory|No space left|max_temp_directory_size|Array buffer allocation failed|Invalid string length|bad_alloc/i;
+
+interface AnyError {
+  readonly name?: string;
+  readonly message?: string;
+  readonly code?: string;
+  /** Of what a service of AWS's answered. */
+  readonly $metadata?: unknown;
+  readonly cause?: unknown;
+}
+
+/**
+ * What an error says about the data that was being prepared.
+ *
+ * @returns undefined if it says nothing about it: a service refused a call, or the network failed for a moment
+ */
+export function kindOf(error: unknown): Exclude<Failure['kind'], 'DIED'> | undefined {
+  const { name = '', message = '', code = '', $metadata } = (error ?? {}) as AnyError;
+  if (FULL.has(code) || FULL_MESSAGE.test(message)) return 'CAPACITY';
+  return NETWORK.has(code) || name === 'TimeoutError' || $metadata !== undefined ? undefined : 'FAULT';
+}
+
+/** The words of an error, with its name if it says anything. */
+export function wordsOf(error: unknown): string {
+  const { name = 'Error', message = String(error) } = (error ?? {}) as AnyError;
+  return name === 'Error' ? message : `${name}: ${message}`;
+}

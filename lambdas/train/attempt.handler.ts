@@ -1,0 +1,234 @@
+import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { S3Client } from '@aws-sdk/client-s3';
+import { SageMakerClient } from '@aws-sdk/client-sagemaker';
+import type { AttemptReport, AttemptRequest, TuningDocument } from '../../lib/core/documents';
+import { type AttemptBegun, type Fact, LedgerKey, type TrainingAttempt } from '../../lib/core/ledger/ledger';
+import { EnvName, runKeys } from '../../lib/core/names';
+import {
+  type CapacityOptionSpec,
+  type Circumstances,
+  costOf,
+  firstAttempt,
+  lookSeconds,
+  type Next,
+  nextAttempt,
+} from '../../lib/core/train/attempts';
+import { type CaughtError, type Failure, failureOf, type JobFacts, refusalOf } from '../../lib/core/train/failures';
+import { bestTrial, type Trial, type TuningRules } from '../../lib/core/train/tuning';
+import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { env } from '../shared/env';
+import { S3Store } from '../shared/s3-store';
+import { type Jobs, LOG_GROUP, lastLines, sageMakerJobs } from './training-jobs';
+
+export interface AttemptPorts {
+  readonly pipeline: string;
+  /** The name of the model package group. */
+  readonly registry: string;
+  readonly region: string;
+  readonly ledger: Ledger;
+  readonly store: Pick<S3Store, 'putJson'>;
+  /** Training jobs, and tuning jobs. */
+  readonly jobs: Record<'training' | 'tuning', Jobs>;
+  /** The last lines that the script of a job has written, whose log streams' names begin so. */
+  lastLines(streams: string): Promise<string[]>;
+  now(): Date;
+}
+
+/** So many lines of a script's log stand in its failure, and so many characters. */
+const [LINES, CHARACTERS] = [12, 1500];
+
+let onAws: AttemptPorts | undefined;
+
+/** Runs {@link attempt} on SageMaker, its logs and the ledger. */
+export async function handler(request: AttemptRequest): Promise<AttemptReport> {
+  onAws ??= portsOnAws();
+  return attempt(onAws, request);
+}
+
+/**
+ * Records how the last training job ended, and decides on the next.
+ *
+ * What counts is the job as SageMaker knows it, whatever the state machine was told: a call that was cut off may have
+ * started one, and one whose name is taken already is the very job that was asked for. So no run has two at once.
+ */
+export async function attempt(ports: AttemptPorts, request: AttemptRequest): Promise<AttemptReport> {
+  const { ledger } = ports;
+  const { runId, startedAt, rules, walk } = request;
+  if (walk?.begun === undefined) {
+    return report(ports, request, firstAttempt(rules, await circumstances(ports, request)));
+  }
+  const { begun } = walk;
+  const jobs = ports.jobs[rules.search === undefined ? 'training' : 'tuning'];
+  const facts = await jobs.find(begun.job);
+  if (facts?.status === 'InProgress' || facts?.status === 'Stopping') {
+    // a state that has run out of time has asked for the end already, but only once
+    if (request.caught?.name === 'States.Timeout' && facts.status === 'InProgress') await jobs.stop(begun.job);
+    const looks = walk.looks ?? 0;
+    return { action: 'LOOK', walk: { ...walk, looks: looks + 1 }, waitSeconds: lookSeconds(looks) };
+  }
+
+  const option = rules.capacityOptions[begun.option] as CapacityOptionSpec;
+  const streams = rules.search === undefined ? `${begun.job}/` : `${begun.job}-`;
+  const failure = await inItsOwnWords(ports, streams, whatWentWrong(facts, request.caught ?? LOST));
+  const { billableSeconds, trainingSeconds, interruptions, metrics } = facts ?? {};
+  await ledger.append<TrainingAttempt>({
+    sk: LedgerKey.run(startedAt, runId, `ATTEMPT#${begun.job}`),
+    at: ports.now().toISOString(),
+    runId,
+    job: begun.job,
+    ...machinesOf(option),
+    status: facts?.status ?? 'Refused',
+    kind: failure?.kind,
+    failure: failure?.reason,
+    billableSeconds,
+    trainingSeconds,
+    interruptions,
+    costUsd: costOf(option, billableSeconds ?? 0, ports.region, rules.prices),
+    ...(rules.tuning && { iteration: begun.iteration, hyperparameters: rules.tuning.suggestions[begun.iteration - 1] }),
+    metrics,
+  });
+  const ended = {
+    billableSeconds: billableSeconds ?? 0,
+    trial: { value: rules.tuning && metrics?.[rules.tuning.metric], model: facts?.model, arn: facts?.arn },
+  };
+  return report(ports, request, nextAttempt(rules, walk, failure, ended, await circumstances(ports, request)), facts);
+}
+
+/** That neither a job nor an error is known can only be a fault on the way. */
+const LOST: CaughtError = { name: 'States.TaskFailed', cause: 'the job is unknown to SageMaker' };
+
+/** Writes what is decided, and says it to the machine. */
+async function report(
+  ports: AttemptPorts,
+  { runId, startedAt, rules }: AttemptRequest,
+  next: Next,
+  ended?: JobFacts,
+): Promise<AttemptReport> {
+  const { walk } = next;
+  if (next.action === 'FAILED') return { action: 'FAILED', walk, waitSeconds: 0, failure: next.failure };
+  if (next.action === 'TRAINED') {
+    const search = rules.tuning ?? rules.search;
+    const trials = rules.search === undefined ? walk.trials : (ended?.trials ?? []);
+    const best = search && bestTrial(search, trials);
+    if (search && best) await ports.store.putJson(runKeys(runId).tuning, tuningDocument(runId, search, trials, best));
+    const { model, arn } = (rules.tuning && best) ?? ended ?? {};
+    return { action: 'TRAINED', walk, waitSeconds: 0, model, trainingJobArn: arn };
+  }
+  const { begun, hyperparameters, waitSeconds } = next;
+  const option = rules.capacityOptions[begun.option] as CapacityOptionSpec;
+  await ports.ledger.append<AttemptBegun>({
+    sk: LedgerKey.run(startedAt, runId, `BEGUN#${begun.job}`),
+    at: ports.now().toISOString(),
+    runId,
+    job: begun.job,
+    option: option.label,
+    maxRuntimeSeconds: begun.maxRuntimeSeconds,
+    expectedUsd: begun.expectedUsd,
+    atMostUsd: begun.atMostUsd,
+  });
+  return {
+    action: 'TRAIN',
+    walk,
+    waitSeconds,
+    job: {
+      name: begun.job,
+      option: begun.option,
+      maxRuntimeSeconds: begun.maxRuntimeSeconds,
+      maxWaitSeconds: begun.maxRuntimeSeconds + (option.maxWaitSeconds ?? 0),
+      checkpoints: `${begun.iteration}/`,
+      hyperparameters,
+    },
+  };
+}
+
+function tuningDocument(
+  runId: string,
+  { metric, higherIsBetter, target }: Pick<TuningRules, 'metric' | 'higherIsBetter' | 'target'>,
+  trials: readonly Trial[],
+  best: Trial,
+): TuningDocument {
+  const { iteration, hyperparameters } = best;
+  return {
+    runId,
+    metric,
+    higherIsBetter,
+    ...(target !== undefined && { target }),
+    trials,
+    chosen: iteration,
+    hyperparameters,
+  };
+}
+
+function machinesOf({ label, instances, spot }: CapacityOptionSpec) {
+  return {
+    option: label,
+    instanceType: instances[0]?.instanceType as string,
+    instanceCount: instances.reduce((sum, { count }) => sum + count, 0),
+    spot,
+  };
+}
+
+/** Why a job has not trained; undefined if it has. */
+function whatWentWrong(facts: JobFacts | undefined, caught: CaughtError): Failure | undefined {
+  if (facts === undefined) return refusalOf(caught);
+  const failure = failureOf(facts);
+  // stopped by Step Functions: because time was over, or with an execution that goes on now (its name is in use)
+  const isOurs = failure?.kind === 'CANCELLED' && /^States\.Timeout$|ResourceInUse/.test(caught.name);
+  return isOurs
+    ? { kind: 'INTERNAL', reason: `${failure.reason}: its state ended before it did (${caught.name})` }
+    : failure;
+}
+
+/** A failure of the script's, with its own last lines: SageMaker's containers often put words of theirs in their place. */
+async function inItsOwnWords(ports: AttemptPorts, streams: string, failure?: Failure): Promise<Failure | undefined> {
+  if (failure === undefined || !['ALGORITHM', 'CLIENT'].includes(failure.kind)) return failure;
+  const lines = await ports.lastLines(streams);
+  const missing = lines.slice(-LINES).filter((line) => line.trim() !== '' && !failure.reason.includes(line.trim()));
+  if (missing.length === 0) return failure;
+  const text = missing.join('\n').slice(-CHARACTERS);
+  return { ...failure, reason: `${failure.reason}\nThe end of its log (${LOG_GROUP}, stream ${streams}…):\n${text}` };
+}
+
+/** What is known of money and time, from the ledger. */
+async function circumstances(
+  { ledger, pipeline, registry, region, now }: AttemptPorts,
+  request: AttemptRequest,
+): Promise<Circumstances> {
+  const { runId, startedAt, rules } = request;
+  const recent = await ledger.query<Fact>('RUN#', { newestFirst: true, limit: 500 });
+  const attempts = recent.filter(({ sk }) => sk.includes('#ATTEMPT#')) as TrainingAttempt[];
+  const history = attempts
+    .filter((attempt) => attempt.status === 'Completed' && attempt.runId !== runId)
+    .map(({ instanceType, trainingSeconds, billableSeconds = 0 }) => ({
+      instanceType,
+      seconds: trainingSeconds ?? billableSeconds,
+    }));
+  const spentThisMonthUsd =
+    rules.maxCostPerMonth === undefined ? 0 : await spentInMonth(ledger, startedAt.slice(0, 7), `#${runId}#`);
+  return { pipeline, registry, runId, startedAt, region, now: now().toISOString(), history, spentThisMonthUsd };
+}
+
+/** USD that the jobs of a month's other runs have cost; one that has no end yet counts with all that it may cost. */
+async function spentInMonth(ledger: Ledger, month: string, thisRun: string): Promise<number> {
+  const facts = (await ledger.query<Fact>(`RUN#${month}`)).filter(({ sk }) => !sk.includes(thisRun));
+  const ended = facts.filter(({ sk }) => sk.includes('#ATTEMPT#')) as TrainingAttempt[];
+  const jobs = new Set(ended.map(({ job }) => job));
+  const open = (facts.filter(({ sk }) => sk.includes('#BEGUN#')) as AttemptBegun[]).filter(({ job }) => !jobs.has(job));
+  const sum = (amounts: Array<number | undefined>) =>
+    amounts.reduce<number>((total, amount) => total + (amount ?? 0), 0);
+  return sum(ended.map(({ costUsd }) => costUsd)) + sum(open.map(({ atMostUsd }) => atMostUsd));
+}
+
+function portsOnAws(): AttemptPorts {
+  const logs = new CloudWatchLogsClient();
+  return {
+    pipeline: env(EnvName.PIPELINE),
+    registry: env(EnvName.MODEL_PACKAGE_GROUP),
+    region: env('AWS_REGION'),
+    ledger: dynamoLedger(),
+    store: new S3Store(new S3Client(), env(EnvName.DATA_BUCKET)),
+    jobs: sageMakerJobs(new SageMakerClient()),
+    lastLines: (streams) => lastLines(logs, streams, LINES),
+    now: () => new Date(),
+  };
+}
