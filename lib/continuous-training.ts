@@ -63,7 +63,7 @@ export interface ContinuousTrainingProps {
    *
    * @default - to be better than the trivial answer is enough
    */
-  readonly firstModel?: number;
+  readonly firstModelThreshold?: number;
 
   /**
    * The memory of the function that prepares data, 1,024 to 10,240 MiB. More memory brings more processors along, and
@@ -141,7 +141,7 @@ export interface ContinuousTrainingProps {
    *
    * @default 0.02
    */
-  readonly drop?: number;
+  readonly scoreDropThreshold?: number;
 
   /**
    * From which rise of an error (RMSE, MAE, log loss, Brier) on a retraining pays, as a share of the error when the
@@ -149,7 +149,7 @@ export interface ContinuousTrainingProps {
    *
    * @default 0.05
    */
-  readonly rise?: number;
+  readonly errorIncreaseThreshold?: number;
 
   /**
    * The topic that tells people of failures, roll-backs, approvals that wait, drift and alarms. The policy of one that is
@@ -243,7 +243,7 @@ export class ContinuousTraining extends Construct {
       newestFiles: props.newestFiles,
       metric: props.metric,
       margin: props.margin,
-      firstModel: props.firstModel,
+      firstModelThreshold: props.firstModelThreshold,
       promotion: props.promotion,
       autoApprove: props.autoApprove,
       retryPolicy: props.retryPolicy,
@@ -255,12 +255,12 @@ export class ContinuousTraining extends Construct {
     });
     const { higherIsBetter, name: metric } = metricOf(props.contract._contract.target.problem, props.metric);
     refuse(this, [
-      props.drop !== undefined &&
+      props.scoreDropThreshold !== undefined &&
         !higherIsBetter &&
-        `drop must not be set for ${metric}, of which less is better: set rise`,
-      props.rise !== undefined &&
+        `scoreDropThreshold must not be set for ${metric}, of which less is better: set errorIncreaseThreshold`,
+      props.errorIncreaseThreshold !== undefined &&
         higherIsBetter &&
-        `rise must not be set for ${metric}, of which more is better: set drop`,
+        `errorIncreaseThreshold must not be set for ${metric}, of which more is better: set scoreDropThreshold`,
     ]);
     const { pipelineName } = this.training;
     this.controller = new RetrainController(this, 'Controller', {
@@ -290,8 +290,8 @@ export class ContinuousTraining extends Construct {
       pipelineName,
       endpointName: this.deployment.endpointName,
       interval: props.monitorInterval,
-      drop: props.drop,
-      rise: props.rise,
+      scoreDropThreshold: props.scoreDropThreshold,
+      errorIncreaseThreshold: props.errorIncreaseThreshold,
       encryptionKey,
     });
 

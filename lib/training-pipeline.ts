@@ -143,7 +143,7 @@ export interface TrainingPipelineProps {
    *
    * @default - to be better than the trivial answer is enough
    */
-  readonly firstModel?: number;
+  readonly firstModelThreshold?: number;
 
   /**
    * Which verdicts replace the model in service.
@@ -221,14 +221,14 @@ export interface RetryPolicy {
   readonly quotaWait?: Duration;
 
   /**
-   * How often the list of capacity options is walked before the run fails, 1 to 100.
+   * How often the list of capacity options is tried before the run fails, 1 to 100.
    *
    * @default 3
    */
   readonly maxPasses?: number;
 
   /**
-   * How long to wait before the list is walked again, up to 24 hours.
+   * How long to wait before the list is tried again, up to 24 hours.
    *
    * @default Duration.minutes(15)
    */
@@ -699,7 +699,7 @@ export class TrainingPipeline extends Construct {
     return Duration.seconds(Math.min(seconds, Duration.days(365).toSeconds()));
   }
 
-  /** How the capacity options are walked; refuses what could never begin. */
+  /** How the capacity options are tried; refuses what could never begin. */
   private readRules(): AttemptRules {
     const { contract, retryPolicy = {}, budget = {}, tuning } = this.props;
     const { compute, maxDuration } = this.trainerConfig;
@@ -749,12 +749,12 @@ export class TrainingPipeline extends Construct {
   }
 
   private rules(): JudgeRules {
-    const { contract, metric, margin, confidence, firstModel, promotion, minSliceRows } = this.props;
+    const { contract, metric, margin, confidence, firstModelThreshold, promotion, minSliceRows } = this.props;
     return {
       ...(metric !== undefined && { metric }),
       margin: margin ?? defaultMargin(metricOf(contract._contract.target.problem, metric)),
       confidence: confidence ?? JUDGE_DEFAULTS.confidence,
-      ...(firstModel !== undefined && { firstModel }),
+      ...(firstModelThreshold !== undefined && { firstModelThreshold }),
       promote: promotion === Promotion.BETTER ? ['BETTER'] : JUDGE_DEFAULTS.promote,
       minSliceRows: minSliceRows ?? JUDGE_DEFAULTS.minSliceRows,
     };
@@ -766,7 +766,12 @@ export class TrainingPipeline extends Construct {
 }
 
 /** What is wrong with the metric, or with what goes by it. */
-function metricMistakes({ contract, metric, margin, firstModel }: TrainingPipelineProps): Array<string | false> {
+function metricMistakes({
+  contract,
+  metric,
+  margin,
+  firstModelThreshold,
+}: TrainingPipelineProps): Array<string | false> {
   const { problem } = contract._contract.target;
   const found = METRICS.find((one) => one.problem === problem && one.name === (metric ?? one.name));
   if (found === undefined) {
@@ -777,8 +782,8 @@ function metricMistakes({ contract, metric, margin, firstModel }: TrainingPipeli
   return [
     outside(margin ?? 0, 0, 1) &&
       `margin must be 0 to 1${found.higherIsBetter ? '' : `, a share of the champion's ${found.label}`}, got ${margin}`,
-    outside(firstModel ?? 0, 0, most) &&
-      `firstModel must be ${found.higherIsBetter ? '0 to 1' : 'at least 0'}, got ${firstModel}`,
+    outside(firstModelThreshold ?? 0, 0, most) &&
+      `firstModelThreshold must be ${found.higherIsBetter ? '0 to 1' : 'at least 0'}, got ${firstModelThreshold}`,
   ];
 }
 
@@ -791,7 +796,7 @@ const LONGEST_PAYLOAD = 256 * 1024;
 /** What would not fit an execution: its history, or the payload of a state. */
 function limitMistakes(rules: AttemptRules): Array<string | false> {
   const attempts = mostAttempts(rules);
-  // a state gets the rules, what has been tried so far, and the story of it
+  // a state gets the rules, what has been tried so far, and the log of it
   const tried = JSON.stringify(rules.tuning?.suggestions ?? []).length + 500 * (rules.tuning?.suggestions.length ?? 0);
   const attemptBytes = JSON.stringify(rules).length + tried + 20_000;
   return [

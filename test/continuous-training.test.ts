@@ -51,7 +51,7 @@ describe('ContinuousTraining', () => {
       servingInstanceCount: 4,
       triggers: [new ScheduleTrigger(ScheduleExpression.rate(Duration.days(1)))],
       monitorInterval: Duration.hours(6),
-      drop: 0.05,
+      scoreDropThreshold: 0.05,
     });
     const template = templateOf(stack);
     const states = Object.fromEntries(Object.values(definitionsOf(template)).flatMap(statesOf));
@@ -67,7 +67,7 @@ describe('ContinuousTraining', () => {
     const settings = Object.values(template.findResources('AWS::Lambda::Function'))
       .map(({ Properties }) => JSON.parse(Properties.Environment?.Variables?.SETTINGS ?? '{}'))
       .find(({ assess }) => assess !== undefined);
-    expect(settings.assess.drop).toBe(0.05);
+    expect(settings.assess.scoreDropThreshold).toBe(0.05);
     for (const rate of ['rate(1 day)', 'rate(6 hours)']) {
       template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: rate });
     }
@@ -78,13 +78,15 @@ describe('ContinuousTraining', () => {
       contract: REGRESSION,
       metric: 'mae',
       margin: 0.03,
-      firstModel: 12,
-      rise: 0.2,
+      firstModelThreshold: 12,
+      errorIncreaseThreshold: 0.2,
       tuning: Tuning.oneByOne({ ranges: [HyperparameterRange.integer('max_depth', 3, 9)], maxTrials: 2 }),
     });
     const template = templateOf(stack);
     const states = Object.fromEntries(Object.values(definitionsOf(template)).flatMap(statesOf));
-    expect(states.Judge.Arguments.Payload).toContain('"metric":"mae","margin":0.03,"confidence":0.95,"firstModel":12');
+    expect(states.Judge.Arguments.Payload).toContain(
+      '"metric":"mae","margin":0.03,"confidence":0.95,"firstModelThreshold":12',
+    );
     expect(states['Next attempt'].Arguments.Payload.rules.tuning).toMatchObject({
       metric: 'validation:rmse',
       higherIsBetter: false,
@@ -92,13 +94,22 @@ describe('ContinuousTraining', () => {
     const settings = Object.values(template.findResources('AWS::Lambda::Function'))
       .map(({ Properties }) => JSON.parse(Properties.Environment?.Variables?.SETTINGS ?? '{}'))
       .find(({ assess }) => assess !== undefined);
-    expect(settings.assess.rise).toBe(0.2);
+    expect(settings.assess.errorIncreaseThreshold).toBe(0.2);
   });
 
   test.each([
-    [{ contract: REGRESSION, drop: 0.1 }, 'drop must not be set for rmse, of which less is better: set rise'],
-    [{ metric: 'brier', drop: 0.1 }, 'drop must not be set for brier, of which less is better: set rise'],
-    [{ rise: 0.1 }, 'rise must not be set for auc, of which more is better: set drop'],
+    [
+      { contract: REGRESSION, scoreDropThreshold: 0.1 },
+      'scoreDropThreshold must not be set for rmse, of which less is better: set errorIncreaseThreshold',
+    ],
+    [
+      { metric: 'brier', scoreDropThreshold: 0.1 },
+      'scoreDropThreshold must not be set for brier, of which less is better: set errorIncreaseThreshold',
+    ],
+    [
+      { errorIncreaseThreshold: 0.1 },
+      'errorIncreaseThreshold must not be set for auc, of which more is better: set scoreDropThreshold',
+    ],
   ])('refuses a setting of the monitor that the metric would ignore: %o', (props, message) => {
     expect(() => wholeLoop(props)).toThrow(message);
   });

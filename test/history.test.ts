@@ -46,7 +46,7 @@ const ENDS = ['Seal model', 'Judge', 'Record failure'];
 const FAILED = { action: 'FAILED', failure: { name: 'x', cause: 'y' } };
 
 /** Walks the capacity options until so many decisions were made; each job that is asked for is made, and fails. */
-function walk(decisions: number, decision: object): Promise<Played> {
+function played(decisions: number, decision: object): Promise<Played> {
   let made = 0;
   const job = {
     name: 'j',
@@ -59,7 +59,7 @@ function walk(decisions: number, decision: object): Promise<Played> {
   const variables = { attempt: null, caught: null, data: 's3://bucket/' };
   return play(training, { from: 'Next attempt', variables, ends: ENDS }, (call) => {
     if (call.resource.action !== 'createTrainingJob') {
-      return { Payload: made++ < decisions ? { job, walk: {}, waitSeconds: 60, ...decision } : FAILED };
+      return { Payload: made++ < decisions ? { job, progress: {}, waitSeconds: 60, ...decision } : FAILED };
     }
     call.submitted({});
     throw new StatesError('States.TaskFailed', 'there was no machine');
@@ -68,7 +68,7 @@ function walk(decisions: number, decision: object): Promise<Played> {
 
 /** Events that each decision more adds. */
 const eventsOf = async (decision: object) =>
-  ((await walk(20, decision)).events.length - (await walk(10, decision)).events.length) / 10;
+  ((await played(20, decision)).events.length - (await played(10, decision)).events.length) / 10;
 
 test('no training run can reach the most events of a history', async () => {
   const attempts = MOST_ATTEMPTS * (await eventsOf({ action: 'TRAIN' }));
@@ -83,7 +83,7 @@ test('no training run can reach the most events of a history', async () => {
   expect(scored.end).toBe('Record failure');
   expect(scored.hours).toBeGreaterThan(24);
 
-  // entered once at most: what neither walks the capacity options nor scores
+  // entered once at most: what neither tries the capacity options nor scores
   const others = Object.entries(training.States).filter(
     ([name]) => !/option|machines|attempt|scor|Trained/i.test(name),
   );
@@ -128,7 +128,7 @@ test('no deployment can reach it either, though every call fails as often as it 
   expect(withRetries(played, deployment)).toBeLessThan(MOST_EVENTS);
 }, 180_000);
 
-test('no walk through the capacity options asks for more jobs than were counted', () => {
+test('no pass through the capacity options asks for more jobs than were counted', () => {
   const seconds = (max: number) => fc.integer({ min: 0, max });
   const rulesOf = fc.record({
     capacityOptions: fc.integer({ min: 1, max: 4 }),
@@ -152,21 +152,21 @@ test('no walk through the capacity options asks for more jobs than were counted'
       };
       const owner = { pipeline: 'p', registry: 'r', runId: `run-${salt}`, startedAt: '2026-03-01T00:00:00Z' };
       let now = Date.parse(owner.startedAt);
-      const circumstances = () => ({
+      const context = () => ({
         ...owner,
         now: new Date(now).toISOString(),
         region: 'eu-west-1',
         spentThisMonthUsd: 0,
         history: [],
       });
-      let next: Next = firstAttempt(rules, circumstances());
+      let next: Next = firstAttempt(rules, context());
       for (let i = 0; next.action === 'TRAIN'; i++) {
         now += next.waitSeconds * 1000;
         const failure = { kind: faults[i % faults.length] as 'QUOTA', reason: 'r' };
-        next = nextAttempt(rules, next.walk, failure, { billableSeconds: 0 }, circumstances());
+        next = nextAttempt(rules, next.progress, failure, { billableSeconds: 0 }, context());
       }
       expect(next.action).toBe('FAILED');
-      expect(next.walk.attempts).toBeLessThanOrEqual(mostAttempts(rules));
+      expect(next.progress.attempts).toBeLessThanOrEqual(mostAttempts(rules));
     }),
     { numRuns: 300 },
   );

@@ -4,7 +4,7 @@ import { duration, metric, several } from './format';
 import type { Run } from './ledger';
 
 /** What a run's training was expected to cost before it began; undefined if it never was to begin. */
-export function estimate({ begun: [first] }: Run): string | undefined {
+export function estimate({ requested: [first] }: Run): string | undefined {
   if (first === undefined) return undefined;
   const { expectedUsd, atMostUsd } = first;
   if (atMostUsd === undefined) return `unknown: no price is known for ${first.option}`;
@@ -15,11 +15,11 @@ export function estimate({ begun: [first] }: Run): string | undefined {
 }
 
 /** What a run's training jobs have cost at on-demand prices, as far as prices are known. */
-export function cost({ attempts, begun }: Run): string | undefined {
-  if (begun.length === 0) return undefined;
+export function cost({ attempts, requested }: Run): string | undefined {
+  if (requested.length === 0) return undefined;
   const known = attempts.filter(({ costUsd }) => costUsd !== undefined);
   const sum = usd(spentUsd(known));
-  const open = begun.length - attempts.length;
+  const open = requested.length - attempts.length;
   const jobs = several(attempts.length, 'job');
   if (open > 0) return `${sum} so far, in ${jobs}; one is under way`;
   if (known.length === 0) return `unknown, in ${jobs}`;

@@ -1,7 +1,7 @@
 import { type DynamoDBClient, QueryCommand } from '@aws-sdk/client-dynamodb';
 import { fromItem } from '../../lambdas/ledger/items';
 import type {
-  AttemptBegun,
+  AttemptStarted,
   Decision,
   DeploymentEnded,
   Fact,
@@ -23,7 +23,7 @@ export interface Run {
   readonly started?: RunStarted;
   readonly prepared?: RunPrepared;
   /** The training jobs that were asked for, in order. */
-  readonly begun: readonly AttemptBegun[];
+  readonly requested: readonly AttemptStarted[];
   /** Those that have ended. */
   readonly attempts: readonly TrainingAttempt[];
   readonly judged?: RunJudged;
@@ -90,21 +90,24 @@ export function toFacts(pipeline: string, items: readonly Fact[]): Facts {
 }
 
 function runsOf(items: readonly Fact[]): Run[] {
-  type Growing = { -readonly [key in keyof Run]: Run[key] } & { begun: AttemptBegun[]; attempts: TrainingAttempt[] };
+  type Growing = { -readonly [key in keyof Run]: Run[key] } & {
+    requested: AttemptStarted[];
+    attempts: TrainingAttempt[];
+  };
   const runs = new Map<string, Growing>();
   for (const item of items) {
     const [, startedAt = '', runId = '', fact] = item.sk.split('#');
-    const run = runs.get(`${startedAt}#${runId}`) ?? { runId, startedAt, begun: [], attempts: [] };
+    const run = runs.get(`${startedAt}#${runId}`) ?? { runId, startedAt, requested: [], attempts: [] };
     runs.set(`${startedAt}#${runId}`, run);
     if (fact === 'START') run.started = item as RunStarted;
     else if (fact === 'PREPARED') run.prepared = item as RunPrepared;
-    else if (fact === 'BEGUN') run.begun.push(item as AttemptBegun);
+    else if (fact === 'STARTED') run.requested.push(item as AttemptStarted);
     else if (fact === 'ATTEMPT') run.attempts.push(item as TrainingAttempt);
     else if (fact === 'VERDICT') run.judged = item as RunJudged;
     else if (fact === 'END') run.ended = item as RunEnded;
   }
-  for (const { begun, attempts } of runs.values()) {
-    for (const jobs of [begun, attempts]) jobs.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+  for (const { requested, attempts } of runs.values()) {
+    for (const jobs of [requested, attempts]) jobs.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
   }
   return [...runs.values()];
 }

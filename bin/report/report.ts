@@ -183,14 +183,14 @@ function trainingJobs(runs: readonly Run[]): Content {
 <p>Costs at on-demand prices; of a spot job fewer seconds are billed than it ran.</p>${table(
     ['run', 'on', 'ended as', 'billed', 'expected', 'at most', 'cost', ''],
     jobs.slice(0, MOST_LISTED).map(({ run, attempt }) => {
-      const begun = run.begun.find(({ job }) => job === attempt.job);
+      const reserved = run.requested.find(({ job }) => job === attempt.job);
       return [
         code(run.runId),
         attempt.option,
         chip(attempt.kind ?? attempt.status.toUpperCase()),
         billed(attempt),
-        begun?.expectedUsd === undefined ? '–' : usd(begun.expectedUsd),
-        usd(begun?.atMostUsd),
+        reserved?.expectedUsd === undefined ? '–' : usd(reserved.expectedUsd),
+        usd(reserved?.atMostUsd),
         usd(attempt.costUsd),
         remark(attempt),
       ];

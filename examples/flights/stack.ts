@@ -22,7 +22,7 @@ export class FlightsStack extends Stack {
         hyperparameters: { num_round: '60', max_depth: '8', eta: '0.3' },
       }),
       newestFiles: 2,
-      drop: 0.01,
+      scoreDropThreshold: 0.01,
     });
     // #endregion
   }

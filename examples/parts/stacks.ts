@@ -96,7 +96,7 @@ export class WatchAndRetrain extends Stack {
       pipelineName: 'watched',
       endpointName: 'watched',
       interval: Duration.minutes(15),
-      shift: 0.2,
+      psiThreshold: 0.2,
     });
     monitor.feedback.addSubscription(new EmailSubscription('data@example.com'));
     new RetrainController(this, 'Controller', {

@@ -2,11 +2,11 @@ import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SageMakerClient } from '@aws-sdk/client-sagemaker';
 import type { AttemptReport, AttemptRequest, TuningDocument } from '../../lib/core/documents';
-import { type AttemptBegun, type Fact, LedgerKey, type TrainingAttempt } from '../../lib/core/ledger/ledger';
+import { type AttemptStarted, type Fact, LedgerKey, type TrainingAttempt } from '../../lib/core/ledger/ledger';
 import { EnvName, runKeys } from '../../lib/core/names';
 import {
+  type AttemptContext,
   type CapacityOptionSpec,
-  type Circumstances,
   costOf,
   firstAttempt,
   lookSeconds,
@@ -53,29 +53,29 @@ export async function handler(request: AttemptRequest): Promise<AttemptReport> {
  */
 export async function attempt(ports: AttemptPorts, request: AttemptRequest): Promise<AttemptReport> {
   const { ledger } = ports;
-  const { runId, startedAt, rules, walk } = request;
-  if (walk?.begun === undefined) {
-    return report(ports, request, firstAttempt(rules, await circumstances(ports, request)));
+  const { runId, startedAt, rules, progress } = request;
+  if (progress?.currentJob === undefined) {
+    return report(ports, request, firstAttempt(rules, await contextOf(ports, request)));
   }
-  const { begun } = walk;
+  const { currentJob } = progress;
   const jobs = ports.jobs[rules.search === undefined ? 'training' : 'tuning'];
-  const facts = await jobs.find(begun.job);
+  const facts = await jobs.find(currentJob.name);
   if (facts?.status === 'InProgress' || facts?.status === 'Stopping') {
     // a state that has run out of time has asked for the end already, but only once
-    if (request.caught?.name === 'States.Timeout' && facts.status === 'InProgress') await jobs.stop(begun.job);
-    const looks = walk.looks ?? 0;
-    return { action: 'LOOK', walk: { ...walk, looks: looks + 1 }, waitSeconds: lookSeconds(looks) };
+    if (request.caught?.name === 'States.Timeout' && facts.status === 'InProgress') await jobs.stop(currentJob.name);
+    const looks = progress.looks ?? 0;
+    return { action: 'LOOK', progress: { ...progress, looks: looks + 1 }, waitSeconds: lookSeconds(looks) };
   }
 
-  const option = rules.capacityOptions[begun.option] as CapacityOptionSpec;
-  const streams = rules.search === undefined ? `${begun.job}/` : `${begun.job}-`;
-  const failure = await inItsOwnWords(ports, streams, whatWentWrong(facts, request.caught ?? LOST));
+  const option = rules.capacityOptions[currentJob.option] as CapacityOptionSpec;
+  const streams = rules.search === undefined ? `${currentJob.name}/` : `${currentJob.name}-`;
+  const failure = await withLogTail(ports, streams, classifyFailure(facts, request.caught ?? UNKNOWN_JOB));
   const { billableSeconds, trainingSeconds, interruptions, metrics } = facts ?? {};
   await ledger.append<TrainingAttempt>({
-    sk: LedgerKey.run(startedAt, runId, `ATTEMPT#${begun.job}`),
+    sk: LedgerKey.run(startedAt, runId, `ATTEMPT#${currentJob.name}`),
     at: ports.now().toISOString(),
     runId,
-    job: begun.job,
+    job: currentJob.name,
     ...machinesOf(option),
     status: facts?.status ?? 'Refused',
     kind: failure?.kind,
@@ -84,18 +84,21 @@ export async function attempt(ports: AttemptPorts, request: AttemptRequest): Pro
     trainingSeconds,
     interruptions,
     costUsd: costOf(option, billableSeconds ?? 0, ports.region, rules.prices),
-    ...(rules.tuning && { iteration: begun.iteration, hyperparameters: rules.tuning.suggestions[begun.iteration - 1] }),
+    ...(rules.tuning && {
+      iteration: currentJob.iteration,
+      hyperparameters: rules.tuning.suggestions[currentJob.iteration - 1],
+    }),
     metrics,
   });
   const ended = {
     billableSeconds: billableSeconds ?? 0,
     trial: { value: rules.tuning && metrics?.[rules.tuning.metric], model: facts?.model, arn: facts?.arn },
   };
-  return report(ports, request, nextAttempt(rules, walk, failure, ended, await circumstances(ports, request)), facts);
+  return report(ports, request, nextAttempt(rules, progress, failure, ended, await contextOf(ports, request)), facts);
 }
 
 /** That neither a job nor an error is known can only be a fault on the way. */
-const LOST: CaughtError = { name: 'States.TaskFailed', cause: 'the job is unknown to SageMaker' };
+const UNKNOWN_JOB: CaughtError = { name: 'States.TaskFailed', cause: 'the job is unknown to SageMaker' };
 
 /** Writes what is decided, and says it to the machine. */
 async function report(
@@ -104,38 +107,38 @@ async function report(
   next: Next,
   ended?: JobFacts,
 ): Promise<AttemptReport> {
-  const { walk } = next;
-  if (next.action === 'FAILED') return { action: 'FAILED', walk, waitSeconds: 0, failure: next.failure };
+  const { progress } = next;
+  if (next.action === 'FAILED') return { action: 'FAILED', progress, waitSeconds: 0, failure: next.failure };
   if (next.action === 'TRAINED') {
     const search = rules.tuning ?? rules.search;
-    const trials = rules.search === undefined ? walk.trials : (ended?.trials ?? []);
+    const trials = rules.search === undefined ? progress.trials : (ended?.trials ?? []);
     const best = search && bestTrial(search, trials);
     if (search && best) await ports.store.putJson(runKeys(runId).tuning, tuningDocument(runId, search, trials, best));
     const { model, arn } = (rules.tuning && best) ?? ended ?? {};
-    return { action: 'TRAINED', walk, waitSeconds: 0, model, trainingJobArn: arn };
+    return { action: 'TRAINED', progress, waitSeconds: 0, model, trainingJobArn: arn };
   }
-  const { begun, hyperparameters, waitSeconds } = next;
-  const option = rules.capacityOptions[begun.option] as CapacityOptionSpec;
-  await ports.ledger.append<AttemptBegun>({
-    sk: LedgerKey.run(startedAt, runId, `BEGUN#${begun.job}`),
+  const { currentJob, hyperparameters, waitSeconds } = next;
+  const option = rules.capacityOptions[currentJob.option] as CapacityOptionSpec;
+  await ports.ledger.append<AttemptStarted>({
+    sk: LedgerKey.run(startedAt, runId, `STARTED#${currentJob.name}`),
     at: ports.now().toISOString(),
     runId,
-    job: begun.job,
+    job: currentJob.name,
     option: option.label,
-    maxRuntimeSeconds: begun.maxRuntimeSeconds,
-    expectedUsd: begun.expectedUsd,
-    atMostUsd: begun.atMostUsd,
+    maxRuntimeSeconds: currentJob.maxRuntimeSeconds,
+    expectedUsd: currentJob.expectedUsd,
+    atMostUsd: currentJob.atMostUsd,
   });
   return {
     action: 'TRAIN',
-    walk,
+    progress,
     waitSeconds,
     job: {
-      name: begun.job,
-      option: begun.option,
-      maxRuntimeSeconds: begun.maxRuntimeSeconds,
-      maxWaitSeconds: begun.maxRuntimeSeconds + (option.maxWaitSeconds ?? 0),
-      checkpoints: `${begun.iteration}/`,
+      name: currentJob.name,
+      option: currentJob.option,
+      maxRuntimeSeconds: currentJob.maxRuntimeSeconds,
+      maxWaitSeconds: currentJob.maxRuntimeSeconds + (option.maxWaitSeconds ?? 0),
+      checkpoints: `${currentJob.iteration}/`,
       hyperparameters,
     },
   };
@@ -169,7 +172,7 @@ function machinesOf({ label, instances, spot }: CapacityOptionSpec) {
 }
 
 /** Why a job has not trained; undefined if it has. */
-function whatWentWrong(facts: JobFacts | undefined, caught: CaughtError): Failure | undefined {
+function classifyFailure(facts: JobFacts | undefined, caught: CaughtError): Failure | undefined {
   if (facts === undefined) return refusalOf(caught);
   const failure = failureOf(facts);
   // stopped by Step Functions: because time was over, or with an execution that goes on now (its name is in use)
@@ -180,7 +183,7 @@ function whatWentWrong(facts: JobFacts | undefined, caught: CaughtError): Failur
 }
 
 /** A failure of the script's, with its own last lines: SageMaker's containers often put words of theirs in their place. */
-async function inItsOwnWords(ports: AttemptPorts, streams: string, failure?: Failure): Promise<Failure | undefined> {
+async function withLogTail(ports: AttemptPorts, streams: string, failure?: Failure): Promise<Failure | undefined> {
   if (failure === undefined || !['ALGORITHM', 'CLIENT'].includes(failure.kind)) return failure;
   const lines = await ports.lastLines(streams);
   const missing = lines.slice(-LINES).filter((line) => line.trim() !== '' && !failure.reason.includes(line.trim()));
@@ -190,10 +193,10 @@ async function inItsOwnWords(ports: AttemptPorts, streams: string, failure?: Fai
 }
 
 /** What is known of money and time, from the ledger. */
-async function circumstances(
+async function contextOf(
   { ledger, pipeline, registry, region, now }: AttemptPorts,
   request: AttemptRequest,
-): Promise<Circumstances> {
+): Promise<AttemptContext> {
   const { runId, startedAt, rules } = request;
   const recent = await ledger.query<Fact>('RUN#', { newestFirst: true, limit: 500 });
   const attempts = recent.filter(({ sk }) => sk.includes('#ATTEMPT#')) as TrainingAttempt[];
@@ -213,7 +216,9 @@ async function spentInMonth(ledger: Ledger, month: string, thisRun: string): Pro
   const facts = (await ledger.query<Fact>(`RUN#${month}`)).filter(({ sk }) => !sk.includes(thisRun));
   const ended = facts.filter(({ sk }) => sk.includes('#ATTEMPT#')) as TrainingAttempt[];
   const jobs = new Set(ended.map(({ job }) => job));
-  const open = (facts.filter(({ sk }) => sk.includes('#BEGUN#')) as AttemptBegun[]).filter(({ job }) => !jobs.has(job));
+  const open = (facts.filter(({ sk }) => sk.includes('#STARTED#')) as AttemptStarted[]).filter(
+    ({ job }) => !jobs.has(job),
+  );
   const sum = (amounts: Array<number | undefined>) =>
     amounts.reduce<number>((total, amount) => total + (amount ?? 0), 0);
   return sum(ended.map(({ costUsd }) => costUsd)) + sum(open.map(({ atMostUsd }) => atMostUsd));

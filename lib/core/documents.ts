@@ -4,7 +4,7 @@ import type { Reason } from './names';
 import type { Owner } from './ownership';
 import type { Histogram, Profile } from './prepare/profile';
 import type { SealedModel } from './registry/sealed';
-import type { AttemptRules, Walk } from './train/attempts';
+import type { AttemptRules, TrainingProgress } from './train/attempts';
 import type { CaughtError } from './train/failures';
 import type { Hyperparameters, Trial } from './train/tuning';
 import type { AssessRules, Finding } from './watch/findings';
@@ -123,7 +123,7 @@ export interface AttemptRequest {
   readonly startedAt: string;
   readonly rules: AttemptRules;
   /** How far the run has come; null before its first job. */
-  readonly walk: Walk | null;
+  readonly progress: TrainingProgress | null;
   /** What the job's state was caught with; null if it was not. */
   readonly caught: CaughtError | null;
 }
@@ -131,7 +131,7 @@ export interface AttemptRequest {
 export interface AttemptReport {
   /** `LOOK`: the job is still there, ask again after the wait. */
   readonly action: 'TRAIN' | 'LOOK' | 'TRAINED' | 'FAILED';
-  readonly walk: Walk;
+  readonly progress: TrainingProgress;
   /** Seconds before it does. */
   readonly waitSeconds: number;
   /** `TRAIN`: what the job's request is completed with. */

@@ -90,7 +90,7 @@ export interface RetrainControllerProps {
    *
    * @default 3
    */
-  readonly breakAfter?: number;
+  readonly maxRunsWithoutPromotion?: number;
 
   /**
    * How often it is looked for what no event has told of, events being best effort: a run that has ended, an upload,
@@ -146,7 +146,7 @@ export class RetrainController extends Construct {
     const rules: ControllerRules = {
       cooldownMinutes: props.cooldown?.toMinutes({ integral: false }) ?? CONTROLLER_DEFAULTS.cooldownMinutes,
       maxRunsPerDay: props.maxRunsPerDay ?? CONTROLLER_DEFAULTS.maxRunsPerDay,
-      breakAfter: props.breakAfter ?? CONTROLLER_DEFAULTS.breakAfter,
+      maxRunsWithoutPromotion: props.maxRunsWithoutPromotion ?? CONTROLLER_DEFAULTS.maxRunsWithoutPromotion,
       uploads: triggers.some((trigger) => trigger instanceof NewDataTrigger),
       ...(props.newestFiles !== undefined && { newestFiles: props.newestFiles }),
     };
@@ -158,7 +158,8 @@ export class RetrainController extends Construct {
       newestFilesMistake(props.newestFiles),
       noCount(rules.maxRunsPerDay, 1, 1000) &&
         `maxRunsPerDay must be a whole number from 1 to 1000, got ${rules.maxRunsPerDay}`,
-      noCount(rules.breakAfter, 1, 1000) && `breakAfter must be a whole number from 1 to 1000, got ${rules.breakAfter}`,
+      noCount(rules.maxRunsWithoutPromotion, 1, 1000) &&
+        `maxRunsWithoutPromotion must be a whole number from 1 to 1000, got ${rules.maxRunsWithoutPromotion}`,
       reconcileMistake(reconcileEvery),
     ]);
 

@@ -85,7 +85,7 @@ export function packedSource(scope: Construct, props: SourceProps): PackedSource
 /** All files in and below a folder that belong to the source, in the order of their paths. */
 function filesOf(scope: Construct, root: string, below = ''): SourceFile[] {
   return readdirSync(join(root, below))
-    .filter((entry) => !entry.startsWith('../private') && entry !== '__pycache__' && !entry.endsWith('.pyc'))
+    .filter((entry) => !entry.startsWith('.') && entry !== '__pycache__' && !entry.endsWith('.pyc'))
     .flatMap((entry) => {
       const name = posix.join(below, entry);
       const path = join(root, name);

@@ -62,7 +62,7 @@ export function train(scope: Construct, props: TrainProps): sfn.IChainable {
       runId: jsonata(RUN_ID),
       startedAt: jsonata(STARTED_AT),
       rules: props.rules,
-      walk: jsonata('$attempt ? $attempt.walk : null'),
+      progress: jsonata('$attempt ? $attempt.progress : null'),
       caught: jsonata('$caught'),
     },
     { attempt: jsonata('$states.result.Payload') },

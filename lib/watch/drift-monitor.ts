@@ -59,28 +59,28 @@ export interface DriftMonitorProps {
    *
    * @default 0.05
    */
-  readonly falseAlarm?: number;
+  readonly significanceLevel?: number;
 
   /**
    * Windows without drift between two false alarms, on average and at least.
    *
    * @default 720
    */
-  readonly runLength?: number;
+  readonly averageRunLength?: number;
 
   /**
    * From which shift of a feature's or the scores' distribution on it matters (population stability index, nats).
    *
    * @default 0.1
    */
-  readonly shift?: number;
+  readonly psiThreshold?: number;
 
   /**
    * From which drop of AUC or accuracy on it matters, where the model is judged by one of them.
    *
    * @default 0.02
    */
-  readonly drop?: number;
+  readonly scoreDropThreshold?: number;
 
   /**
    * From which rise of an error (RMSE, MAE, log loss, Brier) on it matters, as a share of the error when the model
@@ -88,7 +88,7 @@ export interface DriftMonitorProps {
    *
    * @default 0.05
    */
-  readonly rise?: number;
+  readonly errorIncreaseThreshold?: number;
 
   /**
    * The key of yours that encrypts queue, topic, logs and the function's environment.
@@ -136,11 +136,11 @@ export class DriftMonitor extends Construct {
       lookBackDays: (props.lookBack ?? Duration.days(45)).toDays({ integral: false }),
       assess: {
         ...ASSESS_DEFAULTS,
-        falseAlarm: props.falseAlarm ?? ASSESS_DEFAULTS.falseAlarm,
-        runLength: props.runLength ?? ASSESS_DEFAULTS.runLength,
-        shift: props.shift ?? ASSESS_DEFAULTS.shift,
-        drop: props.drop ?? ASSESS_DEFAULTS.drop,
-        rise: props.rise ?? ASSESS_DEFAULTS.rise,
+        significanceLevel: props.significanceLevel ?? ASSESS_DEFAULTS.significanceLevel,
+        averageRunLength: props.averageRunLength ?? ASSESS_DEFAULTS.averageRunLength,
+        psiThreshold: props.psiThreshold ?? ASSESS_DEFAULTS.psiThreshold,
+        scoreDropThreshold: props.scoreDropThreshold ?? ASSESS_DEFAULTS.scoreDropThreshold,
+        errorIncreaseThreshold: props.errorIncreaseThreshold ?? ASSESS_DEFAULTS.errorIncreaseThreshold,
       },
     };
     refuse(this, [
@@ -149,11 +149,15 @@ export class DriftMonitor extends Construct {
       outside(interval.toMinutes({ integral: false }), 1, 60 * 24 * 365) &&
         `interval must be 1 minute to 365 days, got ${interval.toHumanString()}`,
       outside(rules.lookBackDays, 0.01, 365) && `lookBack must be at most 365 days, got ${rules.lookBackDays} days`,
-      outside(rules.assess.falseAlarm, 1e-6, 0.5) && `falseAlarm must be 0.000001 to 0.5, got ${props.falseAlarm}`,
-      outside(rules.assess.runLength, 1, 1e9) && `runLength must be at least 1, got ${props.runLength}`,
-      outside(rules.assess.shift, 1e-6, 100) && `shift must be above 0, got ${props.shift}`,
-      outside(rules.assess.drop, 1e-6, 1) && `drop must be above 0 and at most 1, got ${props.drop}`,
-      outside(rules.assess.rise, 1e-6, 100) && `rise must be above 0 and at most 100, got ${props.rise}`,
+      outside(rules.assess.significanceLevel, 1e-6, 0.5) &&
+        `significanceLevel must be 0.000001 to 0.5, got ${props.significanceLevel}`,
+      outside(rules.assess.averageRunLength, 1, 1e9) &&
+        `averageRunLength must be at least 1, got ${props.averageRunLength}`,
+      outside(rules.assess.psiThreshold, 1e-6, 100) && `psiThreshold must be above 0, got ${props.psiThreshold}`,
+      outside(rules.assess.scoreDropThreshold, 1e-6, 1) &&
+        `scoreDropThreshold must be above 0 and at most 1, got ${props.scoreDropThreshold}`,
+      outside(rules.assess.errorIncreaseThreshold, 1e-6, 100) &&
+        `errorIncreaseThreshold must be above 0 and at most 100, got ${props.errorIncreaseThreshold}`,
     ]);
 
     this.deadLetterQueue = encryptedQueue(this, 'DeadLetters', encryptionKey, { retentionPeriod: Duration.days(14) });

@@ -61,7 +61,7 @@ describe('what no message tells is found by looking', () => {
     const [run] = world.running();
     for (let i = 0; i < 500; i++) {
       const { startedAt = '' } = world.executions.all.get(run) ?? {};
-      world.ledger.put(LedgerKey.run(startedAt, run, `BEGUN#job-${i}`), { runId: run }); // it made many attempts
+      world.ledger.put(LedgerKey.run(startedAt, run, `STARTED#job-${i}`), { runId: run }); // it made many attempts
     }
     world.ledger.put(world.endOf(run), { runId: run, outcome: 'PROMOTED' }); // and died before it freed the lease
     endUnseen(world);

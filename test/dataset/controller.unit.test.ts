@@ -64,7 +64,7 @@ describe('decide', () => {
   });
 
   test('stops drift and schedule after too many runs without a better model, but not data and people', () => {
-    const lease = { unpromoted: RULES.breakAfter };
+    const lease = { unpromoted: RULES.maxRunsWithoutPromotion };
 
     expect(decided(lease, [trigger('drift'), trigger('schedule')]).words).toEqual([
       'drift IGNORED',
@@ -162,7 +162,9 @@ describe('decide', () => {
 
     expect(decision).toMatchObject({ decided: 'IGNORED', needs: 'NEWER_DATA' });
     expect(decision.because).toMatch(/drift was found, but no labelled data has come since the run r.*upload/);
-    expect(decided({ unpromoted: RULES.breakAfter }, [trigger('drift')]).decisions[0].needs).toBe('BETTER_DATA');
+    expect(decided({ unpromoted: RULES.maxRunsWithoutPromotion }, [trigger('drift')]).decisions[0].needs).toBe(
+      'BETTER_DATA',
+    );
   });
 
   test('begins no run beside one that is under way, by whoever it was started', () => {

@@ -40,7 +40,12 @@ function rulesOf(template: Template) {
 describe('RetrainController', () => {
   test('collects a minute, cools an hour, and gives up on drift after three runs that did not help', () => {
     const template = control();
-    expect(rulesOf(template)).toMatchObject({ cooldownMinutes: 60, maxRunsPerDay: 24, breakAfter: 3, uploads: true });
+    expect(rulesOf(template)).toMatchObject({
+      cooldownMinutes: 60,
+      maxRunsPerDay: 24,
+      maxRunsWithoutPromotion: 3,
+      uploads: true,
+    });
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       MaximumBatchingWindowInSeconds: 60,
       FunctionResponseTypes: ['ReportBatchItemFailures'],
@@ -52,13 +57,13 @@ describe('RetrainController', () => {
       batchingWindow: Duration.seconds(10),
       cooldown: Duration.minutes(90),
       maxRunsPerDay: 2,
-      breakAfter: 5,
+      maxRunsWithoutPromotion: 5,
       newestFiles: 2,
     });
     expect(rulesOf(template)).toMatchObject({
       cooldownMinutes: 90,
       maxRunsPerDay: 2,
-      breakAfter: 5,
+      maxRunsWithoutPromotion: 5,
       newestFiles: 2,
     });
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { MaximumBatchingWindowInSeconds: 10 });
@@ -142,7 +147,7 @@ describe('RetrainController', () => {
     [{ batchingWindow: Duration.minutes(6) }, 'batchingWindow must be 0 to 300 seconds, got 6 minutes'],
     [{ maxRunsPerDay: 0 }, 'maxRunsPerDay must be a whole number from 1 to 1000, got 0'],
     [{ maxRunsPerDay: 1.5 }, 'maxRunsPerDay must be a whole number from 1 to 1000, got 1.5'],
-    [{ breakAfter: 0 }, 'breakAfter must be a whole number from 1 to 1000, got 0'],
+    [{ maxRunsWithoutPromotion: 0 }, 'maxRunsWithoutPromotion must be a whole number from 1 to 1000, got 0'],
     [{ newestFiles: 1.5 }, 'newestFiles must be a whole number from 1 to 100000, got 1.5'],
     [{ newestFiles: Number.NaN }, 'newestFiles must be a whole number from 1 to 100000, got NaN'],
     [{ reconcileEvery: Duration.seconds(1) }, 'reconcileEvery must be 1 minute to 1 day, got 1 second'],

@@ -88,7 +88,7 @@ const DOCUMENTS: ReadonlyArray<{ readonly good: object; readonly read: (document
     },
   },
   {
-    good: { cooldownMinutes: 60, maxRunsPerDay: 24, assess: { drop: 0.02 } },
+    good: { cooldownMinutes: 60, maxRunsPerDay: 24, assess: { scoreDropThreshold: 0.02 } },
     read(document) {
       process.env[EnvName.SETTINGS] = json(document);
       return settings(CONTROLLER_DEFAULTS);

@@ -60,7 +60,7 @@ function baseline(contract: Contract): Baseline {
       labels,
       candidate: scores,
       slices: {},
-      rules: { margin: 0.01, confidence: 0.95, firstModel: 0.5, promote: ['BETTER'], minSliceRows: 1000 },
+      rules: { margin: 0.01, confidence: 0.95, firstModelThreshold: 0.5, promote: ['BETTER'], minSliceRows: 1000 },
     }),
   };
 }

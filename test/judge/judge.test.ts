@@ -14,7 +14,13 @@ const keys = runKeys('r');
 const request: JudgeRequest = {
   runId: 'r',
   startedAt: '2026-03-01T12:00:00.000Z',
-  rules: { margin: 0.01, confidence: 0.95, firstModel: 0.6, promote: ['BETTER', 'NOT_WORSE'], minSliceRows: 1000 },
+  rules: {
+    margin: 0.01,
+    confidence: 0.95,
+    firstModelThreshold: 0.6,
+    promote: ['BETTER', 'NOT_WORSE'],
+    minSliceRows: 1000,
+  },
 };
 const champion = { version: 1, modelPackageArn: 'arn/1', runId: 'old', modelName: 'm-v1' };
 

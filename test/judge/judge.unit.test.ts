@@ -8,7 +8,7 @@ import { random } from '../../lib/core/random';
 const RULES: JudgeRules = {
   margin: 0.01,
   confidence: 0.95,
-  firstModel: 0.6,
+  firstModelThreshold: 0.6,
   promote: ['BETTER', 'NOT_WORSE'],
   minSliceRows: 500,
 };
@@ -30,7 +30,14 @@ function regression(noise: { candidate: number; champion?: number }, rows = 20_0
   const scores = (width: number) => labels.map((label) => label + width * (next() - 0.5));
   const candidate = scores(noise.candidate);
   const champion = noise.champion === undefined ? undefined : { version: 4, scores: scores(noise.champion) };
-  return { problem: 'regression', labels, candidate, champion, slices: {}, rules: { ...RULES, firstModel: 10 } };
+  return {
+    problem: 'regression',
+    labels,
+    candidate,
+    champion,
+    slices: {},
+    rules: { ...RULES, firstModelThreshold: 10 },
+  };
 }
 
 describe('a first model', () => {
@@ -68,7 +75,7 @@ describe('a first model', () => {
     ['mean', 'mae', { mean: 50, median: 40 }],
     ['median', 'mae', { mean: 90, median: 50 }],
   ])("must be better than the training rows' %s, the better constant by %s of %o", (of, metric, trivial) => {
-    const { firstModel: _, ...rules } = RULES;
+    const { firstModelThreshold: _, ...rules } = RULES;
     const constant = trivial[of as 'mean' | 'median'];
     const input = { ...regression({ candidate: 60 }), trivial, rules: { ...rules, metric } };
     const judgement = judge(input);
@@ -87,7 +94,7 @@ describe('a first model', () => {
   });
 
   it('that answers one constant is refused by every metric', () => {
-    const { firstModel: _, ...rules } = RULES;
+    const { firstModelThreshold: _, ...rules } = RULES;
     for (const { name, problem } of METRICS) {
       const input = problem === 'binary' ? binary({ candidate: 0 }, 2000) : regression({ candidate: 0 }, 2000);
       const mean = Array.from(input.labels).reduce((sum, label) => sum + label, 0) / 2000;
@@ -99,7 +106,7 @@ describe('a first model', () => {
   });
 
   it('of pure noise is taken in 1 of 40 at most, not in every second', () => {
-    const { firstModel: _, ...rules } = RULES;
+    const { firstModelThreshold: _, ...rules } = RULES;
     const taken = Array.from({ length: 400 }, (_, seed) => {
       const next = random(seed + 1);
       const labels = Array.from({ length: 400 }, () => (next() < 0.3 ? 1 : 0));
@@ -147,7 +154,7 @@ describe('the unit of a regression', () => {
   });
 
   it('changes no verdict on a first model', () => {
-    const { firstModel: _, ...rules } = RULES;
+    const { firstModelThreshold: _, ...rules } = RULES;
     for (const unit of UNITS) {
       expect(judge({ ...scaled(regression({ candidate: 60 }), unit), rules }).verdict).toBe('FIRST');
       const reverse = scaled(regression({ candidate: 60 }), unit);

@@ -52,7 +52,7 @@ describe('a run whose capacity options fail', () => {
       { option: 'ml.g6.2xlarge', status: 'Refused', kind: 'QUOTA' },
       { option: 'ml.g5.2xlarge', status: 'Completed' },
     ]);
-    expect(run.begun.map(({ job }) => job)).toEqual(run.attempts.map(({ job }) => job));
+    expect(run.requested.map(({ job }) => job)).toEqual(run.attempts.map(({ job }) => job));
     expect(run.attempts[1]?.billableSeconds).toBeGreaterThan(0);
     expect(run.attempts[1]?.failure).toContain('taken away (once)');
     expect(run.attempts[3]?.failure).toContain('ml.g6.2xlarge for training job usage');
@@ -99,7 +99,7 @@ describe('a run whose capacity options fail', () => {
     );
   }, 240_000);
 
-  test('tells the whole story, and what the script said', async () => {
+  test('tells the whole log, and what the script said', async () => {
     await start({
       trainer: Trainer.xgboost({ compute: OPTIONS.slice(0, 2), hyperparameters: { max_depth: 'deep' } }),
       faults: { training: [{ kind: 'capacity' }] },
@@ -119,7 +119,7 @@ describe('a run whose capacity options fail', () => {
     });
     const { runs, deployments } = await (loop as Loop).upload('incoming/january.csv', january);
     expect(runs[0]).toMatchObject({
-      begun: [],
+      requested: [],
       attempts: [],
       ended: { outcome: 'FAILED', error: { name: 'Perennial.BudgetExceeded' } },
     });

@@ -192,7 +192,7 @@ function attempts(
     },
   ];
   return (twice ? ends : ends.slice(1)).flatMap(({ option, ...rest }, i) => [
-    item(key(`BEGUN#${job(i + 1)}`), run.start, {
+    item(key(`STARTED#${job(i + 1)}`), run.start, {
       runId: run.id,
       job: job(i + 1),
       option,

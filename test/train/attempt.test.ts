@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type AttemptPorts, attempt } from '../../lambdas/train/attempt.handler';
 import { factsOf } from '../../lambdas/train/training-jobs';
 import type { AttemptRequest } from '../../lib/core/documents';
-import type { AttemptRules, Walk } from '../../lib/core/train/attempts';
+import type { AttemptRules, TrainingProgress } from '../../lib/core/train/attempts';
 import type { JobFacts } from '../../lib/core/train/failures';
 import { Crash, crashing, MemoryLedger, MemoryStore } from '../support/memory';
 
@@ -30,7 +30,7 @@ const first: AttemptRequest = {
   runId: 'data-1',
   startedAt: '2026-03-01T12:00:00.000Z',
   rules,
-  walk: null,
+  progress: null,
   caught: null,
 };
 
@@ -58,10 +58,10 @@ class World implements AttemptPorts {
   }
 }
 
-/** The request after a first job was begun. */
-async function begun(world: World): Promise<AttemptRequest & { walk: Walk }> {
-  const { walk } = await attempt(world, first);
-  return { ...first, walk };
+/** The request after a first job was started. */
+async function started(world: World): Promise<AttemptRequest & { progress: TrainingProgress }> {
+  const { progress } = await attempt(world, first);
+  return { ...first, progress };
 }
 
 describe('an attempt', () => {
@@ -75,7 +75,7 @@ describe('an attempt', () => {
     });
     expect(world.ledger.all('RUN#')).toMatchObject([
       {
-        sk: `RUN#2026-03-01T12:00:00.000Z#data-1#BEGUN#${report.job?.name}`,
+        sk: `RUN#2026-03-01T12:00:00.000Z#data-1#STARTED#${report.job?.name}`,
         option: 'ml.g5.2xlarge, spot',
         maxRuntimeSeconds: 3600,
         atMostUsd: (2 * 1.515 * 3720) / 3600,
@@ -92,7 +92,7 @@ describe('an attempt', () => {
 
   test('that has trained is recorded with its machines, seconds and cost', async () => {
     const world = new World();
-    const request = await begun(world);
+    const request = await started(world);
     world.facts = {
       status: 'Completed',
       model: 's3://b/m',
@@ -122,19 +122,19 @@ describe('an attempt', () => {
 
   test('is left alone while its job is alive, and asked to end where its time is over', async () => {
     const world = new World();
-    const request = await begun(world);
+    const request = await started(world);
     world.facts = { status: 'InProgress' };
     const caught = { name: 'SageMaker.SdkClientException', cause: 'cut off' };
     expect(await attempt(world, { ...request, caught })).toMatchObject({
       action: 'LOOK',
       waitSeconds: 60,
-      walk: request.walk,
+      progress: request.progress,
     });
     expect(world.stopped).toEqual([]);
     expect(await attempt(world, { ...request, caught: { name: 'States.Timeout', cause: '' } })).toMatchObject({
       action: 'LOOK',
     });
-    expect(world.stopped).toEqual([`training ${request.walk.begun?.job}`]);
+    expect(world.stopped).toEqual([`training ${request.progress.currentJob?.name}`]);
     world.facts = { status: 'Stopping' };
     await attempt(world, { ...request, caught: { name: 'States.Timeout', cause: '' } });
     expect(world.stopped).toHaveLength(1);
@@ -142,7 +142,7 @@ describe('an attempt', () => {
 
   test('that was stopped because its state ended is no one’s wish: the run goes on', async () => {
     const world = new World();
-    const request = await begun(world);
+    const request = await started(world);
     world.facts = { status: 'Stopped', secondaryStatus: 'Stopped', billableSeconds: 60 };
     const again = await attempt(world, { ...request, caught: { name: 'SageMaker.ResourceInUseException', cause: '' } });
     expect(again).toMatchObject({ action: 'TRAIN', job: { option: 0 } });
@@ -152,7 +152,7 @@ describe('an attempt', () => {
 
   test('that a script has failed tells the end of its log, once', async () => {
     const world = new World();
-    const request = await begun(world);
+    const request = await started(world);
     world.facts = {
       status: 'Failed',
       failureReason: 'AlgorithmError: framework error: exit code 1',
@@ -161,11 +161,11 @@ describe('an attempt', () => {
     world.lines = ['reading', '', 'ValueError: 3 classes, got 2'];
     const report = await attempt(world, request);
     expect(report).toMatchObject({ action: 'FAILED', failure: { name: 'Perennial.TrainingFailed' } });
-    expect(report.failure?.cause).toContain(`stream ${request.walk.begun?.job}`);
+    expect(report.failure?.cause).toContain(`stream ${request.progress.currentJob?.name}`);
     expect(report.failure?.cause).toContain('ValueError: 3 classes, got 2');
 
     const told = new World();
-    const other = await begun(told);
+    const other = await started(told);
     told.facts = { status: 'Failed', failureReason: 'AlgorithmError: ValueError: 3 classes, got 2, exit code: 1' };
     told.lines = ['ValueError: 3 classes, got 2'];
     expect((await attempt(told, other)).failure?.cause).not.toContain('The end of its log');
@@ -175,13 +175,13 @@ describe('an attempt', () => {
     for (let at = 0; at < 8; at++) {
       for (const when of ['before', 'after'] as const) {
         const world = new World();
-        const request = await begun(world);
+        const request = await started(world);
         world.facts = { status: 'Failed', failureReason: 'CapacityError: no', billableSeconds: 0 };
         const cut = await attempt(crashing<AttemptPorts>(world, at, when), request).catch((error) => error);
         if (!(cut instanceof Crash)) continue;
         const report = await attempt(world, request);
         expect(report).toMatchObject({ action: 'TRAIN', job: { option: 1 } });
-        expect(world.ledger.all('RUN#').map(({ sk }) => sk.split('#')[3])).toEqual(['BEGUN', 'ATTEMPT', 'BEGUN']);
+        expect(world.ledger.all('RUN#').map(({ sk }) => sk.split('#')[3])).toEqual(['STARTED', 'ATTEMPT', 'STARTED']);
       }
     }
   });

@@ -62,7 +62,7 @@ const attemptsOf = ({ ledger }: SimulatedTraining) => ledger.all('RUN#').filter(
 const failureOf = ({ ending }: SimulatedTraining) =>
   ending?.variables.get('failure') as { name: string; cause: string };
 
-describe('walking the capacity options', () => {
+describe('trying the capacity options', () => {
   test('goes on with the next where there is no machine, and from the checkpoints of the last', async () => {
     const run = await new SimulatedTraining(
       plain,
@@ -138,7 +138,7 @@ describe('walking the capacity options', () => {
     expect(failureOf(run).cause).toMatch(/Before that: loop-[0-9a-f]{6}-data-0123456789ab/);
   });
 
-  test('tells the whole story when no capacity option is left', async () => {
+  test('tells the whole log when no capacity option is left', async () => {
     const none: Fate[] = Array.from({ length: 20 }, () => ({ kind: 'capacity', after: 60 }));
     const run = await new SimulatedTraining(plain, none, NEEDED).run();
 
@@ -196,8 +196,12 @@ describe('the budget', () => {
     const machine = machineWith({ budget: { maxCostPerMonth: 10 } });
     const simulated = new SimulatedTraining(machine, [], NEEDED);
     simulated.ledger.put('RUN#2026-03-01T00:00:00.000Z#other#ATTEMPT#j1', { job: 'j1', costUsd: 4, runId: 'other' });
-    simulated.ledger.put('RUN#2026-03-01T00:00:00.000Z#other#BEGUN#j1', { job: 'j1', atMostUsd: 9, runId: 'other' });
-    simulated.ledger.put('RUN#2026-03-01T00:00:00.000Z#other#BEGUN#j2', { job: 'j2', atMostUsd: 5.99, runId: 'other' });
+    simulated.ledger.put('RUN#2026-03-01T00:00:00.000Z#other#STARTED#j1', { job: 'j1', atMostUsd: 9, runId: 'other' });
+    simulated.ledger.put('RUN#2026-03-01T00:00:00.000Z#other#STARTED#j2', {
+      job: 'j2',
+      atMostUsd: 5.99,
+      runId: 'other',
+    });
     const run = await simulated.run();
     expect(run.jobs.size).toBe(0);
     expect(failureOf(run).cause).toContain('0.01 USD is left of 10.00 USD a month');
@@ -222,7 +226,7 @@ describe('the budget', () => {
       });
     });
     const run = await simulated.run();
-    const [begun] = run.ledger.all('RUN#2026-03').filter(({ sk }) => sk.includes('#BEGUN#'));
+    const [begun] = run.ledger.all('RUN#2026-03').filter(({ sk }) => sk.includes('#STARTED#'));
     expect(begun.expectedUsd).toBeCloseTo(1.515, 6);
     expect(begun.atMostUsd).toBeCloseTo((1.515 * (7200 + 120)) / 3600, 6);
   });

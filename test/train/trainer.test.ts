@@ -420,7 +420,7 @@ describe("AWS's images", () => {
     const trainer = script({ servingImage: ServingImage.pytorch() });
     for (const { name, dlcRepositoryAccount } of known) {
       const { image, servingImage } = bound(trainer, regional(name));
-      expect([image, servingImage].map((uri) => uri.split('..')[0])).toEqual([
+      expect([image, servingImage].map((uri) => uri.split('.')[0])).toEqual([
         dlcRepositoryAccount,
         dlcRepositoryAccount,
       ]);

@@ -43,7 +43,7 @@ function baselineOf(rows: number, seed = 1): Baseline {
     labels,
     candidate: scores,
     slices: {},
-    rules: { margin: 0.01, confidence: 0.95, firstModel: 0.5, promote: ['BETTER'], minSliceRows: 100 },
+    rules: { margin: 0.01, confidence: 0.95, firstModelThreshold: 0.5, promote: ['BETTER'], minSliceRows: 100 },
   });
   const features = {
     delay: countNumbers(quantileEdges(delay.map((value) => value ?? Number.NaN)), delay),
@@ -213,7 +213,7 @@ describe('windows in a row', () => {
     expect(seen.at(-1)?.verdict).toBe('DRIFT');
     expect(seen.length).toBeGreaterThan(1);
     expect(first.findings[0].effect).toBeGreaterThan(first.findings[0].threshold);
-    expect(first.findings[0].adjusted).toBeLessThan(ASSESS_DEFAULTS.falseAlarm);
+    expect(first.findings[0].adjusted).toBeLessThan(ASSESS_DEFAULTS.significanceLevel);
     expect(first.findings[0].evidence).toBeLessThan(first.findings[0].evidenceNeeded);
   });
 
@@ -225,7 +225,7 @@ describe('windows in a row', () => {
   });
 
   it('bound false alarms by the run length, whatever their effect', () => {
-    const rules = { ...ASSESS_DEFAULTS, runLength: 40 };
+    const rules = { ...ASSESS_DEFAULTS, averageRunLength: 40 };
     const windows = 1500;
     let crossings = 0;
     let state = NOTHING_SEEN;
@@ -236,7 +236,7 @@ describe('windows in a row', () => {
       state = crossed ? NOTHING_SEEN : assessment.state;
     }
 
-    expect(crossings).toBeLessThanOrEqual(windows / rules.runLength);
+    expect(crossings).toBeLessThanOrEqual(windows / rules.averageRunLength);
     expect(crossings).toBeGreaterThan(0);
   });
 
@@ -252,7 +252,7 @@ describe('windows in a row', () => {
       }
     }
 
-    expect(alarms).toBeLessThanOrEqual(40 * ASSESS_DEFAULTS.falseAlarm);
+    expect(alarms).toBeLessThanOrEqual(40 * ASSESS_DEFAULTS.significanceLevel);
   });
 });
 
@@ -272,7 +272,7 @@ describe('the error of a regression', () => {
       labels: usual.labels,
       candidate: usual.scores,
       slices: {},
-      rules: { margin: 0, confidence: 0.95, firstModel: 100, promote: ['BETTER'], minSliceRows: 100 },
+      rules: { margin: 0, confidence: 0.95, firstModelThreshold: 100, promote: ['BETTER'], minSliceRows: 100 },
     }),
   };
 

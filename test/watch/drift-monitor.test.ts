@@ -34,7 +34,13 @@ describe('DriftMonitor', () => {
   });
 
   test('judges as told', () => {
-    const rules = { falseAlarm: 0.01, runLength: 100, shift: 0.25, drop: 0.05, rise: 0.2 };
+    const rules = {
+      significanceLevel: 0.01,
+      averageRunLength: 100,
+      psiThreshold: 0.25,
+      scoreDropThreshold: 0.05,
+      errorIncreaseThreshold: 0.2,
+    };
     const template = monitor({ ...rules, interval: Duration.minutes(30), lookBack: Duration.days(7) });
     expect(rulesOf(template)).toEqual({ lookBackDays: 7, assess: { ...ASSESS_DEFAULTS, ...rules } });
     template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: 'rate(30 minutes)' });
@@ -50,13 +56,13 @@ describe('DriftMonitor', () => {
   test.each<[Partial<DriftMonitorProps>, string]>([
     [{ interval: Duration.seconds(10) }, 'interval must be 1 minute to 365 days, got 10 seconds'],
     [{ lookBack: Duration.days(400) }, 'lookBack must be at most 365 days, got 400 days'],
-    [{ falseAlarm: 5 }, 'falseAlarm must be 0.000001 to 0.5, got 5'],
-    [{ runLength: 0 }, 'runLength must be at least 1, got 0'],
-    [{ shift: 0 }, 'shift must be above 0, got 0'],
-    [{ drop: 2 }, 'drop must be above 0 and at most 1, got 2'],
-    [{ drop: Number.NaN }, 'drop must be above 0 and at most 1, got NaN'],
-    [{ rise: 0 }, 'rise must be above 0 and at most 100, got 0'],
-    [{ rise: Number.NaN }, 'rise must be above 0 and at most 100, got NaN'],
+    [{ significanceLevel: 5 }, 'significanceLevel must be 0.000001 to 0.5, got 5'],
+    [{ averageRunLength: 0 }, 'averageRunLength must be at least 1, got 0'],
+    [{ psiThreshold: 0 }, 'psiThreshold must be above 0, got 0'],
+    [{ scoreDropThreshold: 2 }, 'scoreDropThreshold must be above 0 and at most 1, got 2'],
+    [{ scoreDropThreshold: Number.NaN }, 'scoreDropThreshold must be above 0 and at most 1, got NaN'],
+    [{ errorIncreaseThreshold: 0 }, 'errorIncreaseThreshold must be above 0 and at most 100, got 0'],
+    [{ errorIncreaseThreshold: Number.NaN }, 'errorIncreaseThreshold must be above 0 and at most 100, got NaN'],
   ])('refuses %o', (props, message) => {
     expect(() => monitor(props)).toThrow(message);
   });

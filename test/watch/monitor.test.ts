@@ -62,7 +62,7 @@ function baseline(): Baseline {
       labels,
       candidate: scores,
       slices: {},
-      rules: { margin: 0.01, confidence: 0.95, firstModel: 0.5, promote: ['BETTER'], minSliceRows: 1000 },
+      rules: { margin: 0.01, confidence: 0.95, firstModelThreshold: 0.5, promote: ['BETTER'], minSliceRows: 1000 },
     }),
   };
 }
@@ -90,7 +90,7 @@ class World {
     return {
       pipeline: 'flights',
       endpointName: 'flights',
-      rules: { lookBackDays: 45, assess: { ...ASSESS_DEFAULTS, drop: 0.1 } }, // 4000 rows do not show less
+      rules: { lookBackDays: 45, assess: { ...ASSESS_DEFAULTS, scoreDropThreshold: 0.1 } }, // 4000 rows do not show less
       ledger: this.ledger,
       store: this.store,
       send: async (_, detail) => void this.sent.push(detail),

@@ -14,7 +14,7 @@ export interface ControllerRules {
   /** Runs a day (UTC), not counting those that somebody asks for by hand. */
   readonly maxRunsPerDay: number;
   /** After so many runs in a row without a better model, drift and schedule start none until new data comes. */
-  readonly breakAfter: number;
+  readonly maxRunsWithoutPromotion: number;
   /** Train on the newest so many files; all, if absent. */
   readonly newestFiles?: number;
   /** Whether uploads start runs, so that those are looked for of which no event has told. */
@@ -24,7 +24,7 @@ export interface ControllerRules {
 export const CONTROLLER_DEFAULTS: ControllerRules = {
   cooldownMinutes: 60,
   maxRunsPerDay: 24,
-  breakAfter: 3,
+  maxRunsWithoutPromotion: 3,
   uploads: true,
 };
 
@@ -279,10 +279,10 @@ function refusal(trigger: Evidence, lease: Lease, now: Date, rules: ControllerRu
     };
   }
   if (reason === 'data') return undefined;
-  if (lease.unpromoted >= rules.breakAfter) {
+  if (lease.unpromoted >= rules.maxRunsWithoutPromotion) {
     return {
       because:
-        `${count(lease.unpromoted, 'run')} in a row brought no better model (allowed ${rules.breakAfter}): training again ` +
+        `${count(lease.unpromoted, 'run')} in a row brought no better model (allowed ${rules.maxRunsWithoutPromotion}): training again ` +
         'is not the cure; look at the data, then upload new data or start a run by hand',
       needs: 'BETTER_DATA',
     };

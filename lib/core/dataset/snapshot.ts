@@ -33,7 +33,7 @@ export function isData(key: string): boolean {
   const prefix = DATA_PREFIXES.find((candidate) => key.startsWith(candidate));
   if (prefix === undefined || key.endsWith('/') || /(_\$folder\$|\._COPYING_)$/.test(key)) return false;
   const names = key.slice(prefix.length).split('/');
-  return !names.some((name) => name.startsWith('..') || (name.startsWith('_') && !name.includes('=')));
+  return !names.some((name) => name.startsWith('.') || (name.startsWith('_') && !name.includes('=')));
 }
 
 /** Where a snapshot lies in the data bucket. */

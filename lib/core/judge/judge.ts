@@ -9,7 +9,7 @@ import { findWorseSlices } from './slices';
  *
  * With the interval [low, high] of the improvement: BETTER if low > 0, else NOT_WORSE if low > −margin,
  * else WORSE if high < 0, else INCONCLUSIVE. A first model is FIRST if it is better than the trivial answer (low > 0)
- * and its metric itself reaches `rules.firstModel`. A slice blocks promotion if the candidate is worse on it by
+ * and its metric itself reaches `rules.firstModelThreshold`. A slice blocks promotion if the candidate is worse on it by
  * more than the margin and that is significant (one-sided, Holm over all slices judged).
  */
 export function judge(input: JudgeInput): Judgement {
@@ -44,10 +44,10 @@ function judgeFirst(metric: Metric, input: JudgeInput, common: Common): Judgemen
   const { of, answers, value: trivial } = bestConstant(metric, labels, input.trivial ?? trivialOf(labels));
   const compared = metric.compare(labels, candidate, answers);
   const interval = compared.interval(rules.confidence);
-  const { firstModel } = rules;
+  const { firstModelThreshold } = rules;
   const reaches =
-    firstModel === undefined ||
-    (metric.higherIsBetter ? common.candidate >= firstModel : common.candidate <= firstModel);
+    firstModelThreshold === undefined ||
+    (metric.higherIsBetter ? common.candidate >= firstModelThreshold : common.candidate <= firstModelThreshold);
   const isConstant = Array.prototype.every.call(candidate, (score) => score === candidate[0]);
   const promote = interval[0] > 0 && reaches && !isConstant;
   const judgement = {
@@ -60,7 +60,7 @@ function judgeFirst(metric: Metric, input: JudgeInput, common: Common): Judgemen
     margin: 0,
     worseSlices: [],
   } as const;
-  return { ...judgement, because: explainFirst(metric, judgement, of, firstModel, isConstant) };
+  return { ...judgement, because: explainFirst(metric, judgement, of, firstModelThreshold, isConstant) };
 }
 
 /** The constant that comes nearest to the labels: a binary target's base rate, a number's mean or median. */

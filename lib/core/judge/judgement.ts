@@ -23,7 +23,7 @@ export interface JudgeRules {
    * What a first model's metric must reach besides beating the trivial answer: at least, where high values are good,
    * else at most; beating it is enough, if absent.
    */
-  readonly firstModel?: number;
+  readonly firstModelThreshold?: number;
   /** Which verdicts replace the champion. */
   readonly promote: ReadonlyArray<'BETTER' | 'NOT_WORSE'>;
   /** Fewest rows of a slice value for it to be judged. */

@@ -25,7 +25,7 @@ import type { Hyperparameters } from '../train/tuning';
  * |---|---|
  * | `RUN#<started>#<run>#START` | {@link RunStarted} |
  * | `RUN#<started>#<run>#PREPARED` | {@link RunPrepared} |
- * | `RUN#<started>#<run>#BEGUN#<job>` | {@link AttemptBegun} |
+ * | `RUN#<started>#<run>#STARTED#<job>` | {@link AttemptStarted} |
  * | `RUN#<started>#<run>#ATTEMPT#<job>` | {@link TrainingAttempt} |
  * | `RUN#<started>#<run>#VERDICT` | {@link RunJudged} |
  * | `RUN#<started>#<run>#END` | {@link RunEnded} |
@@ -48,7 +48,7 @@ export const LedgerKey = {
   run: (
     startedAt: string,
     runId: string,
-    fact: 'START' | 'PREPARED' | `BEGUN#${string}` | `ATTEMPT#${string}` | 'VERDICT' | 'END',
+    fact: 'START' | 'PREPARED' | `STARTED#${string}` | `ATTEMPT#${string}` | 'VERDICT' | 'END',
   ) => sortKey(`RUN#${startedAt}#${runId}#${fact}`),
   deployment: (startedAt: string, deploymentId: string) => sortKey(`DEPLOYMENT#${startedAt}#${deploymentId}`),
   monitor: (windowEnd: string, windowId: string) => sortKey(`MONITOR#${windowEnd}#${windowId}`),
@@ -100,7 +100,7 @@ export interface RunPrepared extends Fact, PrepareReport {
 }
 
 /** A training job that is about to be asked for, with what it may cost: written before it is, so that none goes uncounted. */
-export interface AttemptBegun extends Fact {
+export interface AttemptStarted extends Fact {
   readonly runId: string;
   readonly job: string;
   /** As a person reads it, e.g. `2 × ml.g5.2xlarge, spot`. */

@@ -78,8 +78,7 @@ function mistakeOf(node: Node, scope: ReadonlySet<string>, columns: readonly Col
   if (!PLAIN.includes(kind) || node.type === 'GROUPING_FUNCTION') return 'must be computed from its own row alone';
   if (kind === 'COLUMN_REF') {
     const [name, ...rest] = node.column_names as string[];
-    if (rest.length > 0)
-      return `must name columns by their own names alone, not as ${[name, ...rest].join('../preparation')}`;
+    if (rest.length > 0) return `must name columns by their own names alone, not as ${[name, ...rest].join('.')}`;
     if (scope.has(name.toLowerCase())) return undefined;
     return UNSTABLE.has(name.toLowerCase()) ? sameForSame(name) : unknown(name, columns);
   }

@@ -26,14 +26,14 @@ export interface CapacityOptionSpec {
   readonly keepAliveSeconds?: number;
 }
 
-/** How the capacity options are walked, and what may be spent. */
+/** How the capacity options are tried, and what may be spent. */
 export interface AttemptRules {
   readonly capacityOptions: readonly CapacityOptionSpec[];
   /** How long a full quota is asked again before the next capacity option is tried. */
   readonly quotaWaitSeconds: number;
-  /** How often the list of capacity options is walked. */
+  /** How often the list of capacity options is tried. */
   readonly maxPasses: number;
-  /** How long to wait before it is walked again. */
+  /** How long to wait before it is tried again. */
   readonly passIntervalSeconds: number;
   /** USD that one run's jobs may cost. */
   readonly maxCostPerRun?: number;
@@ -48,12 +48,12 @@ export interface AttemptRules {
 }
 
 /** How far a run has come with its capacity options; the state machine carries it from attempt to attempt. */
-export interface Walk {
+export interface TrainingProgress {
   /** Jobs that were asked for so far; a job's number is the count that includes it. */
   readonly attempts: number;
   /** The capacity option that is next, or under way. */
   readonly option: number;
-  /** How often the list was begun. */
+  /** How often the list was tried. */
   readonly pass: number;
   /** How often this capacity option has failed with what is worth another try. */
   readonly tries: number;
@@ -64,17 +64,17 @@ export interface Walk {
   /** How often a job was looked at that had outlived its state. */
   readonly looks?: number;
   /** The job under way. */
-  readonly begun?: Begun;
+  readonly currentJob?: RequestedJob;
   /** Which set of hyperparameters is trained: 1 is the trainer's own. */
   readonly iteration: number;
   readonly trials: readonly Trial[];
   /** What became of each attempt, a sentence each. */
-  readonly story: readonly string[];
+  readonly log: readonly string[];
 }
 
 /** A job that was asked for. */
-export interface Begun {
-  readonly job: string;
+export interface RequestedJob {
+  readonly name: string;
   readonly option: number;
   readonly iteration: number;
   readonly maxRuntimeSeconds: number;
@@ -86,7 +86,7 @@ export interface Begun {
 }
 
 /** What is known of money and time when a job is decided on. */
-export interface Circumstances extends JobOwner {
+export interface AttemptContext extends JobOwner {
   /** ISO. */
   readonly now: string;
   readonly region: string;
@@ -102,19 +102,19 @@ export type TrialResult = Pick<Trial, 'value' | 'model' | 'arn'>;
 export type Next =
   | {
       readonly action: 'TRAIN';
-      readonly walk: Walk;
-      readonly begun: Begun;
+      readonly progress: TrainingProgress;
+      readonly currentJob: RequestedJob;
       readonly waitSeconds: number;
       readonly hyperparameters: Hyperparameters;
     }
-  | { readonly action: 'TRAINED'; readonly walk: Walk }
+  | { readonly action: 'TRAINED'; readonly progress: TrainingProgress }
   | {
       readonly action: 'FAILED';
-      readonly walk: Walk;
+      readonly progress: TrainingProgress;
       readonly failure: { readonly name: ErrorName; readonly cause: string };
     };
 
-const FIRST_STEP: Walk = {
+const FIRST_STEP: TrainingProgress = {
   attempts: 0,
   option: 0,
   pass: 1,
@@ -122,10 +122,10 @@ const FIRST_STEP: Walk = {
   spentUsd: 0,
   iteration: 1,
   trials: [],
-  story: [],
+  log: [],
 };
 
-/** Seconds that a script has to save its work after it was told to stop, which are billed. */
+/** Seconds that a script has to save its work after it was logged to stop, which are billed. */
 export const GRACE_SECONDS = 120;
 /** No job is begun that may not run at least so long. */
 const SHORTEST_SECONDS = 60;
@@ -142,10 +142,10 @@ const THROTTLE = { tries: 10, firstSeconds: 5, longestSeconds: 300 };
 export const MOST_ATTEMPTS = 800;
 /** The newest so many earlier jobs tell how long one takes. */
 const HISTORY = 5;
-/** A story keeps so many sentences: the first and the newest. */
-const STORY = 40;
+/** A log keeps so many entries: the first and the newest. */
+const LONGEST_LOG = 40;
 
-/** Seconds after which all capacity options have been walked, whatever happens: longer than any run trains. */
+/** Seconds after which all capacity options have been tried, whatever happens: longer than any run trains. */
 export function longestTraining({
   capacityOptions,
   quotaWaitSeconds,
@@ -163,7 +163,7 @@ export function longestTraining({
   return maxPasses * (passIntervalSeconds + each.reduce((sum, seconds) => sum + seconds, 0));
 }
 
-/** How often machines may be asked for in one walk through all maxPasses. */
+/** How often machines may be asked for in all passes. */
 export function mostAttempts({ capacityOptions, quotaWaitSeconds, maxPasses }: AttemptRules): number {
   return maxPasses * capacityOptions.length * (quotaTries(quotaWaitSeconds) + THROTTLE.tries + 1);
 }
@@ -221,8 +221,8 @@ export function costOf(
 }
 
 /** The first job of a run, or why there may be none. */
-export function firstAttempt(rules: AttemptRules, circumstances: Circumstances): Next {
-  return begin(rules, FIRST_STEP, 0, circumstances);
+export function firstAttempt(rules: AttemptRules, context: AttemptContext): Next {
+  return begin(rules, FIRST_STEP, 0, context);
 }
 
 /**
@@ -233,172 +233,175 @@ export function firstAttempt(rules: AttemptRules, circumstances: Circumstances):
  */
 export function nextAttempt(
   rules: AttemptRules,
-  before: Walk,
+  before: TrainingProgress,
   failure: Failure | undefined,
   ended: { readonly billableSeconds: number; readonly trial?: TrialResult },
-  circumstances: Circumstances,
+  context: AttemptContext,
 ): Next {
-  const begun = before.begun as Begun;
-  const option = rules.capacityOptions[begun.option] as CapacityOptionSpec;
-  const cost = costOf(option, ended.billableSeconds, circumstances.region, rules.prices);
-  const walk: Walk = {
+  const currentJob = before.currentJob as RequestedJob;
+  const option = rules.capacityOptions[currentJob.option] as CapacityOptionSpec;
+  const cost = costOf(option, ended.billableSeconds, context.region, rules.prices);
+  const progress: TrainingProgress = {
     ...before,
-    begun: undefined,
+    currentJob: undefined,
     spentUsd: before.spentUsd + (cost ?? 0),
-    story: told(
-      before.story,
-      `${begun.job} on ${option.label}: ${failure === undefined ? 'trained' : `${failure.kind}, ${failure.reason}`}`,
+    log: logged(
+      before.log,
+      `${currentJob.name} on ${option.label}: ${failure === undefined ? 'trained' : `${failure.kind}, ${failure.reason}`}`,
     ),
   };
   if (rules.tuning === undefined) {
     return failure === undefined
-      ? { action: 'TRAINED', walk }
-      : afterFailure(rules, walk, failure, begun, circumstances);
+      ? { action: 'TRAINED', progress }
+      : afterFailure(rules, progress, failure, currentJob, context);
   }
-  return nextTrial(rules, rules.tuning, walk, failure, ended.trial, begun, circumstances);
+  return nextTrial(rules, rules.tuning, progress, failure, ended.trial, currentJob, context);
 }
 
 /** The bounded loop: the next hyperparameters, until the target is reached or a bound is. */
 function nextTrial(
   rules: AttemptRules,
   tuning: TuningRules,
-  before: Walk,
+  before: TrainingProgress,
   failure: Failure | undefined,
   trial: TrialResult | undefined,
-  begun: Begun,
-  circumstances: Circumstances,
+  currentJob: RequestedJob,
+  context: AttemptContext,
 ): Next {
   // other hyperparameters may make a script fail; that the trainer's own do is the script's fault
   const isOver = failure === undefined || (failure.kind === 'ALGORITHM' && before.trials.length > 0);
   if (!isOver) {
-    const next = afterFailure(rules, before, failure, begun, circumstances);
+    const next = afterFailure(rules, before, failure, currentJob, context);
     return failure.kind === 'CANCELLED' ? next : orBest(tuning, before, next);
   }
-  const { iteration, job } = begun;
+  const { iteration, name: job } = currentJob;
   if (failure === undefined && trial?.value === undefined) {
     const because = `the training job ${job} printed no metric ${tuning.metric}, by which hyperparameters are chosen`;
     return orBest(tuning, before, failed(before, ErrorName.TRAINING_FAILED, because));
   }
   const hyperparameters = tuning.suggestions[iteration - 1] ?? {};
   const trials = [...before.trials, { ...(failure === undefined && trial), iteration, hyperparameters, job }];
-  const walk: Walk = { ...before, trials };
-  if (isGoodEnough(tuning, trials) || iteration >= tuning.suggestions.length) return { action: 'TRAINED', walk };
-  const further = { ...walk, iteration: iteration + 1, tries: 0, quotaSince: undefined };
-  return orBest(tuning, walk, begin(rules, further, 0, circumstances));
+  const progress: TrainingProgress = { ...before, trials };
+  if (isGoodEnough(tuning, trials) || iteration >= tuning.suggestions.length) return { action: 'TRAINED', progress };
+  const further = { ...progress, iteration: iteration + 1, tries: 0, quotaSince: undefined };
+  return orBest(tuning, progress, begin(rules, further, 0, context));
 }
 
 /** Where there is a model already, that no better one can be had is no failure. */
-function orBest(tuning: TuningRules, walk: Walk, next: Next): Next {
-  if (next.action !== 'FAILED' || bestTrial(tuning, walk.trials) === undefined) return next;
-  return { action: 'TRAINED', walk: { ...walk, story: told(walk.story, `the search ended: ${next.failure.cause}`) } };
+function orBest(tuning: TuningRules, progress: TrainingProgress, next: Next): Next {
+  if (next.action !== 'FAILED' || bestTrial(tuning, progress.trials) === undefined) return next;
+  return {
+    action: 'TRAINED',
+    progress: { ...progress, log: logged(progress.log, `the search ended: ${next.failure.cause}`) },
+  };
 }
 
 function afterFailure(
   rules: AttemptRules,
-  walk: Walk,
+  progress: TrainingProgress,
   failure: Failure,
-  begun: Begun,
-  circumstances: Circumstances,
+  currentJob: RequestedJob,
+  context: AttemptContext,
 ): Next {
   const { kind, reason } = failure;
-  const { now } = circumstances;
-  const tries = walk.tries + 1;
-  const again = (seconds: number, more: Partial<Walk> = {}) =>
-    begin(rules, { ...walk, tries, ...more }, jittered(seconds, walk, circumstances), circumstances);
+  const { now } = context;
+  const tries = progress.tries + 1;
+  const again = (seconds: number, more: Partial<TrainingProgress> = {}) =>
+    begin(rules, { ...progress, tries, ...more }, jittered(seconds, progress, context), context);
   switch (kind) {
     case 'ALGORITHM':
     case 'CLIENT':
     case 'CANCELLED': {
-      const before = walk.story.slice(0, -1);
-      if (failure.atTimeLimit && begun.cutByBudget) {
-        const limit = `the ceiling allowed ${begun.job} ${begun.maxRuntimeSeconds} s, which were not enough; its checkpoints are kept`;
-        return failed(walk, ErrorName.BUDGET_EXCEEDED, withStory(limit, before));
+      const before = progress.log.slice(0, -1);
+      if (failure.atTimeLimit && currentJob.cutByBudget) {
+        const limit = `the ceiling allowed ${currentJob.name} ${currentJob.maxRuntimeSeconds} s, which were not enough; its checkpoints are kept`;
+        return failed(progress, ErrorName.BUDGET_EXCEEDED, withLog(limit, before));
       }
-      const because = `the training job ${begun.job} failed (${kind}): ${reason}`;
-      return failed(walk, ErrorName.TRAINING_FAILED, withStory(because, before));
+      const because = `the training job ${currentJob.name} failed (${kind}): ${reason}`;
+      return failed(progress, ErrorName.TRAINING_FAILED, withLog(because, before));
     }
     case 'QUOTA': {
-      const since = walk.quotaSince ?? now;
+      const since = progress.quotaSince ?? now;
       const left = rules.quotaWaitSeconds - (Date.parse(now) - Date.parse(since)) / 1000;
-      if (left <= 0) return advance(rules, walk, circumstances);
-      return again(Math.min(retryIntervalSeconds(walk.tries), left), { quotaSince: since });
+      if (left <= 0) return advance(rules, progress, context);
+      return again(Math.min(retryIntervalSeconds(progress.tries), left), { quotaSince: since });
     }
     case 'THROTTLE':
-      if (tries > THROTTLE.tries) return advance(rules, walk, circumstances);
-      return again(Math.min(THROTTLE.firstSeconds * 2 ** walk.tries, THROTTLE.longestSeconds));
+      if (tries > THROTTLE.tries) return advance(rules, progress, context);
+      return again(Math.min(THROTTLE.firstSeconds * 2 ** progress.tries, THROTTLE.longestSeconds));
     case 'INTERNAL':
-      if (tries > INTERNAL.tries) return advance(rules, walk, circumstances);
-      return again(INTERNAL.firstSeconds * 2 ** walk.tries);
+      if (tries > INTERNAL.tries) return advance(rules, progress, context);
+      return again(INTERNAL.firstSeconds * 2 ** progress.tries);
     case 'CAPACITY':
     case 'SPOT_TIMEOUT':
-      return advance(rules, walk, circumstances);
+      return advance(rules, progress, context);
   }
 }
 
 /** The next capacity option; after the last, the first again, as often as is allowed. */
-function advance(rules: AttemptRules, walk: Walk, circumstances: Circumstances): Next {
-  if (walk.option + 1 < rules.capacityOptions.length) {
-    return begin(rules, { ...walk, option: walk.option + 1, tries: 0, quotaSince: undefined }, 0, circumstances);
+function advance(rules: AttemptRules, progress: TrainingProgress, context: AttemptContext): Next {
+  if (progress.option + 1 < rules.capacityOptions.length) {
+    return begin(rules, { ...progress, option: progress.option + 1, tries: 0, quotaSince: undefined }, 0, context);
   }
-  if (walk.pass < rules.maxPasses) return nextPass(rules, walk, circumstances);
+  if (progress.pass < rules.maxPasses) return nextPass(rules, progress, context);
   const passes = rules.maxPasses === 1 ? '' : ` in ${rules.maxPasses} passes`;
   return failed(
-    walk,
+    progress,
     ErrorName.TRAINING_FAILED,
-    `none of the capacity options gave a machine${passes}: ${walk.story.join(' | ')}`,
+    `none of the capacity options gave a machine${passes}: ${progress.log.join(' | ')}`,
   );
 }
 
 /** The first capacity option again, after a wait. */
-function nextPass(rules: AttemptRules, walk: Walk, circumstances: Circumstances): Next {
-  const next = { ...walk, option: 0, pass: walk.pass + 1, tries: 0, quotaSince: undefined };
-  return begin(rules, next, rules.passIntervalSeconds, circumstances);
+function nextPass(rules: AttemptRules, progress: TrainingProgress, context: AttemptContext): Next {
+  const next = { ...progress, option: 0, pass: progress.pass + 1, tries: 0, quotaSince: undefined };
+  return begin(rules, next, rules.passIntervalSeconds, context);
 }
 
-/** Begins a job on the walk's capacity option, or on the first after it that the money allows. */
-function begin(rules: AttemptRules, walk: Walk, waitSeconds: number, circumstances: Circumstances): Next {
-  if (walk.attempts >= MOST_ATTEMPTS) {
+/** Begins a job on the current capacity option, or on the first after it that the money allows. */
+function begin(rules: AttemptRules, progress: TrainingProgress, waitSeconds: number, context: AttemptContext): Next {
+  if (progress.attempts >= MOST_ATTEMPTS) {
     const because = `the run has asked for ${MOST_ATTEMPTS} jobs, and its history can hold no more`;
-    return failed(walk, ErrorName.TRAINING_FAILED, withStory(because, walk.story));
+    return failed(progress, ErrorName.TRAINING_FAILED, withLog(because, progress.log));
   }
-  const tooDear: string[] = [];
-  for (let option = walk.option; option < rules.capacityOptions.length; option++) {
+  const rejected: string[] = [];
+  for (let option = progress.option; option < rules.capacityOptions.length; option++) {
     const spec = rules.capacityOptions[option] as CapacityOptionSpec;
-    const terms = affordable(rules, spec, walk, circumstances);
+    const terms = fitToBudget(rules, spec, progress, context);
     if (typeof terms === 'string') {
-      tooDear.push(terms);
+      rejected.push(terms);
       continue;
     }
-    const attempts = walk.attempts + 1;
-    const begun: Begun = {
-      job: (rules.search === undefined ? jobName : searchName)(circumstances, attempts),
+    const attempts = progress.attempts + 1;
+    const currentJob: RequestedJob = {
+      name: (rules.search === undefined ? jobName : searchName)(context, attempts),
       option,
-      iteration: walk.iteration,
+      iteration: progress.iteration,
       ...terms,
     };
-    const hyperparameters = rules.tuning?.suggestions[walk.iteration - 1] ?? {};
-    const moved = option === walk.option ? walk : { ...walk, option, tries: 0, quotaSince: undefined };
-    const story = tooDear.reduce(told, moved.story);
+    const hyperparameters = rules.tuning?.suggestions[progress.iteration - 1] ?? {};
+    const moved = option === progress.option ? progress : { ...progress, option, tries: 0, quotaSince: undefined };
+    const log = rejected.reduce(logged, moved.log);
     return {
       action: 'TRAIN',
-      walk: { ...moved, attempts, begun, story },
-      begun,
+      progress: { ...moved, attempts, currentJob, log },
+      currentJob,
       waitSeconds: Math.ceil(waitSeconds),
       hyperparameters,
     };
   }
   // capacity options before this one may be cheaper
-  if (walk.option > 0 && walk.pass < rules.maxPasses) return nextPass(rules, walk, circumstances);
-  return outOfMoney(walk, tooDear.join('; '));
+  if (progress.option > 0 && progress.pass < rules.maxPasses) return nextPass(rules, progress, context);
+  return budgetExceeded(progress, rejected.join('; '));
 }
 
 /** For how long a capacity option may run, and what that costs; or why it may not at all. */
-function affordable(
+function fitToBudget(
   rules: AttemptRules,
   option: CapacityOptionSpec,
-  walk: Walk,
-  { region, spentThisMonthUsd, history }: Circumstances,
-): Omit<Begun, 'job' | 'option' | 'iteration'> | string {
+  progress: TrainingProgress,
+  { region, spentThisMonthUsd, history }: AttemptContext,
+): Omit<RequestedJob, 'name' | 'option' | 'iteration'> | string {
   const { maxRuntimeSeconds, keepAliveSeconds = 0 } = option;
   const each = capacityPrice(option, region, rules.prices);
   const jobs = rules.search?.maxTrials ?? 1;
@@ -412,8 +415,8 @@ function affordable(
     ...(price !== undefined && expectedSeconds !== undefined && { expectedUsd: price * expectedSeconds }),
   });
   const left = Math.min(
-    (rules.maxCostPerRun ?? Number.POSITIVE_INFINITY) - walk.spentUsd,
-    (rules.maxCostPerMonth ?? Number.POSITIVE_INFINITY) - walk.spentUsd - spentThisMonthUsd,
+    (rules.maxCostPerRun ?? Number.POSITIVE_INFINITY) - progress.spentUsd,
+    (rules.maxCostPerMonth ?? Number.POSITIVE_INFINITY) - progress.spentUsd - spentThisMonthUsd,
   );
   if (left === Number.POSITIVE_INFINITY) return terms(maxRuntimeSeconds);
   if (price === undefined) {
@@ -440,7 +443,7 @@ function ceilings({ maxCostPerRun, maxCostPerMonth }: AttemptRules): string {
 }
 
 /** Seconds that a job on this capacity option takes by earlier runs: on the same instance if there were any, else on any. */
-function expected(option: CapacityOptionSpec, history: Circumstances['history']): number | undefined {
+function expected(option: CapacityOptionSpec, history: AttemptContext['history']): number | undefined {
   const types = option.instances.map(({ instanceType }) => instanceType);
   const alike = history.filter(({ instanceType }) => types.includes(instanceType));
   const seconds = (alike.length > 0 ? alike : history)
@@ -450,27 +453,29 @@ function expected(option: CapacityOptionSpec, history: Circumstances['history'])
   return seconds.length === 0 ? undefined : seconds[Math.floor(seconds.length / 2)];
 }
 
-function outOfMoney(walk: Walk, because: string): Next {
-  return failed(walk, ErrorName.BUDGET_EXCEEDED, withStory(because, walk.story));
+function budgetExceeded(progress: TrainingProgress, because: string): Next {
+  return failed(progress, ErrorName.BUDGET_EXCEEDED, withLog(because, progress.log));
 }
 
-function failed(walk: Walk, name: ErrorName, cause: string): Next {
-  return { action: 'FAILED', walk, failure: { name, cause } };
+function failed(progress: TrainingProgress, name: ErrorName, cause: string): Next {
+  return { action: 'FAILED', progress, failure: { name, cause } };
 }
 
 /** A reason, and what was tried before. */
-function withStory(because: string, before: readonly string[]): string {
+function withLog(because: string, before: readonly string[]): string {
   return before.length === 0 ? because : `${because}. Before that: ${before.join(' | ')}`;
 }
 
-function told(story: readonly string[], sentence: string): readonly string[] {
+function logged(log: readonly string[], sentence: string): readonly string[] {
   const short = sentence.length > 400 ? `${sentence.slice(0, 397)}…` : sentence;
-  const all = [...story, short];
-  return all.length <= STORY ? all : [...all.slice(0, STORY / 2), ...all.slice(all.length - STORY / 2)];
+  const all = [...log, short];
+  return all.length <= LONGEST_LOG
+    ? all
+    : [...all.slice(0, LONGEST_LOG / 2), ...all.slice(all.length - LONGEST_LOG / 2)];
 }
 
 /** Between half of a wait and all of it: the same for the same attempt, so that a retry decides alike. */
-function jittered(seconds: number, walk: Walk, { runId }: Circumstances): number {
-  const draw = random(Number.parseInt(shortHash(`${runId}#${walk.attempts}`, 8), 16))();
+function jittered(seconds: number, progress: TrainingProgress, { runId }: AttemptContext): number {
+  const draw = random(Number.parseInt(shortHash(`${runId}#${progress.attempts}`, 8), 16))();
   return seconds * (0.5 + draw / 2);
 }

@@ -108,7 +108,7 @@ export function hasLocalDisk(type: string): boolean {
 
 /** Instance types that training jobs can have and that look like this one, for messages. */
 export function similarInstances(type: string): string[] {
-  const family = type.replace(/^ml\./, '').split('..')[0] ?? '';
+  const family = type.replace(/^ml\./, '').split('.')[0] ?? '';
   const names = Object.keys(FAMILIES).filter((name) => name === family);
   const near = names.length > 0 ? names : Object.keys(FAMILIES).filter((name) => name[0] === family[0]);
   return near.flatMap((name) => (FAMILIES[name] as Family).sizes.split(' ').map((size) => `ml.${name}.${size}`));

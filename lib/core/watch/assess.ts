@@ -17,7 +17,7 @@ import {
  *
  * A finding is drift only if all of these hold: the window has rows enough to notice an effect that matters;
  * the difference is significant, corrected for the number of findings; the effect matters; and the running
- * evidence of the windows crosses `runLength` × the number of findings, which bounds how often windows
+ * evidence of the windows crosses `averageRunLength` × the number of findings, which bounds how often windows
  * without drift raise an alarm. Strong drift does all this in one window, weak drift in several. After an
  * alarm a finding's evidence begins anew.
  */
@@ -29,17 +29,20 @@ export function assess(
 ): Assessment {
   const comparisons = compareWindow(window, baseline, rules);
   const corrected = holm(comparisons.map((comparison) => comparison.p));
-  const evidenceNeeded = rules.runLength * comparisons.length;
+  const evidenceNeeded = rules.averageRunLength * comparisons.length;
 
   const evidence: Record<string, number> = { ...state.evidence };
   const findings = comparisons.map((comparison, i): Finding => {
     const { pAtThreshold, rows, ...facts } = comparison;
     const key = [facts.family, facts.statistic, facts.feature ?? ''].join('/');
     const gathered = Math.min(evidenceNeeded, nextEvidence(evidence[key] ?? 0, facts.p));
-    const rowsNeeded = fewestRows(pAtThreshold, rules.falseAlarm / comparisons.length);
+    const rowsNeeded = fewestRows(pAtThreshold, rules.significanceLevel / comparisons.length);
     const enough = rowsNeeded !== undefined && rows >= rowsNeeded;
     const drifted =
-      enough && corrected[i] <= rules.falseAlarm && facts.effect >= facts.threshold && gathered >= evidenceNeeded;
+      enough &&
+      corrected[i] <= rules.significanceLevel &&
+      facts.effect >= facts.threshold &&
+      gathered >= evidenceNeeded;
     evidence[key] = drifted ? 0 : gathered;
     return { ...facts, adjusted: corrected[i], evidence: gathered, evidenceNeeded, rowsNeeded, enough, drifted };
   });

@@ -29,12 +29,14 @@ export function compareWindow(window: MonitoredWindow, baseline: Baseline, rules
   const inputs = Object.entries(window.features).flatMap(([feature, now]) => {
     const before = baseline.profile.features[feature];
     if (before === undefined) throw unlike(feature);
-    const shift = compareShares('inputs', before, now, rules.shift, feature);
+    const shift = compareShares('inputs', before, now, rules.psiThreshold, feature);
     const unseen = compareUnseen(before, now, rules.newCategories, feature);
     return unseen === undefined ? [shift] : [shift, unseen];
   });
   const predictions =
-    window.scores === undefined ? [] : [compareShares('predictions', baseline.scores, window.scores, rules.shift)];
+    window.scores === undefined
+      ? []
+      : [compareShares('predictions', baseline.scores, window.scores, rules.psiThreshold)];
   const performance = comparePerformance(window.performance, baseline, rules);
   return [...inputs, ...predictions, ...performance];
 }
@@ -106,7 +108,7 @@ function comparePerformance(
   const known = Number.isFinite(measured.value) && Number.isFinite(measured.error); // not with a single class
   const { value, error } = known ? measured : { value: usual, error: 0 };
   const unit = metric.higherIsBetter ? 1 : usual;
-  const threshold = metric.higherIsBetter ? rules.drop : rules.rise;
+  const threshold = metric.higherIsBetter ? rules.scoreDropThreshold : rules.errorIncreaseThreshold;
   const effect = unit === 0 ? 0 : (metric.higherIsBetter ? usual - value : value - usual) / unit;
   const chanceOf = (drop: number, at: number) => normalTail((drop * unit) / (Math.hypot(usualError, at) || 1e-300));
   return [

@@ -14,17 +14,17 @@ export interface MonitoredWindow {
 /** When the monitor speaks of drift. */
 export interface AssessRules {
   /** Chance of any significant finding in a window without drift, above 0 and below 1; shared among the findings (Holm). */
-  readonly falseAlarm: number;
+  readonly significanceLevel: number;
   /** Windows without drift between two false alarms, on average and at least. */
-  readonly runLength: number;
+  readonly averageRunLength: number;
   /** From which shift of a distribution on it matters: see {@link Finding.effect}. */
-  readonly shift: number;
+  readonly psiThreshold: number;
   /** From which rise of the share of never seen categories on it matters. */
   readonly newCategories: number;
   /** From which drop of a metric whose high values are good (AUC, accuracy) on it matters, in the metric's unit. */
-  readonly drop: number;
+  readonly scoreDropThreshold: number;
   /** From which rise of an error (RMSE, MAE, log loss, Brier) on it matters, as a share of the baseline's error. */
-  readonly rise: number;
+  readonly errorIncreaseThreshold: number;
 }
 
 /**
@@ -32,12 +32,12 @@ export interface AssessRules {
  * the population stability index is commonly read as "moderate".
  */
 export const ASSESS_DEFAULTS: AssessRules = {
-  falseAlarm: 0.05,
-  runLength: 720,
-  shift: 0.1,
+  significanceLevel: 0.05,
+  averageRunLength: 720,
+  psiThreshold: 0.1,
   newCategories: 0.02,
-  drop: 0.02,
-  rise: 0.05,
+  scoreDropThreshold: 0.02,
+  errorIncreaseThreshold: 0.05,
 };
 
 /** One comparison of a window with the baseline. */

@@ -13,7 +13,7 @@ describe('what training cost', () => {
   test('is estimated before it begins: as the last runs took, and at most', () => {
     expect(estimate(second)).toBe('0.0168 USD as the last runs took, at most 2.97 USD');
     expect(estimate(first)).toBe('at most 2.97 USD; no earlier run tells how long it takes');
-    expect(estimate({ ...first, begun: first.begun.map(({ atMostUsd: _, ...rest }) => rest) })).toBe(
+    expect(estimate({ ...first, requested: first.requested.map(({ atMostUsd: _, ...rest }) => rest) })).toBe(
       'unknown: no price is known for ml.g4dn.xlarge',
     );
     expect(estimate(last)).toBeUndefined();
