@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { hasNameOfItsOwn } from './resource-types';
-import type { Place, Resource, Shape } from './service';
+import type { AwsEnvironment, Resource, Shape } from './service';
 import { StackTemplate } from './template';
 
 /** What an assembly cannot know by itself. */
@@ -35,7 +35,7 @@ interface Manifest {
 }
 
 /** Where the engine pretends to be when an app does not say. */
-export const DEFAULT_PLACE: Place = {
+export const DEFAULT_PLACE: AwsEnvironment = {
   account: '000000000000',
   region: 'us-east-1',
   partition: 'aws',
@@ -55,7 +55,7 @@ export class Assembly {
 
   private constructor(
     readonly folder: string,
-    readonly place: Place,
+    readonly aws: AwsEnvironment,
     stacks: readonly StackTemplate[],
     private readonly assets: ReadonlyMap<string, Asset>,
   ) {
@@ -65,7 +65,7 @@ export class Assembly {
   }
 
   /** Reads what `cdk synth` wrote. */
-  static load(folder: string, place: Place = placeOf(folder), options: AssemblyOptions = {}): Assembly {
+  static load(folder: string, aws: AwsEnvironment = environmentOf(folder), options: AssemblyOptions = {}): Assembly {
     const stacks: StackTemplate[] = [];
     const assets = new Map<string, Asset>();
     const exported = (name: string): Shape => {
@@ -82,7 +82,7 @@ export class Assembly {
       for (const [id, artifact] of inOrder(artifacts)) {
         const { properties = {} } = artifact;
         if (artifact.type === 'cdk:asset-manifest') {
-          readAssets(base, join(base, properties.file), place, assets);
+          readAssets(base, join(base, properties.file), aws, assets);
         } else if (artifact.type === 'aws:cloudformation:stack') {
           const name = properties.stackName ?? id;
           const file = join(base, properties.templateFile);
@@ -91,7 +91,7 @@ export class Assembly {
               name,
               template: readJson(file),
               asset,
-              place,
+              aws,
               endpoint,
               deletions,
               parameters,
@@ -102,7 +102,7 @@ export class Assembly {
       }
     }
     if (stacks.length === 0) throw new Error(`${folder} has no stack: run \`cdk synth\` on an app with one`);
-    return new Assembly(folder, place, stacks, assets);
+    return new Assembly(folder, aws, stacks, assets);
   }
 
   /** The resources of a type, e.g. `AWS::S3::Bucket`. */
@@ -143,7 +143,7 @@ export class Assembly {
 }
 
 /** The account and region that an app's stacks are bound to; the engine's own where the app leaves them open. */
-export function placeOf(folder: string): Place {
+export function environmentOf(folder: string): AwsEnvironment {
   for (const { artifacts } of manifests(folder)) {
     for (const artifact of Object.values(artifacts)) {
       const [, account, region] = /^aws:\/\/([^/]+)\/(.+)$/.exec(artifact.environment ?? '') ?? [];
@@ -183,20 +183,20 @@ function rank(type: string): number {
   return type === 'cdk:asset-manifest' ? 0 : 1;
 }
 
-function readAssets(base: string, file: string, place: Place, assets: Map<string, Asset>): void {
+function readAssets(base: string, file: string, aws: AwsEnvironment, assets: Map<string, Asset>): void {
   for (const { source, destinations } of Object.values<Shape>(readJson(file).files ?? {})) {
     if (source.path === undefined) continue; // made by a command of the CLI's; nothing of ours reads those
     for (const { bucketName, objectKey } of Object.values<Shape>(destinations)) {
-      assets.set(objectKey, { bucket: withPlace(bucketName, place), path: resolve(base, source.path) });
+      assets.set(objectKey, { bucket: withPlace(bucketName, aws), path: resolve(base, source.path) });
     }
   }
 }
 
-function withPlace(text: string, place: Place): string {
+function withPlace(text: string, aws: AwsEnvironment): string {
   return text
-    .replaceAll('${AWS::AccountId}', place.account)
-    .replaceAll('${AWS::Region}', place.region)
-    .replaceAll('${AWS::Partition}', place.partition);
+    .replaceAll('${AWS::AccountId}', aws.account)
+    .replaceAll('${AWS::Region}', aws.region)
+    .replaceAll('${AWS::Partition}', aws.partition);
 }
 
 function readJson(file: string): Shape {

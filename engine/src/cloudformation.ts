@@ -41,7 +41,7 @@ export class CloudFormation implements Service {
   }
 
   private arn(name: string): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     return `arn:${partition}:cloudformation:${region}:${account}:stack/${name}/local`;
   }
 }

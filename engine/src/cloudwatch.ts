@@ -4,7 +4,15 @@ import { evaluate, type Series } from './cloudwatch/metric-math';
 import { type Bucket, type Datum, idOf, type Metric, type MetricName, Metrics } from './cloudwatch/metrics';
 import { fingerprint } from './fingerprint';
 import { Outbox } from './outbox';
-import { ApiError, type Context, type Need, type Operation, type Resource, type Service, type Shape } from './service';
+import {
+  ApiError,
+  type Context,
+  type Operation,
+  type RequiredPermission,
+  type Resource,
+  type Service,
+  type Shape,
+} from './service';
 import type { Kept } from './state-store';
 
 /** An alarm as it is kept; with the fingerprint of the template's, if it is one of those. */
@@ -164,11 +172,11 @@ export class CloudWatch implements Service {
   }
 
   private alarmArn(name: string): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     return `arn:${partition}:cloudwatch:${region}:${account}:alarm:${name}`;
   }
 
-  private alarmNeeds(action: string, { AlarmName, AlarmNames }: Shape): Need[] {
+  private alarmNeeds(action: string, { AlarmName, AlarmNames }: Shape): RequiredPermission[] {
     const names: string[] = AlarmNames ?? [AlarmName ?? '*'];
     return names.map((name) => ({ action: `cloudwatch:${action}`, resource: this.alarmArn(name) }));
   }

@@ -106,7 +106,7 @@ export class CustomResources {
 
   /** @returns the physical id that the function answers */
   private async ask(RequestType: string, { stack, logicalId, properties }: Deployed, more?: Shape): Promise<string> {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     const { Status, Reason, PhysicalResourceId } = await this.answer((ResponseURL) => ({
       RequestType,
       ResponseURL,

@@ -3,7 +3,15 @@ import { getItem, keyConditionOf, query, scan } from './dynamodb/read';
 import { idOf, Table } from './dynamodb/table';
 import { checkedItem, type Item, invalid, sizeOfItem, TableFault, typeOf } from './dynamodb/values';
 import { prepare, returned, type Write, type WriteKind } from './dynamodb/write';
-import { ApiError, type Context, type Need, type Operation, type Resource, type Service, type Shape } from './service';
+import {
+  ApiError,
+  type Context,
+  type Operation,
+  type RequiredPermission,
+  type Resource,
+  type Service,
+  type Shape,
+} from './service';
 import type { Kept } from './state-store';
 
 /** A transaction that was done, by its client's token. */
@@ -152,7 +160,7 @@ export class DynamoDb implements Service {
   }
 
   private arn(tableName: string, index?: string): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     const table = tableName.startsWith('arn:')
       ? tableName
       : `arn:${partition}:dynamodb:${region}:${account}:table/${tableName}`;
@@ -171,7 +179,7 @@ export class DynamoDb implements Service {
     );
   }
 
-  private need(action: string, tableName: string, leading: readonly string[] = [], index?: string): Need {
+  private need(action: string, tableName: string, leading: readonly string[] = [], index?: string): RequiredPermission {
     return {
       action: `dynamodb:${action}`,
       resource: this.arn(tableName ?? '', index),
@@ -185,8 +193,8 @@ export class DynamoDb implements Service {
    *
    * @see https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html
    */
-  private withKeys(needs: readonly Need[]): readonly Need[] {
-    const { account } = this.context.place;
+  private withKeys(needs: readonly RequiredPermission[]): readonly RequiredPermission[] {
+    const { account } = this.context.aws;
     const names = new Set(needs.map(({ resource }) => /:table\/([^/]+)/.exec(resource)?.[1] ?? ''));
     const ofKeys = [...names].flatMap((name) => {
       const key = this.tables.get(name)?.kmsKey;

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { checkInput } from './api/input-check';
-import { Assembly, placeOf } from './assembly';
+import { Assembly, environmentOf } from './assembly';
 import { type Clock, ScaledClock } from './clock';
 import { CUSTOM_TYPES, CustomResources } from './custom-resources';
 import { Deletions } from './deletions';
@@ -14,12 +14,12 @@ import { random } from './random';
 import { checkFaults, type Faults } from './sagemaker/faults';
 import {
   ApiError,
+  type AwsEnvironment,
   type Caller,
   type Context,
   type Delivery,
   type LogEntry,
-  type Need,
-  type Place,
+  type RequiredPermission,
   type Service,
   type Shape,
 } from './service';
@@ -44,7 +44,7 @@ export interface EngineOptions extends ServiceOptions {
   /** The port on 127.0.0.1. @default any free one */
   readonly port?: number;
   /** Account and region. @default those that the app's stacks are bound to, else 000000000000 in us-east-1 */
-  readonly place?: Partial<Place>;
+  readonly aws?: Partial<AwsEnvironment>;
   /** Values of template parameters that have no default, by `<stack>.<parameter>` or `<parameter>`. */
   readonly parameters?: Readonly<Record<string, string>>;
   /** What a wait of 1 second takes: 0.01 makes a minute's wait last 0.6 s. @default 1 */
@@ -131,8 +131,8 @@ export class Engine {
     private readonly state: State,
     private readonly deletions: Deletions,
   ) {
-    this.iam = new Iam(assembly.place, assembly.resources, () => clock.now());
-    this.kms = new Kms(assembly.place, assembly.resources);
+    this.iam = new Iam(assembly.aws, assembly.resources, () => clock.now());
+    this.kms = new Kms(assembly.aws, assembly.resources);
     const { training, transform, endpoints } = checkFaults(options.faults ?? {});
     this.faults = { training: [...training], transform: [...transform], endpoints: [...endpoints] };
     const context = this.context();
@@ -167,10 +167,10 @@ export class Engine {
     });
     try {
       await gateway.listen(options.port ?? 0);
-      const place = { ...placeOf(options.assembly), ...options.place };
+      const aws = { ...environmentOf(options.assembly), ...options.aws };
       const { parameters } = options;
       const deletions = new Deletions(state.store);
-      const assembly = Assembly.load(resolve(options.assembly), place, {
+      const assembly = Assembly.load(resolve(options.assembly), aws, {
         endpoint: gateway.url,
         deletions: deletions.count,
         ...(parameters && { parameters }),
@@ -225,11 +225,11 @@ export class Engine {
   }
 
   private configOf(credentials: Keys): ClientConfig {
-    return { endpoint: this.url, region: this.assembly.place.region, credentials, forcePathStyle: true };
+    return { endpoint: this.url, region: this.assembly.aws.region, credentials, forcePathStyle: true };
   }
 
   private environmentOf({ accessKeyId, secretAccessKey, sessionToken }: Keys): Record<string, string> {
-    const { region } = this.assembly.place;
+    const { region } = this.assembly.aws;
     return {
       AWS_ENDPOINT_URL: this.url,
       AWS_REGION: region,
@@ -380,7 +380,7 @@ export class Engine {
     const service = this.byName.get(signingName(name));
     const known = service?.operations[operation];
     if (service === undefined || known === undefined) throw notImplemented(name, operation);
-    const by = callerName(caller, this.assembly.place);
+    const by = callerName(caller, this.assembly.aws);
     try {
       checkInput(service.name, operation, input);
       for (const need of known.needs(input, caller)) this.iam.authorize(caller, need);
@@ -422,10 +422,10 @@ export class Engine {
 
   private context(): Context {
     const { options, clock } = this;
-    const { place } = this.assembly;
+    const { aws } = this.assembly;
     const { copies = 1, shuffle = false } = options.delivery ?? {};
     return {
-      place,
+      aws,
       clock,
       stateDir: this.stateDir,
       store: this.state.store,
@@ -433,7 +433,7 @@ export class Engine {
       whenReady: (work) => (this.waiting === undefined ? work() : void this.waiting.push(work)),
       url: () => this.url,
       call: (service, operation, input, caller) => this.call(service, operation, input, caller),
-      authorize: (caller: Caller, need: Need) => this.iam.authorize(caller, need),
+      authorize: (caller: Caller, need: RequiredPermission) => this.iam.authorize(caller, need),
       assumeRole: (...role) => this.iam.assumeRole(...role),
       assumeRoleAs: (...asked) => this.iam.assumeRoleAs(...asked),
       userId: (caller) => this.iam.userId(caller),

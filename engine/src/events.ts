@@ -185,7 +185,7 @@ export class EventBridge implements Service {
 
   /** Takes an event to a bus; its deliveries run in the background. Returns its id. */
   publish(event: BusEvent, bus = DEFAULT_BUS): string {
-    const { account, region } = this.context.place;
+    const { account, region } = this.context.aws;
     const envelope: Envelope = {
       version: '0',
       id: randomUUID(),
@@ -369,7 +369,7 @@ export class EventBridge implements Service {
 
   private fire(rule: Rule, at: number): void {
     if (rule.state === 'DISABLED') return;
-    const { account, region } = this.context.place;
+    const { account, region } = this.context.aws;
     const event: Envelope = {
       version: '0',
       id: randomUUID(),
@@ -414,7 +414,7 @@ export class EventBridge implements Service {
   }
 
   private arn(resource: string): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     return `arn:${partition}:events:${region}:${account}:${resource}`;
   }
 }

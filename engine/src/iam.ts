@@ -9,9 +9,9 @@ import { identify } from './resource-types';
 import {
   ApiError,
   type AssumeRole,
+  type AwsEnvironment,
   type Caller,
-  type Need,
-  type Place,
+  type RequiredPermission,
   type Resource,
   type RoleCaller,
   type Shape,
@@ -73,7 +73,7 @@ export class Iam {
    * @throws Error naming template, resource and statement of a policy that AWS would refuse or the engine does not know
    */
   constructor(
-    private readonly place: Place,
+    private readonly aws: AwsEnvironment,
     resources: readonly Resource[],
     private readonly now: () => number = Date.now,
   ) {
@@ -97,7 +97,7 @@ export class Iam {
       }
       if (one.type === 'AWS::Lambda::Permission') this.letInvoke(one);
       if (one.type === 'AWS::KMS::Key') {
-        this.let(one.arn, this.read(one, keyPolicy(this.place, one.properties), 'resource'));
+        this.let(one.arn, this.read(one, keyPolicy(this.aws, one.properties), 'resource'));
         this.keys.add(one.arn);
       }
     }
@@ -114,7 +114,7 @@ export class Iam {
   }
 
   /** Throws `AccessDeniedException` unless the caller may. */
-  authorize(caller: Caller, need: Need): void {
+  authorize(caller: Caller, need: RequiredPermission): void {
     if (caller.kind === 'root') return;
     const isOfKey = need.action.startsWith('kms:') && this.knowsKey(need.resource);
     if (need.action.startsWith('kms:') && !isOfKey && caller.kind === 'service') return; // nobody knows its policy here
@@ -149,7 +149,7 @@ export class Iam {
    */
   assumeRoleAs(caller: Caller, asked: AssumeRole): RoleCaller {
     const { roleArn, session, externalId, tags = {}, transitiveTags = [], sourceIdentity } = asked;
-    const role = this.known(roleArn, callerName(caller, this.place));
+    const role = this.known(roleArn, callerName(caller, this.aws));
     const conditions: Record<string, string | string[]> = { 'sts:RoleSessionName': session };
     if (sourceIdentity !== undefined) conditions['sts:SourceIdentity'] = sourceIdentity;
     if (externalId !== undefined) conditions['sts:ExternalId'] = externalId;
@@ -178,7 +178,7 @@ export class Iam {
 
   /** A caller's `aws:userid`. */
   userId(caller: Caller): string {
-    if (caller.kind !== 'role') return this.place.account;
+    if (caller.kind !== 'role') return this.aws.account;
     return `${this.roles.get(caller.roleArn)?.id}:${caller.session ?? 'local'}`;
   }
 
@@ -218,7 +218,12 @@ export class Iam {
   }
 
   /** @param target the role that is asked for, if one is: its trust policy is then the resource's */
-  private judge(caller: Caller, need: Need, policies: Pick<Policies, 'resource' | 'closed'>, target?: Role): void {
+  private judge(
+    caller: Caller,
+    need: RequiredPermission,
+    policies: Pick<Policies, 'resource' | 'closed'>,
+    target?: Role,
+  ): void {
     const decision = this.decide(caller, need, policies);
     const role = caller.kind === 'role' ? this.roles.get(caller.roleArn) : undefined;
     if (decision.allowed) {
@@ -228,11 +233,15 @@ export class Iam {
     throw denied(caller, need, decision, target, hintOf(caller, role, decision));
   }
 
-  private decide(caller: Caller, need: Need, { resource, closed }: Pick<Policies, 'resource' | 'closed'>): Decision {
+  private decide(
+    caller: Caller,
+    need: RequiredPermission,
+    { resource, closed }: Pick<Policies, 'resource' | 'closed'>,
+  ): Decision {
     const role = caller.kind === 'role' ? this.roles.get(caller.roleArn) : undefined;
-    const { place } = this;
+    const { aws } = this;
     const resourceTags = this.resourceTags.get(need.resource) ?? {};
-    const facts = factsOf({ place, caller, need, role, resourceTags, now: this.now() });
+    const facts = factsOf({ aws, caller, need, role, resourceTags, now: this.now() });
     const policies: Policies = {
       identity: role?.policies ?? [],
       boundary: role?.boundary,
@@ -248,7 +257,7 @@ export class Iam {
   }
 
   private identityOf(caller: Caller): Identity {
-    const { account, region } = this.place;
+    const { account, region } = this.aws;
     if (caller.kind === 'service') return { service: caller.principal, region };
     if (caller.kind === 'root') return { account, region };
     return { session: callerName(caller), role: caller.roleArn, account, region };
@@ -296,7 +305,7 @@ export class Iam {
     if (boundaryArn !== undefined && boundary === undefined) unknown.push(`${boundaryArn} (a boundary, not heeded)`);
     const { AssumeRolePolicyDocument: document = { Statement: [] } } = properties;
     const trust = this.read(resource, document, 'trust', '/AssumeRolePolicyDocument');
-    const id = String(identify(type, stack, logicalId, properties, this.place, '').attributes.RoleId?.());
+    const id = String(identify(type, stack, logicalId, properties, this.aws, '').attributes.RoleId?.());
     return {
       arn,
       path,
@@ -324,7 +333,7 @@ export class Iam {
   private letInvoke(permission: Resource): void {
     const { FunctionName: name, Principal, Action, SourceArn, SourceAccount, EventSourceToken } = permission.properties;
     if (EventSourceToken !== undefined) return;
-    const { partition, region, account } = this.place;
+    const { partition, region, account } = this.aws;
     const Resource = name.startsWith('arn:') ? name : `arn:${partition}:lambda:${region}:${account}:function:${name}`;
     const Condition = {
       ...(SourceArn !== undefined && { ArnLike: { 'aws:SourceArn': SourceArn } }),
@@ -340,13 +349,13 @@ export class Iam {
     const owner = ownerOf(keyArn);
     if (owner !== undefined && !this.keys.has(keyArn)) {
       this.keys.add(keyArn);
-      this.let(keyArn, readPolicy(managedKeyPolicy(this.place, owner), 'resource', keyArn));
+      this.let(keyArn, readPolicy(managedKeyPolicy(this.aws, owner), 'resource', keyArn));
     }
     return this.keys.has(keyArn);
   }
 
   private bucketArn(target: string): string {
-    return target.startsWith('arn:') ? target : `arn:${this.place.partition}:s3:::${target}`;
+    return target.startsWith('arn:') ? target : `arn:${this.aws.partition}:s3:::${target}`;
   }
 
   /** The policy of a resource, or of what it lies in: the bucket of an object, the function of a version. */
@@ -396,8 +405,8 @@ export function listOf<T>(value: T | readonly T[] | undefined): readonly T[] {
 }
 
 /** How AWS names a caller in its messages. */
-export function callerName(caller: Caller, place?: Place): string {
-  if (caller.kind === 'root') return `arn:${place?.partition ?? 'aws'}:iam::${place?.account ?? ''}:root`;
+export function callerName(caller: Caller, aws?: AwsEnvironment): string {
+  if (caller.kind === 'root') return `arn:${aws?.partition ?? 'aws'}:iam::${aws?.account ?? ''}:root`;
   if (caller.kind === 'service') return `${caller.principal} (for ${caller.sourceArn})`;
   const [, partition, account, name] = /^arn:([^:]+):iam::(\d*):role\/(?:.*\/)?([^/]+)$/.exec(caller.roleArn) ?? [];
   return `arn:${partition}:sts::${account}:assumed-role/${name}/${caller.session ?? 'local'}`;
@@ -417,7 +426,7 @@ function hintOf(
 /** @see https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html */
 function denied(
   caller: Caller,
-  { action, resource, refusal }: Need,
+  { action, resource, refusal }: RequiredPermission,
   { because, by }: Decision & { allowed: false },
   target?: Role,
   hint = because === 'resource-based policy' ? target?.path : undefined,

@@ -1,12 +1,12 @@
 import {
   ApiError,
+  type AwsEnvironment,
   type Caller,
   type Context,
   type KeyUse,
   type KeyUser,
-  type Need,
-  type Place,
   type Refusal,
+  type RequiredPermission,
   type Resource,
   type Shape,
 } from './service';
@@ -54,7 +54,7 @@ interface Key {
 }
 
 /** The policy of a key that is made without one. @see https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html */
-export function keyPolicy({ partition, account }: Place, { KeyPolicy }: Shape): Shape {
+export function keyPolicy({ partition, account }: AwsEnvironment, { KeyPolicy }: Shape): Shape {
   const root = { Effect: 'Allow', Principal: { AWS: `arn:${partition}:iam::${account}:root` } };
   return KeyPolicy ?? { Version: '2012-10-17', Statement: { ...root, Action: 'kms:*', Resource: '*' } };
 }
@@ -75,7 +75,7 @@ export function ownerOf(arn: string): string | undefined {
  *
  * @see https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#aws-managed-cmk
  */
-export function managedKeyPolicy({ region, account, urlSuffix }: Place, owner: string): Shape {
+export function managedKeyPolicy({ region, account, urlSuffix }: AwsEnvironment, owner: string): Shape {
   const Condition = {
     StringEquals: { 'kms:CallerAccount': account, 'kms:ViaService': `${owner}.${region}.${urlSuffix}` },
   };
@@ -91,7 +91,7 @@ export class Kms {
   private readonly targets = new Map<string, string>();
 
   constructor(
-    private readonly place: Place,
+    private readonly aws: AwsEnvironment,
     resources: readonly Resource[],
   ) {
     for (const { type, arn, properties } of resources) {
@@ -108,7 +108,7 @@ export class Kms {
 
   /** The ARN of a key; of one that AWS manages, and of a stranger that is known by its alias, that of the alias. */
   arnOf(key: string): string {
-    const { partition, region, account } = this.place;
+    const { partition, region, account } = this.aws;
     const inFull = `arn:${partition}:kms:${region}:${account}`;
     const named = key.startsWith('arn:') ? key : `${inFull}:${key.startsWith('alias/') ? '' : 'key/'}${key}`;
     const arn = this.targets.get(named) ?? named;
@@ -121,7 +121,7 @@ export class Kms {
    *
    * @throws ApiError if the key is disabled
    */
-  needs({ key, actions, via, context = {}, withoutSource = false }: KeyUse): Need[] {
+  needs({ key, actions, via, context = {}, withoutSource = false }: KeyUse): RequiredPermission[] {
     const resource = this.arnOf(key);
     const { isEnabled = true, aliases = [] } = this.keys.get(resource) ?? {};
     const { denied, disabled }: Refusals = REFUSALS[via];

@@ -275,7 +275,7 @@ export class Lambda implements Service {
   }
 
   private arnOf(reference: unknown): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     const name = nameOf(reference);
     return this.functions.get(name)?.made.arn ?? `arn:${partition}:lambda:${region}:${account}:function:${name}`;
   }

@@ -116,7 +116,7 @@ export class Logs implements Service {
    */
   private checkKey({ stack, path, physicalId, properties: { KmsKeyId: key } }: Resource): void {
     if (key === undefined) return;
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     const arn = `arn:${partition}:logs:${region}:${account}:log-group:${physicalId}`;
     const caller: Caller = { kind: 'service', principal: `logs.${region}.amazonaws.com`, sourceArn: arn };
     try {
@@ -142,7 +142,7 @@ export class Logs implements Service {
   }
 
   private arnOf(group: string, stream: string): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     return `arn:${partition}:logs:${region}:${account}:log-group:${group}:log-stream:${stream}`;
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Place, Shape } from './service';
+import type { AwsEnvironment, Shape } from './service';
 
 /** How CloudFormation names a type's resources, and what `Ref` and `Fn::GetAtt` give. */
 interface ResourceType {
@@ -22,7 +22,7 @@ interface Named {
   readonly name: string;
   readonly arn: string;
   readonly properties: Shape;
-  readonly place: Place;
+  readonly aws: AwsEnvironment;
   readonly endpoint: string;
   /** The same for the same stack and logical id. */
   readonly hash: string;
@@ -53,10 +53,10 @@ const TYPES: Readonly<Record<string, ResourceType>> = {
     legal: (text) => text.toLowerCase().replace(/[^a-z0-9.-]/g, '-'),
     arn: 'arn:{partition}:s3:::{name}',
     attributes: {
-      DomainName: ({ name, place }) => `${name}.s3.${place.urlSuffix}`,
-      RegionalDomainName: ({ name, place }) => `${name}.s3.${place.region}.${place.urlSuffix}`,
-      DualStackDomainName: ({ name, place }) => `${name}.s3.dualstack.${place.region}.${place.urlSuffix}`,
-      WebsiteURL: ({ name, place }) => `http://${name}.s3-website-${place.region}.${place.urlSuffix}`,
+      DomainName: ({ name, aws }) => `${name}.s3.${aws.urlSuffix}`,
+      RegionalDomainName: ({ name, aws }) => `${name}.s3.${aws.region}.${aws.urlSuffix}`,
+      DualStackDomainName: ({ name, aws }) => `${name}.s3.dualstack.${aws.region}.${aws.urlSuffix}`,
+      WebsiteURL: ({ name, aws }) => `http://${name}.s3-website-${aws.region}.${aws.urlSuffix}`,
     },
   },
   'AWS::DynamoDB::Table': {
@@ -75,8 +75,8 @@ const TYPES: Readonly<Record<string, ResourceType>> = {
     nameProperty: 'QueueName',
     longest: 80,
     arn: regional('sqs', '{name}'),
-    ref: ({ endpoint, place, name }) => `${endpoint}/${place.account}/${name}`,
-    attributes: { QueueName: name, QueueUrl: ({ endpoint, place, name }) => `${endpoint}/${place.account}/${name}` },
+    ref: ({ endpoint, aws, name }) => `${endpoint}/${aws.account}/${name}`,
+    attributes: { QueueName: name, QueueUrl: ({ endpoint, aws, name }) => `${endpoint}/${aws.account}/${name}` },
   },
   'AWS::SNS::Topic': {
     nameProperty: 'TopicName',
@@ -220,7 +220,7 @@ export function identify(
   stack: string,
   logicalId: string,
   properties: Shape,
-  place: Place,
+  aws: AwsEnvironment,
   endpoint: string,
   deletions = 0,
 ): Identity {
@@ -229,8 +229,8 @@ export function identify(
   const hash = createHash('sha256').update(`${stack}/${logicalId}${again}`).digest('hex');
   const given = kind.nameProperty === undefined ? undefined : properties[kind.nameProperty];
   const name = given === undefined ? generatedName(kind, stack, logicalId, hash, properties) : String(given);
-  const arn = arnOf(kind.arn ?? regional(serviceOf(type), '{name}'), name, hash, properties, place);
-  const named: Named = { name, arn, properties, place, endpoint, hash };
+  const arn = arnOf(kind.arn ?? regional(serviceOf(type), '{name}'), name, hash, properties, aws);
+  const named: Named = { name, arn, properties, aws, endpoint, hash };
   const physicalId = kind.ref === 'arn' ? arn : (kind.ref?.(named) ?? name);
   const attributes = Object.entries(kind.attributes ?? {}).map(([key, make]) => [key, () => make(named)]);
   return { physicalId, arn, attributes: { Arn: () => arn, ...Object.fromEntries(attributes) } };
@@ -243,12 +243,12 @@ function generatedName(kind: ResourceType, stack: string, logicalId: string, has
   return stem.replace(/-+$/, '') + suffix;
 }
 
-function arnOf(template: string, name: string, hash: string, properties: Shape, place: Place): string {
+function arnOf(template: string, name: string, hash: string, properties: Shape, aws: AwsEnvironment): string {
   const values: Record<string, () => string> = {
     name: () => name.replace(template.includes(':parameter/') ? /^\// : /^$/, ''),
-    partition: () => place.partition,
-    region: () => place.region,
-    account: () => place.account,
+    partition: () => aws.partition,
+    region: () => aws.region,
+    account: () => aws.account,
     uuid: () => uuid(hash),
     path: () => properties.Path ?? '/',
     bus: () => busOf(properties.EventBusName),

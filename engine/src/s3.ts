@@ -6,10 +6,10 @@ import { pipeline } from 'node:stream/promises';
 import * as buckets from './s3/buckets';
 import { type ChecksumAlgorithm, digestOf } from './s3/checksums';
 import { askedEncryption, checkReadable, defaultEncryption, mayEncrypt, underKey } from './s3/encryption';
-import { announce, authorize, bucketArn, Exchange, readable } from './s3/exchange';
 import { list } from './s3/listing';
 import * as multipart from './s3/multipart';
 import * as objects from './s3/objects';
+import { announce, authorize, bucketArn, readable, S3Request } from './s3/s3-request';
 import { type Bucket, type Draft, type ObjectVersion, Store } from './s3/store';
 import {
   ApiError,
@@ -24,7 +24,7 @@ import {
   type StoredObject,
 } from './service';
 
-type Handler = (x: Exchange) => void | Promise<void>;
+type Handler = (x: S3Request) => void | Promise<void>;
 
 /** What a request asks for: by method, whether it names a key, and the subresource in its query. */
 const HANDLERS: Readonly<Record<string, readonly [operation: string, handler: Handler]>> = {
@@ -127,7 +127,7 @@ export class S3 implements Service, Objects {
     const slash = path.indexOf('/', 1);
     const bucket = path.slice(1, slash < 0 ? undefined : slash);
     const key = decode(slash < 0 ? '' : path.slice(slash + 1));
-    const x = new Exchange(this.context, this.store, request, response, sent, bucket, key ?? '', query);
+    const x = new S3Request(this.context, this.store, request, response, sent, bucket, key ?? '', query);
     try {
       if (key === undefined) throw new ApiError('InvalidURI', `Couldn't parse the specified URI: ${path}`);
       if (Buffer.byteLength(x.key) > 1024) throw new ApiError('KeyTooLongError', 'Your key is too long');
@@ -342,7 +342,7 @@ function decode(path: string): string | undefined {
   }
 }
 
-function route(x: Exchange): Handler {
+function route(x: S3Request): Handler {
   const target = x.bucketName === '' ? 'service' : x.key === '' ? 'bucket' : 'object';
   const subresources = [...x.query.keys()].filter((name) => {
     const lower = name.toLowerCase();

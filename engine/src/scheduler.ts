@@ -302,7 +302,7 @@ export class Scheduler implements Service {
   }
 
   private defaultInput(scheduleArn: string, scheduledTime: string): string {
-    const { account, region } = this.context.place;
+    const { account, region } = this.context.aws;
     return JSON.stringify({
       version: '0',
       id: randomUUID(),
@@ -361,7 +361,7 @@ export class Scheduler implements Service {
   }
 
   private arn(resource: string): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     return `arn:${partition}:scheduler:${region}:${account}:${resource}`;
   }
 }

@@ -4,7 +4,7 @@ import type { Statement } from './iam/statement';
 import type { StateStore } from './state-store';
 
 /** Where the engine pretends to be. */
-export interface Place {
+export interface AwsEnvironment {
   readonly account: string;
   readonly region: string;
   readonly partition: string;
@@ -67,7 +67,7 @@ export interface KeyUse {
 }
 
 /** One permission that a call needs: asked of the caller's policies before the call is made. */
-export interface Need {
+export interface RequiredPermission {
   /** e.g. `s3:GetObject` */
   readonly action: string;
   /** ARN, or `*` for actions without a resource. */
@@ -111,7 +111,7 @@ export type Shape = any;
 
 export interface Operation {
   /** What IAM must allow for this request. Several: all of them. */
-  needs(input: Shape, caller: Caller): readonly Need[];
+  needs(input: Shape, caller: Caller): readonly RequiredPermission[];
   /** Does it. Times are `Date`s; the gateway and the integrations write them as each protocol does. */
   run(input: Shape, caller: Caller): Promise<Shape> | Shape;
 }
@@ -203,7 +203,7 @@ export interface LogEntry {
 
 /** What the engine gives every service. */
 export interface Context {
-  readonly place: Place;
+  readonly aws: AwsEnvironment;
   readonly clock: Clock;
   /** The folder for this run's state; safe to delete once the engine has stopped. */
   readonly stateDir: string;
@@ -218,7 +218,7 @@ export interface Context {
   /** Makes a call as somebody: judged by IAM, then run. Throws {@link ApiError}. */
   call(service: string, operation: string, input: Shape, caller: Caller): Promise<Shape>;
   /** Throws `AccessDeniedException` (403) unless the caller may. */
-  authorize(caller: Caller, need: Need): void;
+  authorize(caller: Caller, need: RequiredPermission): void;
   /**
    * The caller that a service becomes when it acts under a role.
    *
@@ -238,7 +238,7 @@ export interface Context {
   /** A caller's `aws:userid`. */
   userId(caller: Caller): string;
   /** What the use of a key needs, on top of what a call needs otherwise. */
-  keyNeeds(use: KeyUse): readonly Need[];
+  keyNeeds(use: KeyUse): readonly RequiredPermission[];
   /** The ARN of a key that is named by id, ARN or alias. */
   keyArn(key: string): string;
   /**

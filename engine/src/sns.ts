@@ -4,8 +4,8 @@ import {
   ApiError,
   type Caller,
   type Context,
-  type Need,
   type Operation,
+  type RequiredPermission,
   type Resource,
   type Service,
   type Shape,
@@ -99,7 +99,7 @@ export class Sns implements Service {
       GetTopicAttributes: onTopic('GetTopicAttributes', ({ TopicArn }) => ({
         Attributes: {
           TopicArn: this.known(TopicArn),
-          Owner: context.place.account,
+          Owner: context.aws.account,
           ...(this.keys.has(TopicArn) && { KmsMasterKeyId: this.keys.get(TopicArn) }),
         },
       })),
@@ -151,7 +151,7 @@ export class Sns implements Service {
   }
 
   /** @see https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html */
-  private keyNeeds(topicArn: string, caller: Caller): readonly Need[] {
+  private keyNeeds(topicArn: string, caller: Caller): readonly RequiredPermission[] {
     const key = this.keys.get(topicArn);
     if (key === undefined) return [];
     return this.context.keyNeeds({
@@ -164,7 +164,7 @@ export class Sns implements Service {
   }
 
   private topicArn(name: string): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     return `arn:${partition}:sns:${region}:${account}:${name}`;
   }
 
@@ -201,7 +201,7 @@ export class Sns implements Service {
   }
 
   private listed(wanted: (one: Subscription) => boolean): Shape {
-    const Owner = this.context.place.account;
+    const Owner = this.context.aws.account;
     const Subscriptions = [...this.subscriptions.values()]
       .filter(wanted)
       .map(({ arn, topicArn, protocol, endpoint }) => ({

@@ -3,9 +3,9 @@ import {
   ApiError,
   type Caller,
   type Context,
-  type Need,
   type Operation,
   type Queues,
+  type RequiredPermission,
   type Resource,
   type Service,
   type Shape,
@@ -181,7 +181,7 @@ export class Sqs implements Service, Queues {
   }
 
   /** What the key of an encrypted queue needs; SQS keeps a data key for minutes, the engine asks each time. */
-  private keyNeeds(action: string, input: Shape): readonly Need[] {
+  private keyNeeds(action: string, input: Shape): readonly RequiredPermission[] {
     const actions = KEY_ACTIONS[action];
     const queue = actions && this.queues.get(nameIn(input));
     const key = queue?.attributes.KmsMasterKeyId;
@@ -190,12 +190,12 @@ export class Sqs implements Service, Queues {
   }
 
   private arn(name: string): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     return `arn:${partition}:sqs:${region}:${account}:${name}`;
   }
 
   private url(name: string): string {
-    return `${this.context.url()}/${this.context.place.account}/${name}`;
+    return `${this.context.url()}/${this.context.aws.account}/${name}`;
   }
 
   private queue(input: Shape): Queue {
@@ -308,7 +308,7 @@ export class Sqs implements Service, Queues {
     const sequence = queue.fifo ? queue.nextSequence() : undefined;
     const trace = MessageSystemAttributes?.AWSTraceHeader?.StringValue;
     const system = {
-      SenderId: caller.kind === 'role' ? caller.roleArn : this.context.place.account,
+      SenderId: caller.kind === 'role' ? caller.roleArn : this.context.aws.account,
       SentTimestamp: String(Math.floor(now)),
       ...(trace && { AWSTraceHeader: trace }),
       ...(MessageGroupId && { MessageGroupId }),

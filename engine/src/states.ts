@@ -113,7 +113,7 @@ export class StepFunctions implements Service {
     for (const { Resource = '' } of statesOf(definition)) {
       const [, action] = /:states:::(?:sagemaker|states):(\w+)\.sync/.exec(Resource) ?? [];
       if (action === undefined) continue;
-      for (const need of ruleNeeds(action, this.context.place)) {
+      for (const need of ruleNeeds(action, this.context.aws)) {
         try {
           this.context.authorize({ kind: 'role', roleArn }, need);
         } catch (error) {
@@ -173,7 +173,7 @@ export class StepFunctions implements Service {
     return {
       clock: context.clock,
       evaluator: this.evaluator,
-      region: context.place.region,
+      region: context.aws.region,
       random: () => context.random(),
       task: (call) => integrations.run(call).catch(asFailure),
       token: (known) => this.tokens.issue(machine.arn, known),

@@ -7,14 +7,14 @@ export class Sts implements Service {
   readonly operations: Readonly<Record<string, Operation>>;
 
   constructor(context: Context) {
-    const { account } = context.place;
+    const { account } = context.aws;
     this.operations = {
       GetCallerIdentity: {
         needs: () => [], // as on AWS: nobody is refused
         run: (_, caller) => ({
           UserId: context.userId(caller),
           Account: account,
-          Arn: callerName(caller, context.place),
+          Arn: callerName(caller, context.aws),
         }),
       },
       AssumeRole: {

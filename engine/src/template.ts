@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { type Identity, identify, isKnownType } from './resource-types';
-import type { Place, Resource, Shape } from './service';
+import type { AwsEnvironment, Resource, Shape } from './service';
 
 export interface StackOptions {
   readonly name: string;
   /** The file of an asset, by the last part of its S3 address: nested stacks' templates are assets. */
   readonly asset: (key: string) => string | undefined;
   readonly template: Shape;
-  readonly place: Place;
+  readonly aws: AwsEnvironment;
   readonly endpoint: string;
   /** How often the stack has been deleted: a name that is not given is another one each time. @default 0 */
   readonly deletions?: number;
@@ -83,8 +83,8 @@ export class StackTemplate {
     const raw = this.raw(logicalId);
     const identity = this.within(`the name of ${logicalId}`, () => {
       const properties = new Proxy(raw.Properties ?? {}, { get: (all, key) => this.value(Reflect.get(all, key)) });
-      const { place, endpoint, deletions } = this.options;
-      return identify(raw.Type, this.name, logicalId, properties, place, endpoint, deletions);
+      const { aws, endpoint, deletions } = this.options;
+      return identify(raw.Type, this.name, logicalId, properties, aws, endpoint, deletions);
     });
     this.identities.set(logicalId, identity);
     return identity;
@@ -133,7 +133,7 @@ export class StackTemplate {
   }
 
   private makeIntrinsics(): Record<string, Intrinsic> {
-    const { template, place } = this.options;
+    const { template, aws } = this.options;
     return {
       Ref: (name) => this.reference(name),
       Condition: (name) => (typeof name === 'string' ? this.condition(name) : { Condition: this.value(name) }), // a policy statement's
@@ -154,7 +154,7 @@ export class StackTemplate {
         throw this.error(`mapping ${this.value(map)} has no ${this.value(first)}.${this.value(second)}`);
       },
       'Fn::Base64': (text) => Buffer.from(String(this.value(text))).toString('base64'),
-      'Fn::GetAZs': (region) => ['a', 'b', 'c'].map((zone) => `${this.value(region) || place.region}${zone}`),
+      'Fn::GetAZs': (region) => ['a', 'b', 'c'].map((zone) => `${this.value(region) || aws.region}${zone}`),
       'Fn::ImportValue': (name) => this.options.exported(this.value(name)),
       'Fn::Length': (list) => this.list(list).length,
       'Fn::ToJsonString': (any) => JSON.stringify(this.value(any)),
@@ -174,7 +174,7 @@ export class StackTemplate {
   }
 
   private pseudo(name: string): Shape {
-    const { account, region, partition, urlSuffix } = this.options.place;
+    const { account, region, partition, urlSuffix } = this.options.aws;
     switch (name) {
       case 'AWS::AccountId':
         return account;
@@ -198,7 +198,7 @@ export class StackTemplate {
   }
 
   private stackId(name: string): string {
-    const { account, region, partition } = this.options.place;
+    const { account, region, partition } = this.options.aws;
     return `arn:${partition}:cloudformation:${region}:${account}:stack/${name}/00000000-0000-4000-8000-000000000000`;
   }
 

@@ -7,7 +7,7 @@ import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { SqsDestination } from 'aws-cdk-lib/aws-s3-notifications';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { describe, expect, test } from 'vitest';
-import { Assembly, DEFAULT_PLACE, placeOf } from '../src/assembly';
+import { Assembly, DEFAULT_PLACE, environmentOf } from '../src/assembly';
 import { ASSET_BUCKET, assemblyOf, assemblyOfStacks } from './support/assembly';
 
 /** What the intrinsics in these properties come to, in a stack with this template. */
@@ -268,7 +268,7 @@ describe('several stacks', () => {
 
   test('take the account and region that the app is bound to', () => {
     const folder = assemblyOf({ Q: QUEUE }, { environment: 'aws://123456789012/eu-west-1' });
-    expect(placeOf(folder)).toMatchObject({ account: '123456789012', region: 'eu-west-1' });
+    expect(environmentOf(folder)).toMatchObject({ account: '123456789012', region: 'eu-west-1' });
     expect(Assembly.load(folder).resources[0]?.arn).toMatch(/^arn:aws:sqs:eu-west-1:123456789012:/);
   });
 });

@@ -11,7 +11,7 @@ class Parameters implements Service {
   readonly resourceTypes = ['AWS::SSM::Parameter'];
   private readonly values = new Map<string, string>();
 
-  constructor(private readonly context: Pick<Context, 'place'>) {}
+  constructor(private readonly context: Pick<Context, 'aws'>) {}
 
   readonly operations = {
     GetParameter: {
@@ -31,7 +31,7 @@ class Parameters implements Service {
   }
 
   private arnOf(name: string): string {
-    const { partition, region, account } = this.context.place;
+    const { partition, region, account } = this.context.aws;
     return `arn:${partition}:ssm:${region}:${account}:parameter/${name.replace(/^\//, '')}`;
   }
 }

@@ -531,7 +531,7 @@ describe('faults from a file', () => {
     const assembly = assemblyOf({
       Role: { Type: 'AWS::IAM::Role', Properties: { RoleName: 'Role', AssumeRolePolicyDocument: trust } },
     });
-    const engine = await Engine.start({ assembly, faults: { training }, place: { account: '111122223333' } });
+    const engine = await Engine.start({ assembly, faults: { training }, aws: { account: '111122223333' } });
     engine.faults.training.push({ kind: 'quota' });
     const client = new SageMakerClient({ ...engine.clientConfig, maxAttempts: 1 });
     const create = () => client.send(new CreateTrainingJobCommand(trainingRequest('job', 's3://bucket/code.tar.gz')));

@@ -15,7 +15,7 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Iam } from '../../engine/src/iam';
-import type { Need } from '../../engine/src/service';
+import type { RequiredPermission } from '../../engine/src/service';
 import type { DeploymentEnded } from '../../lib/core';
 import { csv, flights, requests } from './flights';
 import { Loop } from './loop';
@@ -81,12 +81,14 @@ describe('where somebody else has the endpoint, and other versions are in the re
   }, 240_000);
 
   test('nor would IAM let the machine change or delete it', () => {
-    const { place, resources } = loop.engine.assembly;
+    const { aws, resources } = loop.engine.assembly;
     const machine = { kind: 'role', roleArn: loop.role('FlightsDeploymentMachineRole') } as const;
     const input = { EndpointName: 'flights', EndpointConfigName: 'by-hand' };
     for (const action of ['UpdateEndpoint', 'DeleteEndpoint']) {
       const [need] = loop.engine.services.sagemaker.operations[action]?.needs(input, machine) ?? [];
-      expect(() => new Iam(place, resources).authorize(machine, need as Need)).toThrow('not authorized to perform');
+      expect(() => new Iam(aws, resources).authorize(machine, need as RequiredPermission)).toThrow(
+        'not authorized to perform',
+      );
     }
   });
 

@@ -4,7 +4,7 @@ import type { TaskCall } from '../../engine/src/states/frame';
 import { History, Trail } from '../../engine/src/states/history';
 import { Interpreter } from '../../engine/src/states/interpreter';
 import { Evaluator } from '../../engine/src/states/jsonata';
-import type { Place } from '../../engine/src/states/progress';
+import type { StateEntry } from '../../engine/src/states/progress';
 import { type AttemptPorts, attempt } from '../../lambdas/train/attempt.handler';
 import type { AttemptRequest } from '../../lib/core/documents';
 import type { JobFacts } from '../../lib/core/train/failures';
@@ -89,7 +89,7 @@ export class SimulatedTraining {
         'Record failure': { Type: 'Pass', End: true },
       },
     };
-    let place: Place = {
+    let place: StateEntry = {
       state: 'Next attempt',
       input: {},
       variables: new Map(Object.entries({ attempt: null, caught: null, data: 's3://bucket/' })),

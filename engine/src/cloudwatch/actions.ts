@@ -3,14 +3,14 @@ import type { Alarm, AlarmState } from './alarm';
 
 /** Does one of an alarm's actions; never throws for what a topic or function does. */
 export async function act(context: Context, alarm: Alarm, actionArn: string, previous: AlarmState): Promise<void> {
-  const { place } = context;
+  const { aws } = context;
   const service = actionArn.split(':')[2];
   const at = new Date(alarm.updated).toISOString();
   const message = {
     AlarmName: alarm.name,
     AlarmDescription: alarm.definition.AlarmDescription ?? null,
-    AWSAccountId: place.account,
-    Region: place.region,
+    AWSAccountId: aws.account,
+    Region: aws.region,
     AlarmArn: alarm.arn,
     NewStateValue: alarm.state,
     NewStateReason: alarm.reason,
@@ -24,15 +24,15 @@ export async function act(context: Context, alarm: Alarm, actionArn: string, pre
   };
   try {
     if (service === 'sns') {
-      const Subject = `${alarm.state}: "${alarm.name}" in ${place.region}`.slice(0, 100);
+      const Subject = `${alarm.state}: "${alarm.name}" in ${aws.region}`.slice(0, 100);
       await context.call('sns', 'Publish', { TopicArn: actionArn, Subject, Message: JSON.stringify(message) }, caller);
     } else if (service === 'lambda') {
       const Payload = JSON.stringify({
         source: 'aws.cloudwatch',
         alarmArn: alarm.arn,
-        accountId: place.account,
+        accountId: aws.account,
         time: at,
-        region: place.region,
+        region: aws.region,
         alarmData: { alarmName: alarm.name, state: { value: alarm.state, reason: alarm.reason, timestamp: at } },
       });
       await context.call('lambda', 'Invoke', { FunctionName: actionArn, InvocationType: 'Event', Payload }, caller);

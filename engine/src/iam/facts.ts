@@ -1,11 +1,11 @@
-import type { Caller, Need, Place } from '../service';
+import type { AwsEnvironment, Caller, RequiredPermission } from '../service';
 import type { Facts } from './condition';
 
 /** What a request's facts are made from. */
 export interface Circumstances {
-  readonly place: Place;
+  readonly aws: AwsEnvironment;
   readonly caller: Caller;
-  readonly need: Need;
+  readonly need: RequiredPermission;
   /** The role that the caller has, if it has one. */
   readonly role: { readonly id: string; readonly tags: Readonly<Record<string, string>> } | undefined;
   /** Tags of the resource that are in the template. */
@@ -27,8 +27,8 @@ const TELLING = ['dynamodb'];
  */
 const ALWAYS: Readonly<Record<string, (circumstances: Circumstances) => Value>> = {
   'aws:securetransport': () => 'true',
-  'aws:requestedregion': ({ place }) => place.region,
-  'aws:resourceaccount': ({ place }) => place.account,
+  'aws:requestedregion': ({ aws }) => aws.region,
+  'aws:resourceaccount': ({ aws }) => aws.account,
   'aws:currenttime': ({ now }) => new Date(now).toISOString(),
   'aws:epochtime': ({ now }) => String(Math.floor(now / 1000)),
   'aws:viaawsservice': ({ need }) => String(need.via !== undefined),
@@ -41,16 +41,16 @@ const ALWAYS: Readonly<Record<string, (circumstances: Circumstances) => Value>> 
   'aws:principalservicenameslist': ({ caller }) => (caller.kind === 'service' ? [caller.principal] : undefined),
   'aws:sourcearn': ({ caller, need }) =>
     caller.kind === 'service' && caller.sourceArn !== '' && !need.withoutSource ? caller.sourceArn : undefined,
-  'aws:sourceaccount': ({ caller, need, place }) =>
-    caller.kind === 'service' && !need.withoutSource ? place.account : undefined,
+  'aws:sourceaccount': ({ caller, need, aws }) =>
+    caller.kind === 'service' && !need.withoutSource ? aws.account : undefined,
   'aws:principalarn': ({ caller }) => (caller.kind === 'role' ? caller.roleArn : undefined),
-  'aws:principalaccount': ({ caller, place }) => (caller.kind === 'service' ? undefined : place.account),
+  'aws:principalaccount': ({ caller, aws }) => (caller.kind === 'service' ? undefined : aws.account),
   'aws:principaltype': ({ caller }) => ({ role: 'AssumedRole', root: 'Account', service: undefined })[caller.kind],
-  'aws:userid': ({ caller, role, place }) =>
+  'aws:userid': ({ caller, role, aws }) =>
     caller.kind === 'role'
       ? `${role?.id}:${caller.session ?? 'local'}`
       : caller.kind === 'root'
-        ? place.account
+        ? aws.account
         : undefined,
   'aws:tokenissuetime': ({ caller, now }) =>
     caller.kind === 'role' ? new Date(caller.since ?? now).toISOString() : undefined,
@@ -61,14 +61,14 @@ const ALWAYS: Readonly<Record<string, (circumstances: Circumstances) => Value>> 
 const OF_S3: Readonly<Record<string, (circumstances: Circumstances) => Value>> = {
   's3:tlsversion': () => '1.3',
   's3:signatureversion': () => 'AWS4-HMAC-SHA256',
-  's3:resourceaccount': ({ place }) => place.account,
+  's3:resourceaccount': ({ aws }) => aws.account,
 };
 
 /** Those of every request to KMS. @see https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html */
 const OF_KMS: Readonly<Record<string, (circumstances: Circumstances) => Value>> = {
-  'kms:calleraccount': ({ caller, place }) => (caller.kind === 'service' ? undefined : place.account),
-  'kms:viaservice': ({ need, place }) =>
-    need.via === undefined ? undefined : `${need.via}.${place.region}.${place.urlSuffix}`,
+  'kms:calleraccount': ({ caller, aws }) => (caller.kind === 'service' ? undefined : aws.account),
+  'kms:viaservice': ({ need, aws }) =>
+    need.via === undefined ? undefined : `${need.via}.${aws.region}.${aws.urlSuffix}`,
 };
 
 const OF_SERVICE: Readonly<Record<string, typeof OF_S3>> = { s3: OF_S3, kms: OF_KMS };

@@ -53,13 +53,13 @@ export function readPolicy(document: unknown, kind: PolicyKind, where: string): 
   if (Statement === undefined) throw new Error(`${where}: a policy must have a Statement`);
   const syntax = { variables: Version === '2012-10-17' };
   return [Statement].flat().map((raw, index) => {
-    const place = `${where}, statement ${index}`;
-    const statement = objectOf(raw, place);
+    const at = `${where}, statement ${index}`;
+    const statement = objectOf(raw, at);
     const { Sid } = statement;
     try {
       return readStatement(statement, kind, syntax, typeof Sid === 'string' ? Sid : `${where}[${index}]`);
     } catch (error) {
-      throw new Error(`${place}${Sid === undefined ? '' : ` (${Sid})`}: ${(error as Error).message}`);
+      throw new Error(`${at}${Sid === undefined ? '' : ` (${Sid})`}: ${(error as Error).message}`);
     }
   });
 }

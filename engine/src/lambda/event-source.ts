@@ -201,7 +201,7 @@ export class EventSource {
       md5OfBody: message.MD5OfBody,
       eventSource: 'aws:sqs',
       eventSourceARN: this.queueArn,
-      awsRegion: this.options.context.place.region,
+      awsRegion: this.options.context.aws.region,
     };
   }
 }

@@ -1,11 +1,11 @@
 import { ApiError, type Shape } from '../service';
 import { receiveText } from './body';
-import { bucketArn, type Exchange } from './exchange';
 import { compareKeys, list } from './listing';
+import { bucketArn, type S3Request } from './s3-request';
 import type { ObjectVersion } from './store';
 import { parse } from './xml';
 
-export function listBuckets(x: Exchange): void {
+export function listBuckets(x: S3Request): void {
   x.context.authorize(x.caller, { action: 's3:ListAllMyBuckets', resource: '*' });
   const prefix = x.query.get('prefix') ?? '';
   const buckets = [...x.store.buckets.values()]
@@ -15,7 +15,7 @@ export function listBuckets(x: Exchange): void {
   x.replyXml('ListAllMyBucketsResult', { Owner: owner(x), Buckets: { Bucket: buckets } });
 }
 
-export async function createBucket(x: Exchange): Promise<void> {
+export async function createBucket(x: S3Request): Promise<void> {
   x.authorize('CreateBucket');
   await receiveText(x); // the location constraint: there is one region
   if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(x.bucketName)) {
@@ -34,27 +34,27 @@ export async function createBucket(x: Exchange): Promise<void> {
   x.reply(200, { location: `/${x.bucketName}`, 'x-amz-bucket-arn': bucketArn(x.context, x.bucketName) });
 }
 
-export function deleteBucket(x: Exchange): void {
+export function deleteBucket(x: S3Request): void {
   x.authorize('DeleteBucket');
   x.store.deleteBucket(x.bucket);
   x.context.log('s3', `deleted bucket ${x.bucketName}`);
   x.reply(204);
 }
 
-export function headBucket(x: Exchange): void {
+export function headBucket(x: S3Request): void {
   x.authorize('ListBucket');
   void x.bucket;
-  x.reply(200, { 'x-amz-bucket-region': x.context.place.region });
+  x.reply(200, { 'x-amz-bucket-region': x.context.aws.region });
 }
 
-export function bucketLocation(x: Exchange): void {
+export function bucketLocation(x: S3Request): void {
   x.authorize('GetBucketLocation');
   void x.bucket;
-  const { region } = x.context.place;
+  const { region } = x.context.aws;
   x.replyXml('LocationConstraint', region === 'us-east-1' ? '' : region);
 }
 
-export async function bucketVersioning(x: Exchange): Promise<void> {
+export async function bucketVersioning(x: S3Request): Promise<void> {
   if (x.request.method === 'GET') {
     x.authorize('GetBucketVersioning');
     x.replyXml('VersioningConfiguration', { Status: x.bucket.settings.versioning });
@@ -69,7 +69,7 @@ export async function bucketVersioning(x: Exchange): Promise<void> {
   x.reply(200);
 }
 
-export async function bucketNotification(x: Exchange): Promise<void> {
+export async function bucketNotification(x: S3Request): Promise<void> {
   if (x.request.method === 'GET') {
     x.authorize('GetBucketNotification');
     const EventBridgeConfiguration = x.bucket.settings.eventBridge ? '' : undefined;
@@ -97,7 +97,7 @@ export function refuseOtherNotifications(configuration: Shape): void {
   }
 }
 
-export function listObjects(x: Exchange): void {
+export function listObjects(x: S3Request): void {
   const second = x.query.get('list-type') === '2';
   const prefix = x.query.get('prefix') ?? '';
   const delimiter = x.query.get('delimiter') ?? '';
@@ -140,7 +140,7 @@ export function listObjects(x: Exchange): void {
   });
 }
 
-export function listObjectVersions(x: Exchange): void {
+export function listObjectVersions(x: S3Request): void {
   const prefix = x.query.get('prefix') ?? '';
   const delimiter = x.query.get('delimiter') ?? '';
   authorizeListing(x, 'ListBucketVersions', prefix, delimiter);
@@ -189,7 +189,7 @@ function restOfKey(versions: readonly ObjectVersion[], after: string): readonly 
   return versions.slice(versions.findIndex((version) => version.versionId === after) + 1);
 }
 
-function authorizeListing(x: Exchange, action: string, prefix: string, delimiter: string): void {
+function authorizeListing(x: S3Request, action: string, prefix: string, delimiter: string): void {
   x.authorize(action, {
     's3:prefix': prefix,
     ...(delimiter !== '' && { 's3:delimiter': delimiter }),
@@ -197,7 +197,7 @@ function authorizeListing(x: Exchange, action: string, prefix: string, delimiter
   });
 }
 
-function maxKeys(x: Exchange): number {
+function maxKeys(x: S3Request): number {
   const given = x.query.get('max-keys') ?? '1000';
   if (!/^\d+$/.test(given)) {
     throw new ApiError('InvalidArgument', `max-keys must be an integer from 0, got '${given}'`);
@@ -205,7 +205,7 @@ function maxKeys(x: Exchange): number {
   return Math.min(Number(given), 1000);
 }
 
-function encoder(x: Exchange): (text: string) => string {
+function encoder(x: S3Request): (text: string) => string {
   const encoding = x.query.get('encoding-type');
   if (encoding !== null && encoding !== 'url') {
     throw new ApiError('InvalidArgument', `encoding-type must be url, got '${encoding}'`);
@@ -225,6 +225,6 @@ function shown(version: ObjectVersion): Shape {
   };
 }
 
-function owner(x: Exchange): Shape {
-  return { ID: x.context.place.account };
+function owner(x: S3Request): Shape {
+  return { ID: x.context.aws.account };
 }

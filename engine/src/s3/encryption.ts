@@ -1,6 +1,6 @@
 import { checkKeyUse } from '../kms';
 import { ApiError, type Caller, type Context, type Shape } from '../service';
-import { bucketArn, type Exchange } from './exchange';
+import { bucketArn, type S3Request } from './s3-request';
 import type { Bucket, Encryption, ObjectVersion } from './store';
 
 /** The key that SageMaker and who names none use. */
@@ -29,7 +29,7 @@ export function askedEncryption(context: Context, input: Shape): Encryption | un
 }
 
 /** What an object is to be encrypted with: as its request says, else as its bucket does. */
-export function wantedEncryption(x: Exchange): Encryption | undefined {
+export function wantedEncryption(x: S3Request): Encryption | undefined {
   const fallback = x.bucket.settings.encryption;
   const [algorithm, key, bucketKey, context] = ['', '-aws-kms-key-id', '-bucket-key-enabled', '-context'].map((name) =>
     x.header(`${SSE}${name}`),

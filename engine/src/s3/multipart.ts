@@ -7,7 +7,6 @@ import { algorithmNamed, type Checksum, declaredAlgorithm, receiveFile, receiveT
 import { type ChecksumAlgorithm, digestOf, digestsOfFile } from './checksums';
 import { checkWrite, range } from './conditions';
 import { encryptionHeaders, mayDecrypt } from './encryption';
-import type { Exchange } from './exchange';
 import {
   authorizePut,
   authorizeWrite,
@@ -17,13 +16,14 @@ import {
   keptHeaders,
   taggingHeader,
 } from './objects';
+import type { S3Request } from './s3-request';
 import type { Upload, UploadedPart } from './store';
 import { parse } from './xml';
 
 const SMALLEST_PART = 5 * 1024 ** 2;
 const MOST_PARTS = 10_000;
 
-export function createUpload(x: Exchange): void {
+export function createUpload(x: S3Request): void {
   const encryption = authorizeWrite(x);
   const bucket = x.bucket;
   const named = x.header('x-amz-checksum-algorithm');
@@ -55,7 +55,7 @@ export function createUpload(x: Exchange): void {
   );
 }
 
-export async function uploadPart(x: Exchange): Promise<void> {
+export async function uploadPart(x: S3Request): Promise<void> {
   x.authorize('PutObject');
   const upload = decryptableUpload(x);
   const number = partNumber(x);
@@ -76,7 +76,7 @@ export async function uploadPart(x: Exchange): Promise<void> {
   });
 }
 
-export async function copyPart(x: Exchange): Promise<void> {
+export async function copyPart(x: S3Request): Promise<void> {
   const { source } = copySource(x);
   x.authorize('PutObject');
   const upload = decryptableUpload(x);
@@ -113,7 +113,7 @@ export async function copyPart(x: Exchange): Promise<void> {
 }
 
 /** Takes a part in, unless the upload ended while its bytes came. */
-function keep(x: Exchange, upload: Upload, number: number, part: UploadedPart): void {
+function keep(x: S3Request, upload: Upload, number: number, part: UploadedPart): void {
   if (!x.store.buckets.get(x.bucketName)?.uploads.has(upload.id)) {
     x.store.dropFile(part);
     throw noSuchUpload(upload.id);
@@ -127,7 +127,7 @@ interface NamedPart {
   readonly [checksum: `Checksum${string}`]: string;
 }
 
-export async function completeUpload(x: Exchange): Promise<void> {
+export async function completeUpload(x: S3Request): Promise<void> {
   authorizePut(x);
   const upload = decryptableUpload(x);
   checkWrite(x.request, x.bucket.current(x.key));
@@ -228,7 +228,7 @@ function checksumOf(upload: Upload, parts: readonly UploadedPart[], whole: Buffe
   return { algorithm, type, value: `${digest.digest().toString('base64')}-${parts.length}` };
 }
 
-function checkDeclared(x: Exchange, checksum: Checksum | undefined): void {
+function checkDeclared(x: S3Request, checksum: Checksum | undefined): void {
   const declared = checksum && x.header(`x-amz-checksum-${checksum.algorithm.toLowerCase()}`);
   // Of a composite checksum clients send the value with or without the number of parts.
   if (declared !== undefined && declared !== checksum?.value && declared !== checksum?.value.replace(/-\d+$/, '')) {
@@ -236,13 +236,13 @@ function checkDeclared(x: Exchange, checksum: Checksum | undefined): void {
   }
 }
 
-export function abortUpload(x: Exchange): void {
+export function abortUpload(x: S3Request): void {
   x.authorize('AbortMultipartUpload');
   x.store.dropUpload(x.bucket, uploadOf(x));
   x.reply(204);
 }
 
-export function listParts(x: Exchange): void {
+export function listParts(x: S3Request): void {
   x.authorize('ListMultipartUploadParts');
   const upload = uploadOf(x);
   const marker = Number(x.query.get('part-number-marker') ?? 0);
@@ -268,7 +268,7 @@ export function listParts(x: Exchange): void {
   });
 }
 
-export function listUploads(x: Exchange): void {
+export function listUploads(x: S3Request): void {
   x.authorize('ListBucketMultipartUploads');
   const prefix = x.query.get('prefix') ?? '';
   const uploads = [...x.bucket.uploads.values()].filter(({ key }) => key.startsWith(prefix));
@@ -297,13 +297,13 @@ function shownChecksum(checksum: Checksum | undefined, withType = true): Record<
 }
 
 /** The upload, if S3 may read its parts for the caller. */
-function decryptableUpload(x: Exchange): Upload {
+function decryptableUpload(x: S3Request): Upload {
   const upload = uploadOf(x);
   mayDecrypt(x.context, x.caller, x.bucketName, x.key, upload.encryption);
   return upload;
 }
 
-function uploadOf(x: Exchange): Upload {
+function uploadOf(x: S3Request): Upload {
   const id = x.query.get('uploadId') ?? '';
   const upload = x.bucket.uploads.get(id);
   if (!upload || upload.key !== x.key) throw noSuchUpload(id);
@@ -319,7 +319,7 @@ function noSuchUpload(id: string): ApiError {
   );
 }
 
-function partNumber(x: Exchange): number {
+function partNumber(x: S3Request): number {
   const number = Number(x.query.get('partNumber'));
   if (!Number.isInteger(number) || number < 1 || number > MOST_PARTS) {
     throw new ApiError('InvalidArgument', `Part number must be an integer between 1 and ${MOST_PARTS}, inclusive`);

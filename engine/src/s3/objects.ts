@@ -5,7 +5,7 @@ import { algorithmNamed, type Checksum, receiveFile, receiveText } from './body'
 import { digestsOfFile } from './checksums';
 import { checkWrite, preconditionFailed, range, unmodified } from './conditions';
 import { checkReadable, encryptionHeaders, mayEncrypt, wantedEncryption } from './encryption';
-import { authorize, type Created, type Exchange, readable } from './exchange';
+import { authorize, type Created, readable, type S3Request } from './s3-request';
 import type { Draft, Encryption, ObjectVersion } from './store';
 import { parse } from './xml';
 
@@ -20,7 +20,7 @@ const KEPT = [
 ];
 
 /** Reads GET, PUT, DELETE … of an object, `/<bucket>/<key>`, without a subresource. */
-export async function getObject(x: Exchange): Promise<void> {
+export async function getObject(x: S3Request): Promise<void> {
   const version = readable(x.context, x.caller, x.bucket, x.key, versionIdOf(x));
   const wantsChecksum = x.header('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
   // of an object under a key, HEAD shows all but the checksum to who may not decrypt
@@ -60,7 +60,7 @@ export async function getObject(x: Exchange): Promise<void> {
   await pipeline(file.createReadStream({ start, end, highWaterMark: 1 << 18 }), x.response).catch(() => {}); // the client left
 }
 
-function partOf(x: Exchange, version: ObjectVersion): { start: number; end: number } | undefined {
+function partOf(x: S3Request, version: ObjectVersion): { start: number; end: number } | undefined {
   const number = x.query.get('partNumber');
   if (number === null) return undefined;
   const parts = version.parts ?? [{ size: version.size }];
@@ -74,7 +74,7 @@ function partOf(x: Exchange, version: ObjectVersion): { start: number; end: numb
   return { start, end: start + parts[index].size - 1 };
 }
 
-export async function putObject(x: Exchange): Promise<void> {
+export async function putObject(x: S3Request): Promise<void> {
   const bucket = x.bucket;
   const encryption = authorizeWrite(x);
   checkWrite(x.request, bucket.current(x.key));
@@ -101,7 +101,7 @@ export async function putObject(x: Exchange): Promise<void> {
 }
 
 /** Stores a draft if what the write asks for still holds, and tells of it; else its bytes are gone. */
-export function commit(x: Exchange, draft: Draft, reason: Created['reason']): ObjectVersion {
+export function commit(x: S3Request, draft: Draft, reason: Created['reason']): ObjectVersion {
   try {
     const bucket = x.bucket; // it may have been deleted meanwhile
     checkWrite(x.request, bucket.current(x.key));
@@ -117,7 +117,7 @@ export function commit(x: Exchange, draft: Draft, reason: Created['reason']): Ob
 }
 
 /** Throws unless the caller may write the object. @returns how it is to be encrypted */
-export function authorizeWrite(x: Exchange): Encryption | undefined {
+export function authorizeWrite(x: S3Request): Encryption | undefined {
   authorizePut(x);
   const encryption = wantedEncryption(x);
   mayEncrypt(x.context, x.caller, x.bucketName, x.key, encryption);
@@ -125,7 +125,7 @@ export function authorizeWrite(x: Exchange): Encryption | undefined {
 }
 
 /** The same as far as the bucket goes. */
-export function authorizePut(x: Exchange): void {
+export function authorizePut(x: S3Request): void {
   const conditions: Record<string, string> = {};
   for (const name of ['x-amz-server-side-encryption', 'x-amz-server-side-encryption-aws-kms-key-id', 'x-amz-acl']) {
     const value = x.header(name);
@@ -139,7 +139,7 @@ export function authorizePut(x: Exchange): void {
   if (x.header('x-amz-tagging') !== undefined) x.authorize('PutObjectTagging');
 }
 
-export function keptHeaders(x: Exchange): Record<string, string> {
+export function keptHeaders(x: S3Request): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const name of KEPT) {
     const value = x.header(name);
@@ -165,7 +165,7 @@ export function keptHeaders(x: Exchange): Record<string, string> {
   return headers;
 }
 
-export function taggingHeader(x: Exchange): Record<string, string> | undefined {
+export function taggingHeader(x: S3Request): Record<string, string> | undefined {
   const header = x.header('x-amz-tagging');
   return header === undefined ? undefined : checkedTags([...new URLSearchParams(header)]);
 }
@@ -179,7 +179,7 @@ export function checksumHeaders(checksum: Checksum | undefined): Record<string, 
 }
 
 /** The object that a copy reads, `x-amz-copy-source`; checks the right to read it and the copy's conditions. */
-export function copySource(x: Exchange): { source: ObjectVersion; bucket: string } {
+export function copySource(x: S3Request): { source: ObjectVersion; bucket: string } {
   const header = x.header('x-amz-copy-source') as string;
   const [path, query] = header.split('?', 2);
   let decoded: string;
@@ -198,7 +198,7 @@ export function copySource(x: Exchange): { source: ObjectVersion; bucket: string
   return { source, bucket: bucket.name };
 }
 
-export async function copyObject(x: Exchange): Promise<void> {
+export async function copyObject(x: S3Request): Promise<void> {
   const { source, bucket } = copySource(x);
   const encryption = authorizeWrite(x);
   const replace = x.header('x-amz-metadata-directive') === 'REPLACE';
@@ -254,7 +254,7 @@ export async function copyObject(x: Exchange): Promise<void> {
 
 /** Deletes one object or version; to delete what is not there succeeds. */
 export function deleteOne(
-  x: Exchange,
+  x: S3Request,
   key: string,
   versionId: string | undefined,
 ): { version?: ObjectVersion; marker: boolean } {
@@ -262,7 +262,11 @@ export function deleteOne(
   return x.context.store.together(() => remove(x, key, versionId));
 }
 
-function remove(x: Exchange, key: string, versionId: string | undefined): { version?: ObjectVersion; marker: boolean } {
+function remove(
+  x: S3Request,
+  key: string,
+  versionId: string | undefined,
+): { version?: ObjectVersion; marker: boolean } {
   const bucket = x.bucket;
   if (versionId !== undefined) {
     const removed = x.store.removeVersion(bucket, key, versionId);
@@ -277,7 +281,7 @@ function remove(x: Exchange, key: string, versionId: string | undefined): { vers
 
 const PERMANENTLY = { type: 'Object Deleted', reason: 'DeleteObject', deletion: 'Permanently Deleted' } as const;
 
-export function deleteObject(x: Exchange): void {
+export function deleteObject(x: S3Request): void {
   const { version, marker } = deleteOne(x, x.key, versionIdOf(x));
   x.reply(204, {
     'x-amz-version-id': version && x.shownVersion(version),
@@ -285,7 +289,7 @@ export function deleteObject(x: Exchange): void {
   });
 }
 
-export async function deleteObjects(x: Exchange): Promise<void> {
+export async function deleteObjects(x: S3Request): Promise<void> {
   const bucket = x.bucket;
   const request = parse(await receiveText(x), 'Delete');
   const wanted: { Key?: string; VersionId?: string }[] = request.Object ?? [];
@@ -313,12 +317,12 @@ export async function deleteObjects(x: Exchange): Promise<void> {
   x.replyXml('DeleteResult', { Deleted: quiet ? [] : deleted, Error: errors });
 }
 
-function context(x: Exchange, message: string): void {
+function context(x: S3Request, message: string): void {
   x.context.log('s3', message);
 }
 
 /** The version of a request that changes or shows what belongs to it. */
-function existing(x: Exchange): ObjectVersion {
+function existing(x: S3Request): ObjectVersion {
   const versionId = versionIdOf(x);
   const version = versionId === undefined ? x.bucket.current(x.key) : x.bucket.version(x.key, versionId);
   if (version && !version.deleteMarker) return version;
@@ -327,7 +331,7 @@ function existing(x: Exchange): ObjectVersion {
     : new ApiError('NoSuchVersion', 'The specified version does not exist.', 404, { Key: x.key, VersionId: versionId });
 }
 
-export async function objectTagging(x: Exchange): Promise<void> {
+export async function objectTagging(x: S3Request): Promise<void> {
   const verb = { GET: 'Get', PUT: 'Put', DELETE: 'Delete' }[x.request.method ?? ''];
   x.authorize(`${verb}Object${versionIdOf(x) === undefined ? '' : 'Version'}Tagging`);
   const version = existing(x);
@@ -358,7 +362,7 @@ function checkedTags(tags: readonly (readonly [string, string])[]): Record<strin
   return Object.fromEntries(tags);
 }
 
-export function objectAttributes(x: Exchange): void {
+export function objectAttributes(x: S3Request): void {
   x.authorize('GetObjectAttributes');
   const version = readable(x.context, x.caller, x.bucket, x.key, versionIdOf(x));
   const wanted = new Set((x.header('x-amz-object-attributes') ?? '').split(',').map((name) => name.trim()));
@@ -383,7 +387,7 @@ export function objectAttributes(x: Exchange): void {
   );
 }
 
-export function versionIdOf(x: Exchange): string | undefined {
+export function versionIdOf(x: S3Request): string | undefined {
   const id = x.query.get('versionId');
   if (id === '') throw new ApiError('InvalidArgument', 'Version id cannot be the empty string');
   return id ?? undefined;

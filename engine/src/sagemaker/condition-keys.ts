@@ -1,4 +1,4 @@
-import type { Need, Shape } from '../service';
+import type { RequiredPermission, Shape } from '../service';
 
 type Keys = Readonly<Record<string, unknown>>;
 
@@ -64,7 +64,7 @@ const KEYS: Readonly<Record<string, (input: Shape) => Keys>> = {
  *
  * @see https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
  */
-export function conditionKeys(action: string, input: Shape): NonNullable<Need['conditions']> {
+export function conditionKeys(action: string, input: Shape): NonNullable<RequiredPermission['conditions']> {
   const sent = Object.entries(KEYS[action]?.(input) ?? {}).filter(([, value]) => value !== undefined);
   return Object.fromEntries(sent.map(([name, value]) => [`sagemaker:${name}`, textOf(value)]));
 }

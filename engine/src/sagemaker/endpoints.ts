@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ApiError, type Caller, type Need, type Operation, type Shape } from '../service';
+import { ApiError, type Caller, type Operation, type RequiredPermission, type Shape } from '../service';
 import type { Kept } from '../state-store';
 import type { Containers } from './container';
 import { awaitBake, refuseDeployment } from './deployment';
@@ -126,10 +126,7 @@ export class Endpoints {
   serving(name: string): Endpoint {
     const endpoint = this.endpoints.get(name);
     if (endpoint === undefined || endpoint.fleet.size === 0 || endpoint.status === 'Deleting') {
-      throw new ApiError(
-        'ValidationError',
-        `Endpoint ${name} of account ${this.host.context.place.account} not found.`,
-      );
+      throw new ApiError('ValidationError', `Endpoint ${name} of account ${this.host.context.aws.account} not found.`);
     }
     return endpoint;
   }
@@ -426,13 +423,13 @@ export class Endpoints {
     return { Endpoints, NextToken };
   }
 
-  private need(action: string, input: Shape): Need {
+  private need(action: string, input: Shape): RequiredPermission {
     return { action: `sagemaker:${action}`, resource: arnOf(this.host, 'endpoint', String(input.EndpointName ?? '')) };
   }
 
   /** Both take the configuration as a resource too, and read the alarms that they are to roll back on. */
-  private configNeeds(action: string, input: Shape): Need[] {
-    const { account, partition, region } = this.host.context.place;
+  private configNeeds(action: string, input: Shape): RequiredPermission[] {
+    const { account, partition, region } = this.host.context.aws;
     const alarms: Shape[] = input.DeploymentConfig?.AutoRollbackConfiguration?.Alarms ?? [];
     return [
       {

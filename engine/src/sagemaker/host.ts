@@ -1,5 +1,5 @@
 import type { PythonOptions } from '../python';
-import { ApiError, type Context, type Need, type Objects, type RoleCaller, type Shape } from '../service';
+import { ApiError, type Context, type Objects, type RequiredPermission, type RoleCaller, type Shape } from '../service';
 import type { Faults } from './faults';
 
 /** How jobs and endpoints run here. */
@@ -25,7 +25,7 @@ export const PRINCIPAL = 'sagemaker.amazonaws.com';
 
 /** The ARN of a resource; SageMaker writes names in lower case there. */
 export function arnOf(host: Host, type: string, name: string): string {
-  const { partition, region, account } = host.context.place;
+  const { partition, region, account } = host.context.aws;
   return `arn:${partition}:sagemaker:${region}:${account}:${type}/${name.toLowerCase()}`;
 }
 
@@ -36,7 +36,7 @@ export function invalid(message: string): ApiError {
 /** What creating a resource needs: itself, its tags, and to pass its role on. */
 export function creationNeeds(host: Host, action: string, type: string, name: string, input: Shape, role?: string) {
   const arn = arnOf(host, type, String(name ?? ''));
-  const needs: Need[] = [{ action: `sagemaker:${action}`, resource: arn }];
+  const needs: RequiredPermission[] = [{ action: `sagemaker:${action}`, resource: arn }];
   if (input.Tags?.length > 0) needs.push({ action: 'sagemaker:AddTags', resource: arn });
   if (typeof role === 'string') {
     needs.push({ action: 'iam:PassRole', resource: role, conditions: { 'iam:PassedToService': PRINCIPAL } });

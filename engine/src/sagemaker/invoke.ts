@@ -55,7 +55,7 @@ export async function invoke(
 }
 
 function modelError(host: Host, name: string, status: number, message: string): ApiError {
-  const { partition, region, account } = host.context.place;
+  const { partition, region, account } = host.context.aws;
   const kind = status < 500 ? 'client' : 'server';
   return new ApiError(
     'ModelError',

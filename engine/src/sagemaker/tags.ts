@@ -1,4 +1,4 @@
-import type { Need, Operation, Shape } from '../service';
+import type { Operation, RequiredPermission, Shape } from '../service';
 import { conditionKeys } from './condition-keys';
 import type { Host } from './host';
 import * as shape from './shape';
@@ -13,7 +13,7 @@ export function withConditions(
   { tags }: Host,
   operations: Readonly<Record<string, Operation>>,
 ): Readonly<Record<string, Operation>> {
-  const conditions = (input: Shape, { action, resource }: Need): Need['conditions'] => {
+  const conditions = (input: Shape, { action, resource }: RequiredPermission): RequiredPermission['conditions'] => {
     const sent: Shape[] = /:(Create|AddTags)/.test(action) && Array.isArray(input.Tags) ? input.Tags : [];
     return {
       ...conditionKeys(action, input),

@@ -110,7 +110,7 @@ async function fetchCode(host: Host, source: string, role: Caller): Promise<stri
   const { bucket, key } = s3Uri(source);
   const asset = context.asset(bucket, key);
   if (asset === undefined) return objects.file(bucket, key, role);
-  const resource = `arn:${context.place.partition}:s3:::${bucket}/${key}`;
+  const resource = `arn:${context.aws.partition}:s3:::${bucket}/${key}`;
   context.authorize(role, { action: 's3:GetObject', resource });
   return asset;
 }

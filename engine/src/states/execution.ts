@@ -5,7 +5,7 @@ import type { Host } from './frame';
 import { History, type HistoryEvent, INCLUDED, Trail } from './history';
 import { Interpreter } from './interpreter';
 import type { Keepable, KeptExecutions, Past } from './kept-executions';
-import type { Journal, Place, Resumed } from './progress';
+import type { Journal, Resumed, StateEntry } from './progress';
 import type { StateMachine, Status, Summary } from './summary';
 import { after } from './task';
 
@@ -32,7 +32,7 @@ export class Execution implements Keepable {
   /** Resolves once the execution is over, or the engine is. */
   ended: Promise<void> = Promise.resolve();
   private redriveDate?: Date;
-  private place?: Place;
+  private place?: StateEntry;
   private isRedrivable = false;
   private isSuspended = false;
   private stopping?: Reason;
@@ -71,7 +71,7 @@ export class Execution implements Keepable {
   }
 
   /** Begins, or goes on at `from` after a failure. `changed` is told of every status. */
-  start(host: Host, changed: (execution: Execution) => void, from?: Place): void {
+  start(host: Host, changed: (execution: Execution) => void, from?: StateEntry): void {
     const trail = new Trail(this.history, this.history.events.at(-1)?.id ?? 0);
     if (from === undefined) {
       trail.add('ExecutionStarted', { input: this.input, inputDetails: INCLUDED, roleArn: this.machine.roleArn });
@@ -130,7 +130,7 @@ export class Execution implements Keepable {
   }
 
   /** Makes an ended execution ready to {@link start} again. */
-  reopen(): Place {
+  reopen(): StateEntry {
     const { events, place } = this.past();
     if (!this.redrivable || place === undefined) throw new Error(`${this.arn} cannot be redriven`);
     this.history = new History(() => this.clock.now(), events);
@@ -149,7 +149,7 @@ export class Execution implements Keepable {
     host: Host,
     changed: (execution: Execution) => void,
     trail: Trail,
-    from?: Place,
+    from?: StateEntry,
     resumed?: Resumed,
   ): void {
     this.ended = this.run(host, trail, from, resumed).then(() => {
@@ -157,7 +157,7 @@ export class Execution implements Keepable {
     });
   }
 
-  private async run(host: Host, trail: Trail, from?: Place, resumed?: Resumed): Promise<void> {
+  private async run(host: Host, trail: Trail, from?: StateEntry, resumed?: Resumed): Promise<void> {
     const { definition } = this.machine;
     const limit = definition.TimeoutSeconds;
     const timer = limit === undefined ? undefined : after(limit, () => this.abort({ status: 'TIMED_OUT' }));

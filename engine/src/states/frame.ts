@@ -3,7 +3,7 @@ import type { Machine, State } from './definition';
 import { EvaluationError, type StatesError } from './errors';
 import type { Trail } from './history';
 import { type Evaluator, expression } from './jsonata';
-import type { Journal, Phase, Place, Report } from './progress';
+import type { Journal, Phase, Report, StateEntry } from './progress';
 
 /** What an execution needs of the world around it. */
 export interface Host {
@@ -58,7 +58,7 @@ export interface Scope {
   readonly signal: AbortSignal;
   readonly context: Record<string, unknown>;
   /** Told before each state of the outermost scope; where a redrive goes on. */
-  readonly entering?: (place: Place) => void;
+  readonly entering?: (place: StateEntry) => void;
   /** Of the outermost scope. */
   readonly journal?: Journal;
 }

@@ -1,4 +1,4 @@
-import type { Caller, Context, Need, Shape } from '../service';
+import type { Caller, Context, RequiredPermission, Shape } from '../service';
 import { StatesError } from './errors';
 import type { TaskCall } from './frame';
 import { translated } from './service-errors';
@@ -29,12 +29,12 @@ export const JOBS: Readonly<Record<string, Job>> = {
 };
 
 /** What the role of a machine must be allowed when the machine is created, because it waits for these jobs. */
-export function ruleNeeds(action: string, place: Context['place']): readonly Need[] {
+export function ruleNeeds(action: string, aws: Context['aws']): readonly RequiredPermission[] {
   const rule =
     action === 'startExecution'
       ? 'StepFunctionsGetEventsForStepFunctionsExecutionRule'
       : `StepFunctionsGetEventsForSageMaker${JOBS[action]?.rule}Rule`;
-  const resource = `arn:${place.partition}:events:${place.region}:${place.account}:rule/${rule}`;
+  const resource = `arn:${aws.partition}:events:${aws.region}:${aws.account}:rule/${rule}`;
   return ['events:PutTargets', 'events:PutRule', 'events:DescribeRule'].map((name) => ({ action: name, resource }));
 }
 
@@ -47,7 +47,7 @@ export function ruleNeeds(action: string, place: Context['place']): readonly Nee
 export async function runJob(context: Context, call: TaskCall, caller: Caller, job: Job): Promise<unknown> {
   const given = call.arguments as Shape;
   const name = String(given[`${job.kind}Name`]);
-  const { partition, region, account } = context.place;
+  const { partition, region, account } = context.aws;
   const arn = `arn:${partition}:sagemaker:${region}:${account}:${job.resource}/${name}`;
   const tags = [...(given.Tags ?? []), { Key: 'MANAGED_BY_AWS', Value: 'STARTED_BY_STEP_FUNCTIONS' }];
   const describe = () =>

@@ -4,7 +4,7 @@ import { fingerprint } from '../fingerprint';
 import type { Context } from '../service';
 import type { Kept } from '../state-store';
 import type { HistoryEvent } from './history';
-import type { Entered, Place, Progress, Resumed } from './progress';
+import type { Entered, Progress, Resumed, StateEntry } from './progress';
 import type { StateMachine, Summary } from './summary';
 
 /** What is looked at of an execution that is kept. */
@@ -22,7 +22,7 @@ export interface Keepable {
 export interface Past {
   readonly events: readonly HistoryEvent[];
   /** Where a redrive would go on. */
-  readonly place?: Place;
+  readonly place?: StateEntry;
 }
 
 /** An execution that an earlier start left. */
@@ -212,7 +212,7 @@ function damage({ historySize }: Keepable, path: string): string | undefined {
   return `the history must have ${historySize} bytes, got ${size}`;
 }
 
-function plain({ variables, ...place }: Place) {
+function plain({ variables, ...place }: StateEntry) {
   return { ...place, variables: [...variables] };
 }
 

@@ -1,12 +1,12 @@
 /** A state about to run. */
-export interface Place {
+export interface StateEntry {
   readonly state: string;
   readonly input: unknown;
   readonly variables: ReadonlyMap<string, unknown>;
 }
 
 /** A state at work, as it was entered: where the execution goes on when the engine starts again. */
-export interface Entered extends Place {
+export interface Entered extends StateEntry {
   /** When, as ISO 8601 says it. */
   readonly entered: string;
   /** The event that recorded the entry. */

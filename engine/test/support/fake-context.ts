@@ -8,7 +8,7 @@ import {
   type BusEvent,
   type Caller,
   type Context,
-  type Need,
+  type RequiredPermission,
   type RoleCaller,
   type Service,
   type Shape,
@@ -21,7 +21,7 @@ export const ROLE = 'arn:aws:iam::111122223333:role/Role';
 
 /** A context for one service by itself: calls go to the answers given, permissions are granted unless denied. */
 export class FakeContext extends Keyless implements Context {
-  readonly place = PLACE;
+  readonly aws = PLACE;
   readonly stateDir: string;
   store: StateStore;
   readonly recoveries: string[] = [];
@@ -29,7 +29,7 @@ export class FakeContext extends Keyless implements Context {
   readonly metrics: { namespace: string; name: string; value: number; dimensions: object }[] = [];
   readonly lines: string[] = [];
   readonly calls: { service: string; operation: string; input: Shape; caller: Caller }[] = [];
-  readonly asked: Need[] = [];
+  readonly asked: RequiredPermission[] = [];
   readonly denied = new Set<string>();
   readonly delivery = { copies: 1, shuffle: false };
   readonly answers: Record<string, (input: Shape, caller: Caller) => unknown> = {};
@@ -66,7 +66,7 @@ export class FakeContext extends Keyless implements Context {
     return await answer(input, caller);
   }
 
-  authorize(_caller: Caller, need: Need): void {
+  authorize(_caller: Caller, need: RequiredPermission): void {
     this.asked.push(need);
     if (this.denied.has(need.action))
       throw new ApiError('AccessDeniedException', `not authorized to perform ${need.action}`, 403);

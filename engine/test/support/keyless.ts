@@ -1,4 +1,4 @@
-import type { KeyUse, Need } from '../../src/service';
+import type { KeyUse, RequiredPermission } from '../../src/service';
 
 /** What services ask about keys and callers, where a test has neither: any key is its own ARN, and may be asked for. */
 export abstract class Keyless {
@@ -6,7 +6,7 @@ export abstract class Keyless {
     return 'AROAFAKE:local';
   }
 
-  keyNeeds({ key, actions }: KeyUse): Need[] {
+  keyNeeds({ key, actions }: KeyUse): RequiredPermission[] {
     return actions.map((action) => ({ action: `kms:${action}`, resource: key }));
   }
 

@@ -28,7 +28,7 @@ export interface Call {
  * `answer` decides what a call gives; it may throw.
  */
 export class RecordingContext extends Keyless implements Context {
-  readonly place = { account: '111111111111', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
+  readonly aws = { account: '111111111111', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
   readonly clock = new ManualClock(Date.UTC(2026, 0, 1));
   readonly stateDir = mkdtempSync(join(tmpdir(), 'recording-'));
   readonly store = new StateStore(this.stateDir);

@@ -9,7 +9,7 @@ import {
   type Caller,
   type Context,
   type Delivery,
-  type Need,
+  type RequiredPermission,
   type RoleCaller,
   type Service,
 } from '../../src/service';
@@ -19,11 +19,11 @@ import { Keyless } from './keyless';
 
 /** What a service sees of the engine, with a record of what it did there, and a port on which clients reach it. */
 export class ServedContext extends Keyless implements Context {
-  readonly place = { account: '111122223333', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
+  readonly aws = { account: '111122223333', region: 'eu-west-1', partition: 'aws', urlSuffix: 'amazonaws.com' };
   readonly stateDir = mkdtempSync(join(tmpdir(), 'perennial-test-'));
   store = new StateStore(this.stateDir);
   readonly events: BusEvent[] = [];
-  readonly asked: Need[] = [];
+  readonly asked: RequiredPermission[] = [];
   readonly calls: { service: string; operation: string; input: unknown; caller: Caller }[] = [];
   /** Actions that nobody may take. */
   readonly denied = new Set<string>();
@@ -55,7 +55,7 @@ export class ServedContext extends Keyless implements Context {
     return await found.run(input, caller);
   }
 
-  authorize(_caller: Caller, need: Need): void {
+  authorize(_caller: Caller, need: RequiredPermission): void {
     this.asked.push(need);
     if (this.denied.has(need.action)) {
       throw new ApiError('AccessDeniedException', `not authorized to perform: ${need.action}`, 403);
@@ -80,7 +80,7 @@ export class ServedContext extends Keyless implements Context {
 
   /** The options of any SDK client. */
   get client(): Door['client'] {
-    return { ...this.door.client, region: this.place.region };
+    return { ...this.door.client, region: this.aws.region };
   }
 
   /** From here on services find what those before them have kept. */

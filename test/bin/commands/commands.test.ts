@@ -115,7 +115,7 @@ describe('asking for runs', () => {
   async function asked() {
     await engine.idle();
     const sqs = new SQSClient(engine.clientConfig);
-    const QueueUrl = `${engine.url}/${engine.assembly.place.account}/triggers`;
+    const QueueUrl = `${engine.url}/${engine.assembly.aws.account}/triggers`;
     const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, VisibilityTimeout: 600 }));
     sqs.destroy();
     return JSON.parse(Messages[0]?.Body ?? 'null');

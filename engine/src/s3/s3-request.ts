@@ -5,7 +5,7 @@ import type { Bucket, ObjectVersion, Store } from './store';
 import { document } from './xml';
 
 /** One request to S3 and its reply. */
-export class Exchange {
+export class S3Request {
   readonly requestId = randomBytes(8).toString('hex').toUpperCase();
 
   constructor(
@@ -88,7 +88,7 @@ export class Exchange {
 }
 
 export function bucketArn(context: Context, bucket: string, key = ''): string {
-  return `arn:${context.place.partition}:s3:::${bucket}${key && `/${key}`}`;
+  return `arn:${context.aws.partition}:s3:::${bucket}${key && `/${key}`}`;
 }
 
 export function authorize(
@@ -171,7 +171,7 @@ export function announce(
         sequencer: version.sequencer,
       },
       'request-id': requestId,
-      requester: context.place.account,
+      requester: context.aws.account,
       'source-ip-address': '127.0.0.1',
       reason: change.reason,
       ...(change.type === 'Object Deleted' && { 'deletion-type': change.deletion }),
