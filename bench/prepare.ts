@@ -8,7 +8,7 @@ import { cutMonths } from '../bin/flights/months';
 import { ensurePython } from '../engine/src/python';
 import { prepare } from '../lambdas/prepare/prepare.handler';
 import { parseContract } from '../lib/core/dataset/contract';
-import type { RunDocument } from '../lib/core/documents';
+import type { RunDocument } from '../lib/core/dataset/documents';
 import { runKeys } from '../lib/core/names';
 import { FolderStore } from '../test/support/folder-store';
 

@@ -8,7 +8,7 @@ import { ensurePython } from '../engine/src/python';
 import contract from '../examples/flights/contract.json';
 import { prepare } from '../lambdas/prepare/prepare.handler';
 import { parseContract } from '../lib/core/dataset/contract';
-import type { RunDocument } from '../lib/core/documents';
+import type { RunDocument } from '../lib/core/dataset/documents';
 import { runKeys } from '../lib/core/names';
 import { FolderStore } from '../test/support/folder-store';
 

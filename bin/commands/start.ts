@@ -1,8 +1,8 @@
 import { userInfo } from 'node:os';
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { Command } from 'commander';
+import type { RunRequestedDetail } from '../../lib/core/dataset/documents';
 import { snapshotKey } from '../../lib/core/dataset/snapshot';
-import type { RunRequestedDetail } from '../../lib/core/documents';
 import { Events } from '../../lib/core/names';
 import { type AppOptions, clientConfig, findApp } from './app';
 import { type CliContext, CommandError } from './failure';

@@ -9,18 +9,17 @@ import {
   nameOf,
   nextRun,
 } from '../../lib/core/dataset/controller';
-import { disown, openRun, release, requeue } from '../../lib/core/dataset/lease';
-import { contentOfAll, parseSnapshot } from '../../lib/core/dataset/snapshot';
-import { includes } from '../../lib/core/dataset/waiting';
 import {
   type BudgetReachedDetail,
   type DataNeededDetail,
   type Evidence,
   NEEDS,
-  OUTCOMES,
-  type Outcome,
-} from '../../lib/core/documents';
+} from '../../lib/core/dataset/documents';
+import { disown, openRun, release, requeue } from '../../lib/core/dataset/lease';
+import { contentOfAll, parseSnapshot } from '../../lib/core/dataset/snapshot';
+import { includes } from '../../lib/core/dataset/waiting';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
+import { OUTCOMES, type Outcome } from '../../lib/core/ledger/documents';
 import {
   type Decision,
   type Lease,

@@ -1,6 +1,6 @@
 import { PutObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
+import type { Evidence, Snapshot } from '../../lib/core/dataset/documents';
 import { DATA_PREFIXES, freeze, type ListedFile, newFiles, snapshotKey } from '../../lib/core/dataset/snapshot';
-import type { Evidence, Snapshot } from '../../lib/core/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import type { Lease, RefusedFile } from '../../lib/core/ledger/ledger';
 import { listed } from '../../lib/core/listed';

@@ -1,6 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
+import type { RunDocument, Snapshot, SnapshotReport, SnapshotRequest } from '../../lib/core/dataset/documents';
 import { parseSnapshot, snapshotBytes } from '../../lib/core/dataset/snapshot';
-import type { RunDocument, Snapshot, SnapshotReport, SnapshotRequest } from '../../lib/core/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { LedgerKey, type RunStarted } from '../../lib/core/ledger/ledger';
 import { EnvName, runKeys } from '../../lib/core/names';

@@ -6,7 +6,7 @@ import {
   UpdateModelPackageCommand,
 } from '@aws-sdk/client-sagemaker';
 import { outOfUse, releaseDeployment } from '../../lib/core/deploy/deployment';
-import type { DeploymentEndedDetail, FinishDeploymentRequest } from '../../lib/core/documents';
+import type { DeploymentEndedDetail, FinishDeploymentRequest } from '../../lib/core/deploy/documents';
 import { ErrorName } from '../../lib/core/errors';
 import { type DeploymentEnded, LedgerKey } from '../../lib/core/ledger/ledger';
 import { EnvName, Events, ownPrefix, packageVersion } from '../../lib/core/names';

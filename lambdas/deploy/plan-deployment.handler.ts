@@ -9,7 +9,7 @@ import {
   SageMakerClient,
 } from '@aws-sdk/client-sagemaker';
 import { type DeploymentNames, deployableOf, type Found, planDeployment } from '../../lib/core/deploy/deployment';
-import type { DeploymentPlan, PlanDeploymentRequest } from '../../lib/core/documents';
+import type { DeploymentPlan, PlanDeploymentRequest } from '../../lib/core/deploy/documents';
 import { versionInName } from '../../lib/core/names';
 import { refuseChanged, sealOf } from '../../lib/core/registry/sealed';
 import { readSealAt } from '../registry/archives';

@@ -1,6 +1,7 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-sagemaker-runtime';
-import type { RunDocument, SmokeTestReport, SmokeTestRequest } from '../../lib/core/documents';
+import type { RunDocument } from '../../lib/core/dataset/documents';
+import type { SmokeTestReport, SmokeTestRequest } from '../../lib/core/deploy/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { checkAnswers, parseScores } from '../../lib/core/judge/scores';
 import { readRun } from '../../lib/core/ledger/stored';

@@ -5,7 +5,7 @@ import {
   SageMakerClient,
 } from '@aws-sdk/client-sagemaker';
 import { idOf, releaseDeployment, takeUp } from '../../lib/core/deploy/deployment';
-import type { DeploymentInput } from '../../lib/core/documents';
+import type { DeploymentInput } from '../../lib/core/deploy/documents';
 import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../../lib/core/ledger/ledger';
 import { type DeploymentMessage, inputOf, parseDeploymentMessage } from '../../lib/core/messages';
 import { EnvName, packageVersion } from '../../lib/core/names';

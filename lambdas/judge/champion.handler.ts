@@ -1,7 +1,7 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import { DescribeModelPackageCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
-import type { ChampionReport, ChampionRequest, ModelContainer } from '../../lib/core/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
+import type { ChampionReport, ChampionRequest, ModelContainer } from '../../lib/core/judge/documents';
 import { EnvName, scoringModelName, shortHash } from '../../lib/core/names';
 import { type Owner, refuseForeign } from '../../lib/core/ownership';
 import { refuseChanged, type Seal, sealOf } from '../../lib/core/registry/sealed';

@@ -1,11 +1,12 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import type { Baseline, JudgeReport, JudgeRequest } from '../../lib/core/documents';
+import type { JudgeReport, JudgeRequest } from '../../lib/core/judge/documents';
 import { judge } from '../../lib/core/judge/judge';
 import { parseScores } from '../../lib/core/judge/scores';
 import { LedgerKey, type RunJudged } from '../../lib/core/ledger/ledger';
 import { readLabels, readProfile, readRun } from '../../lib/core/ledger/stored';
 import { EnvName, MetricName, runKeys } from '../../lib/core/names';
 import { countNumbers, quantileEdges } from '../../lib/core/prepare/profile';
+import type { Baseline } from '../../lib/core/watch/documents';
 import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
 import { metric } from '../shared/metric';

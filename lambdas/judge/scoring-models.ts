@@ -1,5 +1,5 @@
 import { CreateModelCommand, DescribeModelCommand, type SageMakerClient } from '@aws-sdk/client-sagemaker';
-import type { ModelContainer } from '../../lib/core/documents';
+import type { ModelContainer } from '../../lib/core/judge/documents';
 import { type Owner, ownerTags, type Tags, tagList } from '../../lib/core/ownership';
 import { tagsOf, unlessMissing } from '../shared/sagemaker';
 

@@ -1,5 +1,5 @@
 import { release } from '../../lib/core/dataset/lease';
-import type { FinishRequest, RunEndedDetail } from '../../lib/core/documents';
+import type { FinishRequest, RunEndedDetail } from '../../lib/core/ledger/documents';
 import { LedgerKey, type RunEnded } from '../../lib/core/ledger/ledger';
 import { EnvName, Events } from '../../lib/core/names';
 import { noticeOfRun } from '../../lib/core/notices';

@@ -1,11 +1,12 @@
 import { S3Client } from '@aws-sdk/client-s3';
+import type { RunDocument } from '../../lib/core/dataset/documents';
 import { snapshotBytes } from '../../lib/core/dataset/snapshot';
-import type { PrepareReport, PrepareRequest, RunDocument } from '../../lib/core/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { readRun } from '../../lib/core/ledger/stored';
 import { listed, shortened } from '../../lib/core/listed';
 import { EnvName, MetricName, runKeys } from '../../lib/core/names';
+import type { PrepareReport, PrepareRequest } from '../../lib/core/prepare/documents';
 import { inBytes } from '../../lib/core/prepare/limits';
 import {
   begun,

@@ -1,6 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import type { SealReport, SealRequest } from '../../lib/core/documents';
 import { parseS3Uri } from '../../lib/core/names';
+import type { SealReport, SealRequest } from '../../lib/core/registry/documents';
 import { type Seal, sealedKey } from '../../lib/core/registry/sealed';
 import { copyVersion, newestVersion, type Source } from './archives';
 

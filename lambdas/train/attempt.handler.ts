@@ -1,7 +1,6 @@
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SageMakerClient } from '@aws-sdk/client-sagemaker';
-import type { AttemptReport, AttemptRequest, TuningDocument } from '../../lib/core/documents';
 import { type AttemptStarted, type Fact, LedgerKey, type TrainingAttempt } from '../../lib/core/ledger/ledger';
 import { EnvName, runKeys } from '../../lib/core/names';
 import {
@@ -13,6 +12,7 @@ import {
   type Next,
   nextAttempt,
 } from '../../lib/core/train/attempts';
+import type { AttemptReport, AttemptRequest, TuningDocument } from '../../lib/core/train/documents';
 import { type CaughtError, type Failure, failureOf, type JobFacts, refusalOf } from '../../lib/core/train/failures';
 import { bestTrial, type Trial, type TuningRules } from '../../lib/core/train/tuning';
 import { dynamoLedger, type Ledger } from '../ledger/ledger-port';

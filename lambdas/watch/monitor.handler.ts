@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { Contract } from '../../lib/core/dataset/contract';
 import { isData } from '../../lib/core/dataset/snapshot';
-import type { Baseline, DriftDetail, MonitorReport, MonitorRules } from '../../lib/core/documents';
 import { ErrorName } from '../../lib/core/errors';
 import { type DeploymentEnded, LedgerKey, type RefusedFile, type WindowJudged } from '../../lib/core/ledger/ledger';
 import { readBaseline } from '../../lib/core/ledger/stored';
@@ -13,6 +12,7 @@ import { EnvName, Events, MetricName, Prefix, runKeys, shortHash, VARIANT_NAME }
 import { countLike } from '../../lib/core/prepare/profile';
 import { assess } from '../../lib/core/watch/assess';
 import { type CapturedLine, type CapturedRow, parseCapturedLine } from '../../lib/core/watch/capture';
+import type { Baseline, DriftDetail, MonitorReport, MonitorRules } from '../../lib/core/watch/documents';
 import { ASSESS_DEFAULTS, type MonitoredWindow, NOTHING_SEEN, type WatchState } from '../../lib/core/watch/findings';
 import { inService } from '../ledger/in-service';
 import { change, current, dynamoLedger, type Ledger } from '../ledger/ledger-port';

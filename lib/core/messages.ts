@@ -1,6 +1,8 @@
-import type { DeploymentInput, DriftDetail, Evidence, Outcome, RunEndedDetail, RunRequestedDetail } from './documents';
-import { OUTCOMES } from './documents';
+import type { Evidence, RunRequestedDetail } from './dataset/documents';
+import type { DeploymentInput } from './deploy/documents';
 import { ErrorName, PerennialError } from './errors';
+import type { Outcome, RunEndedDetail } from './ledger/documents';
+import { OUTCOMES } from './ledger/documents';
 import { shortened } from './listed';
 import { Events, Prefix, type Reason } from './names';
 import {
@@ -18,6 +20,7 @@ import {
   show,
   text,
 } from './shape';
+import type { DriftDetail } from './watch/documents';
 
 /** What a message of the controller's queue says. */
 export type Message =

@@ -1,4 +1,5 @@
-import type { DeploymentOutcome, Outcome } from './documents';
+import type { DeploymentOutcome } from './deploy/documents';
+import type { Outcome } from './ledger/documents';
 import { packageVersion } from './names';
 
 /** What an e-mail or a line of a terminal has room for. */

@@ -10,7 +10,7 @@ import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { CleanUpProperties } from '../core/clean-up';
-import type { DeploymentOutcome, ServingSettings } from '../core/documents';
+import type { DeploymentOutcome, ServingSettings } from '../core/deploy/documents';
 import { ErrorName } from '../core/errors';
 import { EnvName, ownPrefix, Prefix, VARIANT_NAME } from '../core/names';
 import type { Owner } from '../core/ownership';

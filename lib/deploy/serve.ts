@@ -5,7 +5,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import type { EndpointConfiguration, ServingSettings } from '../core/documents';
+import type { EndpointConfiguration, ServingSettings } from '../core/deploy/documents';
 import { ErrorName } from '../core/errors';
 import { ownPrefix, Prefix, VARIANT_NAME } from '../core/names';
 import type { Owner } from '../core/ownership';

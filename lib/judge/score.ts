@@ -4,9 +4,9 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import type { Outcome } from '../core/documents';
 import { ErrorName } from '../core/errors';
 import type { JudgeRules } from '../core/judge/judgement';
+import type { Outcome } from '../core/ledger/documents';
 import { ownPrefix, scoringModelName } from '../core/names';
 import type { Owner } from '../core/ownership';
 import {

@@ -1,7 +1,7 @@
 import { Stack } from 'aws-cdk-lib';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import type { Outcome } from '../core/documents';
+import type { Outcome } from '../core/ledger/documents';
 import type { Owner } from '../core/ownership';
 import { jsonata, RUN_ID, runUri, STARTED_AT } from '../machine/expressions';
 import { callSageMaker, orFail } from '../machine/state-parts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CONTROLLER_DEFAULTS } from '../../lib/core/dataset/controller';
-import type { Outcome, Snapshot } from '../../lib/core/documents';
+import type { Snapshot } from '../../lib/core/dataset/documents';
+import type { Outcome } from '../../lib/core/ledger/documents';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { Events } from '../../lib/core/names';
 import { Crash, crashing } from '../support/memory';

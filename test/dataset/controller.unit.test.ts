@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { CONTROLLER_DEFAULTS, decide, type Frozen } from '../../lib/core/dataset/controller';
+import type { Evidence } from '../../lib/core/dataset/documents';
 import { FREE, release, requeue } from '../../lib/core/dataset/lease';
-import type { Evidence } from '../../lib/core/documents';
 import type { Lease } from '../../lib/core/ledger/ledger';
 import type { Reason } from '../../lib/core/names';
 

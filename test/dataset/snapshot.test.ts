@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { beginRun } from '../../lambdas/dataset/snapshot.handler';
 import type { Contract } from '../../lib/core/dataset/contract';
+import type { SnapshotRequest } from '../../lib/core/dataset/documents';
 import { freeze } from '../../lib/core/dataset/snapshot';
-import type { SnapshotRequest } from '../../lib/core/documents';
 import { ErrorName } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { runKeys } from '../../lib/core/names';

@@ -10,7 +10,7 @@ import {
   releaseDeployment,
   takeUp,
 } from '../../lib/core/deploy/deployment';
-import type { DeploymentInput, PlanDeploymentRequest } from '../../lib/core/documents';
+import type { DeploymentInput, PlanDeploymentRequest } from '../../lib/core/deploy/documents';
 import { ErrorName } from '../../lib/core/errors';
 import { endpointConfigName, modelName, ownPrefix } from '../../lib/core/names';
 import { OwnerTag, ownerTags } from '../../lib/core/ownership';

@@ -1,9 +1,9 @@
 import { type MonitorPorts, monitor } from '../../lambdas/watch/monitor.handler';
 import type { Contract } from '../../lib/core/dataset/contract';
-import type { Baseline, MonitorReport } from '../../lib/core/documents';
 import { judge } from '../../lib/core/judge/judge';
 import { Events, runKeys } from '../../lib/core/names';
 import { countCategories, countNumbers } from '../../lib/core/prepare/profile';
+import type { Baseline, MonitorReport } from '../../lib/core/watch/documents';
 import type { AssessRules } from '../../lib/core/watch/findings';
 import { MemoryLedger, MemoryStore } from '../support/memory';
 

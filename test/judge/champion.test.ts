@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type ChampionPorts, findChampion } from '../../lambdas/judge/champion.handler';
-import type { DeploymentOutcome, ModelContainer } from '../../lib/core/documents';
+import type { DeploymentOutcome } from '../../lib/core/deploy/documents';
 import { ErrorName } from '../../lib/core/errors';
+import type { ModelContainer } from '../../lib/core/judge/documents';
 import { ownPrefix } from '../../lib/core/names';
 import { ownerTags, type Tags } from '../../lib/core/ownership';
 import { MemoryLedger } from '../support/memory';

@@ -2,11 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { judgeRun } from '../../lambdas/judge/judge.handler';
 import { parseContract } from '../../lib/core/dataset/contract';
 import { freeze } from '../../lib/core/dataset/snapshot';
-import type { Baseline, JudgeRequest } from '../../lib/core/documents';
 import { ErrorName } from '../../lib/core/errors';
+import type { JudgeRequest } from '../../lib/core/judge/documents';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { runKeys } from '../../lib/core/names';
 import { countNumbers, histogramRows } from '../../lib/core/prepare/profile';
+import type { Baseline } from '../../lib/core/watch/documents';
 import { MemoryLedger, MemoryStore } from '../support/memory';
 import { RIDES } from '../support/preparation';
 

@@ -1,7 +1,7 @@
 import { type FinishDeploymentPorts, finishDeployment } from '../../lambdas/deploy/finish-deployment.handler';
 import { type StartDeploymentPorts, startDeployments } from '../../lambdas/deploy/start-deployment.handler';
 import { mendedDeploymentLease } from '../../lib/core/dataset/lease';
-import type { DeploymentInput, DeploymentOutcome } from '../../lib/core/documents';
+import type { DeploymentInput, DeploymentOutcome } from '../../lib/core/deploy/documents';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { Events, packageVersion } from '../../lib/core/names';
 import { garble, mutate, ODD } from '../fuzz/fuzz';

@@ -1,5 +1,5 @@
+import type { Evidence, TrainingInput } from '../../lib/core/dataset/documents';
 import { mendedLease } from '../../lib/core/dataset/lease';
-import type { Evidence, TrainingInput } from '../../lib/core/documents';
 import { type Decision, type Lease, LedgerKey } from '../../lib/core/ledger/ledger';
 import type { MemoryLedger } from '../support/memory';
 import { HOUR, MINUTE } from './agenda';

@@ -2,8 +2,9 @@ import { type ControllerPorts, control } from '../../lambdas/dataset/controller.
 import { type FinishPorts, finish } from '../../lambdas/ledger/finish.handler';
 import { spentOn } from '../../lib/core/dataset/budget';
 import { CONTROLLER_DEFAULTS } from '../../lib/core/dataset/controller';
+import type { Evidence, Snapshot, TrainingInput } from '../../lib/core/dataset/documents';
 import { mendedLease } from '../../lib/core/dataset/lease';
-import type { Evidence, Outcome, Snapshot, TrainingInput } from '../../lib/core/documents';
+import type { Outcome } from '../../lib/core/ledger/documents';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { parseMessage } from '../../lib/core/messages';
 import { Events, Prefix } from '../../lib/core/names';

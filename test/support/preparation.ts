@@ -5,9 +5,10 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { prepare } from '../../lambdas/prepare/prepare.handler';
 import { type Contract, parseContract } from '../../lib/core/dataset/contract';
 import { parseCsv } from '../../lib/core/dataset/csv';
-import type { PrepareReport, QuarantinedRow, RunDocument } from '../../lib/core/documents';
+import type { RunDocument } from '../../lib/core/dataset/documents';
 import type { HoldoutLabels } from '../../lib/core/judge/judgement';
 import { runKeys } from '../../lib/core/names';
+import type { PrepareReport, QuarantinedRow } from '../../lib/core/prepare/documents';
 import type { Profile } from '../../lib/core/prepare/profile';
 import { FolderStore } from './folder-store';
 

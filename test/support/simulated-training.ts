@@ -6,7 +6,7 @@ import { Interpreter } from '../../engine/src/states/interpreter';
 import { Evaluator } from '../../engine/src/states/jsonata';
 import type { StateEntry } from '../../engine/src/states/progress';
 import { type AttemptPorts, attempt } from '../../lambdas/train/attempt.handler';
-import type { AttemptRequest } from '../../lib/core/documents';
+import type { AttemptRequest } from '../../lib/core/train/documents';
 import type { JobFacts } from '../../lib/core/train/failures';
 import { instanceOf } from '../../lib/core/train/instances';
 import { trainingPrice } from '../../lib/core/train/prices';

@@ -2,7 +2,8 @@ import { type ControllerPorts, control } from '../../lambdas/dataset/controller.
 import type { CandidateModels } from '../../lambdas/judge/candidate-models';
 import { type FinishPorts, finish } from '../../lambdas/ledger/finish.handler';
 import { CONTROLLER_DEFAULTS, type ControllerRules } from '../../lib/core/dataset/controller';
-import type { Outcome, Snapshot, TrainingInput } from '../../lib/core/documents';
+import type { Snapshot, TrainingInput } from '../../lib/core/dataset/documents';
+import type { Outcome } from '../../lib/core/ledger/documents';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { Events } from '../../lib/core/names';
 import { Crash, MemoryData, MemoryExecutions, MemoryLedger } from './memory';

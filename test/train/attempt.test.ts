@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type AttemptPorts, attempt } from '../../lambdas/train/attempt.handler';
 import { factsOf } from '../../lambdas/train/training-jobs';
-import type { AttemptRequest } from '../../lib/core/documents';
 import type { AttemptRules, TrainingProgress } from '../../lib/core/train/attempts';
+import type { AttemptRequest } from '../../lib/core/train/documents';
 import type { JobFacts } from '../../lib/core/train/failures';
 import { Crash, crashing, MemoryLedger, MemoryStore } from '../support/memory';
 

@@ -23,9 +23,9 @@ import {
   TrainingPipeline,
   Tuning,
 } from '../../lib';
-import type { AttemptReport } from '../../lib/core/documents';
 import { printedMetric } from '../../lib/core/judge/metric';
 import { jobName, searchName } from '../../lib/core/names';
+import type { AttemptReport } from '../../lib/core/train/documents';
 import { definitionsOf, type State } from '../support/definition';
 import { CONTRACT } from '../support/stacks';
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Contract } from '../../lib/core/dataset/contract';
-import type { Baseline } from '../../lib/core/documents';
 import { judge } from '../../lib/core/judge/judge';
 import { countCategories, countLike, countNumbers, quantileEdges } from '../../lib/core/prepare/profile';
 import { random } from '../../lib/core/random';
 import { normalQuantile } from '../../lib/core/statistics';
 import { assess } from '../../lib/core/watch/assess';
+import type { Baseline } from '../../lib/core/watch/documents';
 import { ASSESS_DEFAULTS, type Assessment, type MonitoredWindow, NOTHING_SEEN } from '../../lib/core/watch/findings';
 
 const CARRIERS = ['AA', 'DL', 'UA', 'WN', 'B6', 'HA'];

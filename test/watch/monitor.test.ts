@@ -3,12 +3,12 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { GroundTruth } from '../../lambdas/watch/ground-truth';
 import { type MonitorPorts, monitor } from '../../lambdas/watch/monitor.handler';
 import type { Contract } from '../../lib/core/dataset/contract';
-import type { Baseline, MonitorReport } from '../../lib/core/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { judge } from '../../lib/core/judge/judge';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { Events, runKeys, SMOKE_TEST_ID } from '../../lib/core/names';
 import { countCategories, countNumbers, quantileEdges } from '../../lib/core/prepare/profile';
+import type { Baseline, MonitorReport } from '../../lib/core/watch/documents';
 import { ASSESS_DEFAULTS } from '../../lib/core/watch/findings';
 import { Crash, crashing, MemoryLedger, MemoryStore } from '../support/memory';
 

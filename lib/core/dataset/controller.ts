@@ -1,9 +1,9 @@
-import type { Evidence, Need } from '../documents';
 import type { Decision, Lease } from '../ledger/ledger';
 import { LedgerKey } from '../ledger/ledger';
 import { shortened } from '../listed';
 import { type Reason, runId } from '../names';
 import { charged, isBehind, spentOn } from './budget';
+import type { Evidence, Need } from './documents';
 import { isData } from './snapshot';
 import { asEvidence, byStrength, includes, remember, snapshotOf } from './waiting';
 

@@ -1,4 +1,5 @@
-import { type DeploymentInput, type Evidence, OUTCOMES, type Outcome, type TrainingInput } from '../documents';
+import type { DeploymentInput } from '../deploy/documents';
+import { OUTCOMES, type Outcome } from '../ledger/documents';
 import type { Decision, DeploymentLease, Lease, RefusedFile } from '../ledger/ledger';
 import { listed } from '../listed';
 import { DEPLOYMENT_INPUT, executionName } from '../messages';
@@ -20,6 +21,7 @@ import {
   text,
 } from '../shape';
 import type { SpentDay } from './budget';
+import type { Evidence, TrainingInput } from './documents';
 import { remember } from './waiting';
 
 /** A lease that nobody has held yet. */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Snapshot, SnapshotFile } from '../documents';
 import { ErrorName, PerennialError } from '../errors';
 import { Prefix } from '../names';
 import { count, isObject, items, listOf, object, optional, own, readDocument, type Shape, text } from '../shape';
+import type { Snapshot, SnapshotFile } from './documents';
 
 /** An object of the data bucket, as a listing of its current versions names it. */
 export interface ListedFile extends SnapshotFile {

@@ -1,5 +1,5 @@
-import type { Evidence } from '../documents';
 import { REASONS, type Reason } from '../names';
+import type { Evidence } from './documents';
 
 /**
  * So many triggers of a class wait one by one, and a run's evidence names so many. With all that a lease holds beside

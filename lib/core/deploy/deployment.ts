@@ -1,9 +1,10 @@
-import type { DeploymentInput, DeploymentPlan, ModelContainer, PlanDeploymentRequest } from '../documents';
 import { ErrorName, PerennialError } from '../errors';
+import type { ModelContainer } from '../judge/documents';
 import type { DeploymentLease } from '../ledger/ledger';
 import { deploymentId, endpointConfigName, modelName, packageVersion, versionInName } from '../names';
 import { refuseForeign, type Tags } from '../ownership';
 import type { Seal, SealedModel } from '../registry/sealed';
+import type { DeploymentInput, DeploymentPlan, PlanDeploymentRequest } from './documents';
 
 /** So many versions' models and configurations are kept, for going back. */
 export const KEPT_VERSIONS = 2;

@@ -1,18 +1,13 @@
 import type { Spent } from '../dataset/budget';
 import type { Problem } from '../dataset/contract';
-import type {
-  DeploymentInput,
-  DeploymentOutcome,
-  Evidence,
-  Need,
-  Outcome,
-  PrepareReport,
-  TrainingInput,
-} from '../documents';
+import type { Evidence, Need, TrainingInput } from '../dataset/documents';
+import type { DeploymentInput, DeploymentOutcome } from '../deploy/documents';
 import type { Verdict } from '../judge/judgement';
 import { type Reason, shortHash } from '../names';
+import type { PrepareReport } from '../prepare/documents';
 import type { FailureKind } from '../train/failures';
 import type { Hyperparameters } from '../train/tuning';
+import type { Outcome } from './documents';
 
 /**
  * The ledger: one DynamoDB table, partition key `pk` (the pipeline's name), sort key `sk`.

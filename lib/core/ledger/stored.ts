@@ -1,6 +1,6 @@
 import { parseContract } from '../dataset/contract';
+import type { RunDocument } from '../dataset/documents';
 import { SNAPSHOT } from '../dataset/snapshot';
-import type { Baseline, MonitorReport, RunDocument } from '../documents';
 import { ErrorName, PerennialError } from '../errors';
 import type { HoldoutLabels, Judgement } from '../judge/judgement';
 import { REASONS } from '../names';
@@ -23,6 +23,7 @@ import {
   show,
   text,
 } from '../shape';
+import type { Baseline, MonitorReport } from '../watch/documents';
 import type { Finding } from '../watch/findings';
 
 /**

@@ -1,4 +1,4 @@
-import type { SnapshotFile } from '../documents';
+import type { SnapshotFile } from '../dataset/documents';
 
 /** What a function has to work with, in bytes. */
 export interface Capacity {

@@ -1,7 +1,7 @@
-import type { Baseline } from '../documents';
 import { summarise } from '../judge/explain';
 import { holm, nextEvidence } from '../statistics';
 import { compareWindow, fewestRows } from './compare-window';
+import type { Baseline } from './documents';
 import {
   ASSESS_DEFAULTS,
   type Assessment,

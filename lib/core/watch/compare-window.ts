@@ -1,4 +1,3 @@
-import type { Baseline } from '../documents';
 import { ErrorName, PerennialError } from '../errors';
 import { metricOf, refuseScores } from '../judge/metric';
 import { comparable, type Histogram, histogramRows } from '../prepare/profile';
@@ -12,6 +11,7 @@ import {
   normalTail,
   rareRise,
 } from '../statistics';
+import type { Baseline } from './documents';
 import type { AssessRules, Finding, MonitoredWindow } from './findings';
 
 /** A finding as far as one comparison alone can tell. */
