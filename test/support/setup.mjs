@@ -7,5 +7,6 @@ import { bundle } from '../../bin/bundle.mjs';
 export default async function setup() {
   process.env.TMPDIR = mkdtempSync(join(tmpdir(), 'perennial-tests-')); // the workers inherit it
   await bundle();
-  return () => rmSync(process.env.TMPDIR, { recursive: true, force: true });
+  // not as a teardown: vitest ends without one if its workers take long to end, and leaves gigabytes behind
+  process.once('exit', () => rmSync(process.env.TMPDIR, { recursive: true, force: true }));
 }
