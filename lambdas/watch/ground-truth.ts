@@ -2,21 +2,10 @@ import { createReadStream } from 'node:fs';
 import type { Contract } from '../../lib/core/dataset/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { named } from '../../lib/core/prepare/rules';
+import type { GroundTruth } from '../../lib/core/watch/ground-truth';
 import { checkExpressions, refuseRepeated } from '../data-engine/derive';
 import { type Database, withDatabase } from '../data-engine/duckdb';
 import { createTables, loadFile, refuseBadRows } from '../data-engine/reader';
-
-/** What became known about rows that were predicted. */
-export interface GroundTruth {
-  /** The target by key, of the wanted keys that the file holds. */
-  readonly labels: ReadonlyMap<string, number>;
-  /** Rows of the file. */
-  readonly rows: number;
-  /** Rows that break the contract, or whose target is not known; they give no label. */
-  readonly bad: number;
-  /** Why, most frequent first, at most 20. */
-  readonly reasons: ReadonlyArray<{ readonly reason: string; readonly rows: number }>;
-}
 
 /**
  * Reads the true outcomes from a file of `ground-truth/`, which is in the contract of the training data.

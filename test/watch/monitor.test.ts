@@ -1,6 +1,5 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { GroundTruth } from '../../lambdas/watch/ground-truth';
 import { type MonitorPorts, monitor } from '../../lambdas/watch/monitor.handler';
 import type { Contract } from '../../lib/core/dataset/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
@@ -10,6 +9,7 @@ import { Events, runKeys, SMOKE_TEST_ID } from '../../lib/core/names';
 import { countCategories, countNumbers, quantileEdges } from '../../lib/core/prepare/profile';
 import type { Baseline, MonitorReport } from '../../lib/core/watch/documents';
 import { ASSESS_DEFAULTS } from '../../lib/core/watch/findings';
+import type { GroundTruth } from '../../lib/core/watch/ground-truth';
 import { Crash, crashing, MemoryLedger, MemoryStore } from '../support/memory';
 
 const contract: Contract = {
