@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { cutMonths } from '../bin/flights/months';
-import { ensurePython } from '../engine/src/python';
+import { ensurePython } from '../engine/src/containers/python';
 import { prepare } from '../lambdas/prepare/prepare.handler';
 import { parseContract } from '../lib/core/dataset/contract';
 import type { RunDocument } from '../lib/core/dataset/documents';

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cutMonths } from '../bin/flights/months';
-import { ensurePython } from '../engine/src/python';
+import { ensurePython } from '../engine/src/containers/python';
 import contract from '../examples/flights/contract.json';
 import { prepare } from '../lambdas/prepare/prepare.handler';
 import { parseContract } from '../lib/core/dataset/contract';

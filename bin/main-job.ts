@@ -7,7 +7,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-sagemaker-runtime';
 import { Upload } from '@aws-sdk/lib-storage';
 import { Engine } from '../engine/src';
-import { ensurePython, imageRequirements } from '../engine/src/python';
+import { ensurePython, imageRequirements } from '../engine/src/containers/python';
 import { Prefix } from '../lib/core';
 import { readEndpoint } from './commands/endpoint';
 import { type Facts, readFacts, servedPeriods } from './commands/ledger';

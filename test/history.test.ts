@@ -1,9 +1,9 @@
 import { Duration } from 'aws-cdk-lib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Machine, State } from '../engine/src/states/definition';
-import { StatesError } from '../engine/src/states/errors';
-import type { TaskCall } from '../engine/src/states/frame';
+import type { Machine, State } from '../engine/src/services/states/definition';
+import { StatesError } from '../engine/src/services/states/errors';
+import type { TaskCall } from '../engine/src/services/states/frame';
 import {
   firstAttempt,
   lookSeconds,

@@ -45,7 +45,7 @@ test('the tarball brings what Lambda and SageMaker need', () => {
     'dist/lambdas/data/node_modules/@duckdb/node-bindings-linux-arm64/duckdb.node',
     'dist/training/xgboost.tar.gz',
     'dist/local/index.d.ts',
-    'dist/local/serve.py',
+    'dist/local/containers/serve.py',
     '.jsii',
   ]) {
     expect(existsSync(join(installed, file)), file).toBe(true);

@@ -1,8 +1,8 @@
 import validate from 'asl-validator';
 import jsonata from 'jsonata';
 import { describe, expect, test } from 'vitest';
-import { Evaluator } from '../engine/src/states/jsonata';
-import { problems } from '../engine/src/states/validate';
+import { Evaluator } from '../engine/src/services/states/jsonata';
+import { problems } from '../engine/src/services/states/validate';
 import { mistakesIn } from '../engine/test/support/api-shape';
 import { definitionsOf, machinesOf, statesOf } from './support/definition';
 import { templateOf, wholeLoop } from './support/stacks';

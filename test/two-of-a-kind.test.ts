@@ -2,7 +2,7 @@ import { App, RemovalPolicy, Stack, type StackProps, Stage } from 'aws-cdk-lib';
 import { DefinitionBody, Pass, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { describe, expect, test } from 'vitest';
-import { Assembly } from '../engine/src/assembly';
+import { Assembly } from '../engine/src/assembly/assembly';
 import { assemblyOfStacks } from '../engine/test/support/assembly';
 import {
   ContinuousTraining,

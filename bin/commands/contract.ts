@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { INSTALL_DUCKDB } from '../../engine/src/lambda/duckdb';
+import { INSTALL_DUCKDB } from '../../engine/src/services/lambda/duckdb';
 import { type CliContext, CommandError } from './failure';
 
 export function addInfer(program: Command, context: CliContext): void {

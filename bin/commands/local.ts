@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Engine, LogEntry } from '../../engine/src';
-import type { Envelope } from '../../engine/src/events';
-import type { PublishedMessage } from '../../engine/src/sns';
+import type { Envelope } from '../../engine/src/services/events/service';
+import type { PublishedMessage } from '../../engine/src/services/sns/service';
 import { type CliContext, CommandError } from './failure';
 import { bytes } from './format';
 import { folder, readJson } from './input';

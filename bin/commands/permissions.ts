@@ -1,8 +1,8 @@
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Command } from 'commander';
-import type { UnusedPermission } from '../../engine/src/iam';
-import type { Keys } from '../../engine/src/keys';
-import { Sha256 } from '../../engine/src/signature';
+import type { Keys } from '../../engine/src/gateway/keys';
+import { Sha256 } from '../../engine/src/gateway/signature';
+import type { UnusedPermission } from '../../engine/src/services/iam/service';
 import { clientConfig, engineAddress } from './app';
 import { type CliContext, CommandError, UsageError } from './failure';
 import { several } from './format';

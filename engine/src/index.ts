@@ -1,7 +1,8 @@
-export * from './assembly';
-export * from './clock';
-export * from './engine';
-export type { UnusedPermission } from './iam';
+export * from './assembly/assembly';
+export { type Clock, ManualClock, ScaledClock } from './engine/clock';
+export * from './engine/engine';
+export * from './service';
+export type { UnusedPermission } from './services/iam/service';
 export type {
   CapacityFault,
   EndpointFault,
@@ -16,6 +17,5 @@ export type {
   ThrottleFault,
   TrainingFault,
   TransformFault,
-} from './sagemaker/faults';
-export { checkFaults, FaultsError } from './sagemaker/faults';
-export * from './service';
+} from './services/sagemaker/faults';
+export { checkFaults, FaultsError } from './services/sagemaker/faults';

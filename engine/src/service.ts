@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Clock } from './clock';
-import type { Statement } from './iam/statement';
-import type { StateStore } from './state-store';
+import type { Clock } from './engine/clock';
+import type { Statement } from './services/iam/statement';
+import type { StateStore } from './state/state-store';
 
 /** Where the engine pretends to be. */
 export interface AwsEnvironment {
@@ -145,14 +145,14 @@ export interface Service {
   readonly operations: Readonly<Record<string, Operation>>;
   /** API names of what {@link handle} answers beyond {@link operations}. */
   readonly handles?: readonly string[];
-  /** Types of the template's resources that {@link load} reads, e.g. `AWS::SSM::Parameter`. @default none */
+  /** Types of the template's resources that {@link load} is given, e.g. `AWS::SSM::Parameter`. @default none */
   readonly resourceTypes?: readonly string[];
   /**
    * Handles a raw HTTP request, for REST protocols (S3, Lambda, Scheduler, SageMaker runtime).
    * Returns false if the path is not its own.
    */
   handle?(request: IncomingMessage, response: ServerResponse, url: URL, sent: Sent): Promise<boolean>;
-  /** Makes the service's resources from the template's; called once, in the order of the engine's list. */
+  /** Makes the service's resources from the template's of its {@link resourceTypes}; called once, also where there are none. */
   load?(resources: readonly Resource[]): void | Promise<void>;
   /**
    * Deletes a resource of the template, if it is one that holds data.

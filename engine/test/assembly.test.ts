@@ -7,7 +7,7 @@ import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { SqsDestination } from 'aws-cdk-lib/aws-s3-notifications';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { describe, expect, test } from 'vitest';
-import { Assembly, DEFAULT_PLACE, environmentOf } from '../src/assembly';
+import { Assembly, DEFAULT_PLACE, environmentOf } from '../src/assembly/assembly';
 import { ASSET_BUCKET, assemblyOf, assemblyOfStacks } from './support/assembly';
 
 /** What the intrinsics in these properties come to, in a stack with this template. */

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
-import { Engine } from '../src/engine';
-import { KeyRing } from '../src/keys';
-import { forgetOldest } from '../src/sagemaker/host';
+import { Engine } from '../src/engine/engine';
+import { KeyRing } from '../src/gateway/keys';
+import { forgetOldest } from '../src/services/sagemaker/host';
 import { assemblyOf } from './support/assembly';
 
 // what the engine keeps of what goes through it; executions, metrics and logs have tests of their own

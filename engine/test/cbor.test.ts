@@ -1,7 +1,7 @@
 import { cbor } from '@smithy/core/cbor';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeCbor, encodeCbor } from '../src/cbor';
+import { decodeCbor, encodeCbor } from '../src/gateway/cbor';
 
 /** What CBOR and JSON both have; `-0` is 0 in CBOR, and a member called `__proto__` is lost on AWS's reader. */
 const json = fc

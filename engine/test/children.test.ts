@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { WATCHER } from '../src/children';
+import { WATCHER } from '../src/engine/children';
 
 const MARK = 'PERENNIAL_TEST_ENGINE=3f1c';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ManualClock, ScaledClock } from '../src/clock';
+import { ManualClock, ScaledClock } from '../src/engine/clock';
 
 describe('ScaledClock', () => {
   test('counts a shortened wait in full', async () => {

@@ -10,10 +10,10 @@ import {
   SetAlarmStateCommand,
 } from '@aws-sdk/client-cloudwatch';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ManualClock } from '../src/clock';
-import { CloudWatch } from '../src/cloudwatch';
-import { evaluate } from '../src/cloudwatch/metric-math';
-import { Metrics } from '../src/cloudwatch/metrics';
+import { ManualClock } from '../src/engine/clock';
+import { evaluate } from '../src/services/cloudwatch/metric-math';
+import { Metrics } from '../src/services/cloudwatch/metrics';
+import { CloudWatch } from '../src/services/cloudwatch/service';
 import { ServedContext } from './support/served-context';
 
 const TOPIC = 'arn:aws:sns:eu-west-1:111122223333:alerts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Engine } from '../src/engine';
+import { Engine } from '../src/engine/engine';
 import { assemblyOf } from './support/assembly';
 import { ROLE } from './support/fake-context';
 import { BUCKET, contents, DOUBLE, IMAGE, Lab, trainingRequest } from './support/sagemaker';
@@ -255,7 +255,7 @@ describe("a model's server", () => {
     );
     writeFileSync(join(folder, 'model/weights'), '2');
     const env = { ...process.env, PERENNIAL_SECRET: 'open sesame' };
-    const server = spawn('python3', [resolve('engine/src/serve.py'), folder], {
+    const server = spawn('python3', [resolve('engine/src/containers/serve.py'), folder], {
       env,
       stdio: ['pipe', 'pipe', 'inherit'],
     });

@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Machine } from '../src/states/definition';
-import { asStatesError, StatesError } from '../src/states/errors';
-import { History, type HistoryEvent, Trail } from '../src/states/history';
-import { Interpreter } from '../src/states/interpreter';
-import { Evaluator } from '../src/states/jsonata';
-import { problems } from '../src/states/validate';
+import type { Machine } from '../src/services/states/definition';
+import { asStatesError, StatesError } from '../src/services/states/errors';
+import { History, type HistoryEvent, Trail } from '../src/services/states/history';
+import { Interpreter } from '../src/services/states/interpreter';
+import { Evaluator } from '../src/services/states/jsonata';
+import { problems } from '../src/services/states/validate';
 
 /** What Step Functions does with a state machine. The first state is where it starts. */
 interface Case {

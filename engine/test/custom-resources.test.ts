@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { CustomResources } from '../src/custom-resources';
 import type { Resource, Shape } from '../src/service';
-import { StateStore } from '../src/state-store';
+import { CustomResources } from '../src/services/cloudformation/custom-resources';
+import { StateStore } from '../src/state/state-store';
 import { FakeContext } from './support/fake-context';
 
 const TOKEN = 'arn:aws:lambda:eu-west-1:111122223333:function:CleanUp';

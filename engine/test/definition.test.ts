@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Shape } from '../src/service';
-import { Evaluator } from '../src/states/jsonata';
-import { problems } from '../src/states/validate';
+import { Evaluator } from '../src/services/states/jsonata';
+import { problems } from '../src/services/states/validate';
 
 const evaluator = new Evaluator(
   () => 0.5,

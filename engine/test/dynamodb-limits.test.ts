@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DynamoDb } from '../src/dynamodb';
-import { sizeOfNumber } from '../src/dynamodb/number';
-import { sizeOfItem } from '../src/dynamodb/values';
 import type { Shape } from '../src/service';
+import { sizeOfNumber } from '../src/services/dynamodb/number';
+import { DynamoDb } from '../src/services/dynamodb/service';
+import { sizeOfItem } from '../src/services/dynamodb/values';
 import { ServedContext } from './support/served-context';
 
 const caller = { kind: 'root' } as const;

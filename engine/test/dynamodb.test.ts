@@ -19,10 +19,10 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DynamoDb } from '../src/dynamodb';
-import { holds } from '../src/dynamodb/evaluate';
-import { Placeholders, parseCondition } from '../src/dynamodb/expression';
-import { addNumbers, compareNumbers, normalized } from '../src/dynamodb/number';
+import { holds } from '../src/services/dynamodb/evaluate';
+import { Placeholders, parseCondition } from '../src/services/dynamodb/expression';
+import { addNumbers, compareNumbers, normalized } from '../src/services/dynamodb/number';
+import { DynamoDb } from '../src/services/dynamodb/service';
 import { ServedContext } from './support/served-context';
 
 const TableName = 'ledger';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type ClientConfig, Engine, type EngineOptions } from '../src/engine';
+import { type ClientConfig, Engine, type EngineOptions } from '../src/engine/engine';
 import { assemblyOf } from './support/assembly';
 import { signed } from './support/signed';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compilePattern, matchesPattern } from '../src/event-pattern';
+import { compilePattern, matchesPattern } from '../src/services/events/event-pattern/pattern';
 import fixtures from './fixtures/event-patterns.json';
 
 const matches = (pattern: unknown, event: unknown) => matchesPattern(compilePattern(pattern), event);

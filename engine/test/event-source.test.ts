@@ -2,8 +2,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Lambda } from '../src/lambda';
 import type { Queues, Resource, Shape } from '../src/service';
+import { Lambda } from '../src/services/lambda/service';
 import { FakeContext, ROLE } from './support/fake-context';
 
 const QUEUE = 'arn:aws:sqs:eu-west-1:111122223333:work';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { EventBridge } from '../src/events';
 import { ApiError, type Caller, type Resource, type Shape } from '../src/service';
+import { EventBridge } from '../src/services/events/service';
 import { RecordingContext } from './support/recording-context';
 
 const QUEUE = 'arn:aws:sqs:eu-west-1:111111111111:jobs';

@@ -5,8 +5,8 @@ import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge
 import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { GetTopicAttributesCommand, ListTagsForResourceCommand, PublishCommand, SNSClient } from '@aws-sdk/client-sns';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { notImplemented } from '../src/gateway';
-import { fromForm } from '../src/protocols';
+import { notImplemented } from '../src/gateway/gateway';
+import { fromForm } from '../src/gateway/protocols';
 import { ApiError, type Caller, type Service, type Shape } from '../src/service';
 import { Door } from './support/door';
 import { signed, type Unsigned } from './support/signed';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_PLACE } from '../src/assembly';
+import { DEFAULT_PLACE } from '../src/assembly/assembly';
 import type { AssumeRole, RoleCaller } from '../src/service';
 import { allow, deny, judge, may, policy, ROLE, worker } from './support/iam';
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { imageRequirements } from '../src/python';
+import { imageRequirements } from '../src/containers/python';
 
 const ECR = '763104351884.dkr.ecr.eu-west-1.amazonaws.com';
 

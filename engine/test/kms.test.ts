@@ -29,7 +29,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { Engine } from '../src/engine';
+import { Engine } from '../src/engine/engine';
 import { assemblyOf } from './support/assembly';
 import { allow, deny, policy } from './support/iam';
 

@@ -2,9 +2,9 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Lambda } from '../src/lambda';
-import { loggedMetrics } from '../src/lambda/metrics-format';
 import type { Resource, Shape } from '../src/service';
+import { loggedMetrics } from '../src/services/lambda/metrics-format';
+import { Lambda } from '../src/services/lambda/service';
 import { FakeContext, ROLE } from './support/fake-context';
 
 let context: FakeContext;

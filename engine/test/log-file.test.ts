@@ -2,8 +2,8 @@ import { appendFileSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { LogFile } from '../src/log-file';
-import { StateStore } from '../src/state-store';
+import { LogFile } from '../src/services/logs/log-file';
+import { StateStore } from '../src/state/state-store';
 
 const stores: StateStore[] = [];
 afterEach(() => {

@@ -2,7 +2,7 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RuntimeApi } from '../src/lambda/runtime-api';
+import { RuntimeApi } from '../src/services/lambda/runtime-api';
 import { Door } from './support/door';
 import { signed, type Unsigned } from './support/signed';
 

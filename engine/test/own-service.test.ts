@@ -113,6 +113,18 @@ describe('a service of the user’s own', () => {
     expect(await ask('/b')).toMatchObject({ __type: 'ParameterNotFound' });
   });
 
+  test('is given the resources of the types that it declares, and no others', async () => {
+    const given: string[] = [];
+    class Curious extends Parameters {
+      override load(resources: readonly Resource[]): void {
+        given.push(...resources.map(({ type }) => type));
+      }
+    }
+    const assembly = assemblyOf(template('*'));
+    engine = await Engine.start({ assembly, services: [(context) => new Curious(context)] });
+    expect(given).toEqual(['AWS::SSM::Parameter']);
+  });
+
   test('must not have the name of another', async () => {
     const twice = [0, 1].map(() => (context: Context) => new Parameters(context));
     const started = Engine.start({ assembly: assemblyOf(template('*')), services: twice });

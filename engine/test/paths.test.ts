@@ -1,7 +1,7 @@
 import { join, resolve, sep } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { below } from '../src/paths';
+import { below } from '../src/engine/paths';
 
 const FOLDER = resolve('/srv/job/data');
 

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ensurePython, findPython, PythonError } from '../src/python';
+import { ensurePython, findPython, PythonError } from '../src/containers/python';
 
 const folder = mkdtempSync(join(tmpdir(), 'python-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -31,7 +31,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { afterEach, describe, expect, test } from 'vitest';
-import { Engine, type EngineOptions } from '../src/engine';
+import { Engine, type EngineOptions } from '../src/engine/engine';
 import { ASSET_BUCKET, assemblyOf } from './support/assembly';
 import { killedNow } from './support/crash';
 

@@ -2,7 +2,7 @@ import { ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/clien
 import { CreateTrainingJobCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
 import { DescribeExecutionCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type ClientConfig, Engine } from '../src/engine';
+import { type ClientConfig, Engine } from '../src/engine/engine';
 import { assemblyOf } from './support/assembly';
 import { allow, policy } from './support/iam';
 import { signed } from './support/signed';

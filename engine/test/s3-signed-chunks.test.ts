@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { S3 } from '../src/s3';
+import { S3 } from '../src/services/s3/service';
 import { ServedContext } from './support/served-context';
 import { signed } from './support/signed';
 

@@ -31,9 +31,9 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { S3 } from '../src/s3';
-import { digestOf } from '../src/s3/checksums';
-import { compareKeys } from '../src/s3/listing';
+import { digestOf } from '../src/services/s3/checksums';
+import { compareKeys } from '../src/services/s3/listing';
+import { S3 } from '../src/services/s3/service';
 import { ServedContext } from './support/served-context';
 import { presigned } from './support/signed';
 

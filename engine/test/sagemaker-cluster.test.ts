@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { TrainingFault } from '../src';
-import { ensurePython, packageFile } from '../src/python';
+import { ensurePython, packageFile } from '../src/containers/python';
 import type { Shape } from '../src/service';
 import { BUCKET, contents, Lab, path, trainingRequest } from './support/sagemaker';
 
@@ -268,7 +268,7 @@ describe('torchrun', () => {
   let torch: Lab;
   beforeAll(async () => {
     // takes minutes and gigabytes the first time
-    const interpreter = await ensurePython(packageFile('images/pytorch.txt'));
+    const interpreter = await ensurePython(packageFile('containers/images/pytorch.txt'));
     torch = new Lab({ python: { interpreter }, faults: { training: faults } }, 0.001);
   }, 1_800_000);
   afterAll(() => torch?.stop());

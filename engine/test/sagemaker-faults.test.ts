@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { CreateTrainingJobCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { checkFaults, Engine, type TrainingFault } from '../src';
-import { CheckpointSync } from '../src/sagemaker/training-checkpoints';
 import type { Shape } from '../src/service';
+import { CheckpointSync } from '../src/services/sagemaker/training-checkpoints';
 import { assemblyOf } from './support/assembly';
 import { BUCKET, Lab, path, ROOT, trainingRequest } from './support/sagemaker';
 

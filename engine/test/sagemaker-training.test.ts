@@ -356,7 +356,9 @@ open(os.path.dirname(os.environ['SM_MODEL_DIR']) + '/saved/here/one', 'w').write
       writeFileSync(join(folder, 'input/config', `${name}.json`), JSON.stringify(content));
     }
     execFileSync('mv', [join(folder, 'x.py'), join(folder, 'code')]);
-    const child = spawn('python3', ['engine/src/container.py', folder], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn('python3', ['engine/src/containers/container.py', folder], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     await new Promise<void>((up) => child.stdout.on('data', (text) => String(text).includes('up') && up()));
 
     const ended = new Promise((done) => child.on('close', done)); // closes once nobody holds its output

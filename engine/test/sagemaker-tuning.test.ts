@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { DescribeHyperParameterTuningJobCommand, SageMakerClient } from '@aws-sdk/client-sagemaker';
 import { DescribeExecutionCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Engine } from '../src/engine';
-import { candidates } from '../src/sagemaker/tuning-search';
+import { Engine } from '../src/engine/engine';
 import type { Shape } from '../src/service';
+import { candidates } from '../src/services/sagemaker/tuning-search';
 import { mistakesIn } from './support/api-shape';
 import { assemblyOf } from './support/assembly';
 import { ROLE } from './support/fake-context';
@@ -568,7 +568,7 @@ describe('the search', () => {
     expect(points({}, 'a')).toEqual(points({}, 'a'));
     expect(points({}, 'a')).not.toEqual(points({}, 'b'));
     expect(points({ RandomSeed: 7 })).not.toEqual(points({ RandomSeed: 8 }));
-    expect(points({ Strategy: 'Bayesian' })).toEqual(points()); // a stand-in, as the README says
+    expect(points({ Strategy: 'Bayesian' })).toEqual(points()); // draws at random, as the README says
   });
 
   it('tries no point twice while there are others', () => {

@@ -9,9 +9,9 @@ import {
   UpdateScheduleCommand,
 } from '@aws-sdk/client-scheduler';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readSchedule } from '../src/schedule-expression';
-import { Scheduler } from '../src/scheduler';
 import { ApiError, type Resource, type Shape } from '../src/service';
+import { readSchedule } from '../src/services/scheduler/schedule-expression';
+import { Scheduler } from '../src/services/scheduler/service';
 import { Door } from './support/door';
 import { RecordingContext } from './support/recording-context';
 

@@ -1,9 +1,9 @@
 import { createHash, createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Keys } from '../src/keys';
+import type { Keys } from '../src/gateway/keys';
+import { SignedChunks } from '../src/gateway/signature';
 import type { Caller, Service } from '../src/service';
-import { SignedChunks } from '../src/signature';
 import { Door } from './support/door';
 import { encode, presigned, signed, type Unsigned } from './support/signed';
 

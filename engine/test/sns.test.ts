@@ -7,7 +7,7 @@ import {
   SubscribeCommand,
 } from '@aws-sdk/client-sns';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Sns } from '../src/sns';
+import { Sns } from '../src/services/sns/service';
 import { ServedContext } from './support/served-context';
 
 const TopicArn = 'arn:aws:sns:eu-west-1:111122223333:alerts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Shape } from '../src/service';
-import { Sqs } from '../src/sqs';
+import { Sqs } from '../src/services/sqs/service';
 import { ServedContext } from './support/served-context';
 
 const caller = { kind: 'root' } as const;

@@ -15,8 +15,8 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ManualClock } from '../src/clock';
-import { Sqs } from '../src/sqs';
+import { ManualClock } from '../src/engine/clock';
+import { Sqs } from '../src/services/sqs/service';
 import { ServedContext } from './support/served-context';
 
 const clock = new ManualClock(Date.parse('2026-11-23T12:00:00Z'));

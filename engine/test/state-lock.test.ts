@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { lockState } from '../src/state-lock';
+import { lockState } from '../src/state/state-lock';
 
 /** A program that locks a folder, says so, and keeps it until it is killed; or says why not. */
 let program: string;
 beforeAll(async () => {
   program = join(mkdtempSync(join(tmpdir(), 'lock-')), 'program.mjs');
-  const contents = `import { lockState } from './engine/src/state-lock';
+  const contents = `import { lockState } from './engine/src/state/state-lock';
     try { lockState(process.argv[2]); console.log('held'); setInterval(() => {}, 1e6); }
     catch (error) { console.log(error.message); }`;
   await build({

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { SetAside } from '../src/set-aside';
-import { type Members, StateStore } from '../src/state-store';
+import { SetAside } from '../src/state/set-aside';
+import { type Members, StateStore } from '../src/state/state-store';
 
 let folder: string;
 let aside: SetAside;

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-sfn';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Engine } from '../src/engine';
+import { Engine } from '../src/engine/engine';
 import { ASSET_BUCKET, assemblyOf } from './support/assembly';
 
 const code = mkdtempSync(join(tmpdir(), 'code-'));

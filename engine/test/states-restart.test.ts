@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Clock, ManualClock, ScaledClock } from '../src/clock';
+import { type Clock, ManualClock, ScaledClock } from '../src/engine/clock';
 import { ApiError, type Objects, type Shape } from '../src/service';
-import { StepFunctions } from '../src/states';
+import { StepFunctions } from '../src/services/states/service';
 import { killedNow } from './support/crash';
 import { FakeContext, ROLE } from './support/fake-context';
 

@@ -2,9 +2,9 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { ScaledClock } from '../src/clock';
+import { ScaledClock } from '../src/engine/clock';
 import { ApiError, type Objects, type Shape, type StoredObject } from '../src/service';
-import { StepFunctions } from '../src/states';
+import { StepFunctions } from '../src/services/states/service';
 import { FakeContext, PLACE, ROLE } from './support/fake-context';
 
 const MACHINE = 'arn:aws:states:eu-west-1:111122223333:stateMachine:machine';

@@ -3,7 +3,7 @@ import { DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, expect, test } from 'vitest';
-import { Engine, type EngineOptions } from '../src/engine';
+import { Engine, type EngineOptions } from '../src/engine/engine';
 import { assemblyOf } from './support/assembly';
 
 let engine: Engine | undefined;

@@ -1,10 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { apiModel } from '../src/api/models';
-import { Engine } from '../src/engine';
+import { Engine } from '../src/engine/engine';
 import type { Service } from '../src/service';
-import { HANDLED_TYPES } from '../src/services';
 import { assemblyOf } from './support/assembly';
 
 const FOLDER = 'engine';
@@ -44,6 +43,13 @@ describe('the support matrix', () => {
     expect(without).toEqual([]);
   });
 
+  test('has a row for every service’s folder, and each service lies in the folder of its name', () => {
+    const rows = [...section('The parts').matchAll(/\(src\/services\/([\w-]+)\) \|/g)].map(([, name]) => name);
+    expect(rows).toEqual(readdirSync(join(FOLDER, 'src/services')).sort());
+    expect(rows).toEqual([...Object.keys(engine.services), 'iam', 'kms'].sort());
+    expect(rows.filter((name) => !existsSync(join(FOLDER, `src/services/${name}/service.ts`)))).toEqual([]);
+  });
+
   test('names as missing only what is', () => {
     const missing = [...readme.matchAll(/^- \[ \] .+$/gm)].flatMap(([line]) => quoted(line));
     const named = missing.map((word) => /^([a-z0-9-]+):([A-Z]\w+)$/.exec(word)).filter((one) => one !== null);
@@ -53,7 +59,9 @@ describe('the support matrix', () => {
   });
 
   test('names the resource types that the engine reads, and no others', () => {
-    expect(quoted(section('Resource types')).filter((word) => word.includes('::'))).toEqual([...HANDLED_TYPES].sort());
+    expect(quoted(section('Resource types')).filter((word) => word.includes('::'))).toEqual(
+      [...engine.resourceTypes].sort(),
+    );
   });
 
   test('points to files that are there', () => {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { ManualClock } from '../src/clock';
-import { type Timed, Timetable } from '../src/timetable';
+import { ManualClock } from '../src/engine/clock';
+import { type Timed, Timetable } from '../src/services/scheduler/timetable';
 import { FakeContext } from './support/fake-context';
 
 const MINUTE = 60_000;

@@ -18,7 +18,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip, gzipSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { unpack } from '../src/sagemaker/untar';
+import { unpack } from '../src/services/sagemaker/untar';
 
 /** What a member is: a file's content, or what its header says. */
 type Member = readonly [name: string, content: string | Partial<Header>];

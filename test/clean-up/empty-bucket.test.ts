@@ -1,6 +1,6 @@
 import { DeleteObjectCommand, ListObjectVersionsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { S3 } from '../../engine/src/s3';
+import { S3 } from '../../engine/src/services/s3/service';
 import { ServedContext } from '../../engine/test/support/served-context';
 import { emptyBucket } from '../../lambdas/clean-up/empty-bucket';
 

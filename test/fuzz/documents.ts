@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { checkFaults, FaultsError } from '../../engine/src/sagemaker/faults';
+import { checkFaults, FaultsError } from '../../engine/src/services/sagemaker/faults';
 import { settings } from '../../lambdas/shared/env';
 import { type Contract, parseContract } from '../../lib/core/dataset/contract';
 import { CONTROLLER_DEFAULTS } from '../../lib/core/dataset/controller';

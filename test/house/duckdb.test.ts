@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { INSTALL_DUCKDB } from '../../engine/src/lambda/duckdb';
+import { INSTALL_DUCKDB } from '../../engine/src/services/lambda/duckdb';
 import native from '../../lambdas/native/package.json';
 import manifest from '../../package.json';
 

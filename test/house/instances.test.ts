@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { hasLocalDisk, processesOn } from '../../engine/src/sagemaker/instances';
+import { hasLocalDisk, processesOn } from '../../engine/src/services/sagemaker/instances';
 import { instanceOf, similarInstances } from '../../lib/core/train/instances';
 
 test('the engine knows the same instances as the constructs', () => {

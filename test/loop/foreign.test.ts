@@ -14,8 +14,8 @@ import {
   UpdateModelPackageCommand,
 } from '@aws-sdk/client-sagemaker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Iam } from '../../engine/src/iam';
 import type { RequiredPermission } from '../../engine/src/service';
+import { Iam } from '../../engine/src/services/iam/service';
 import type { DeploymentEnded } from '../../lib/core';
 import { csv, flights, requests } from './flights';
 import { Loop } from './loop';

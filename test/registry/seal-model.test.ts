@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { GetObjectCommand, ListMultipartUploadsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { S3 } from '../../engine/src/s3';
+import { S3 } from '../../engine/src/services/s3/service';
 import { ServedContext } from '../../engine/test/support/served-context';
 import { copyVersion, newestVersion, readSeal, type Source } from '../../lambdas/registry/archives';
 import { type SealPorts, sealModel } from '../../lambdas/registry/seal-model.handler';

@@ -1,8 +1,8 @@
-import type { Machine } from '../../engine/src/states/definition';
-import type { TaskCall } from '../../engine/src/states/frame';
-import { History, Trail } from '../../engine/src/states/history';
-import { Interpreter } from '../../engine/src/states/interpreter';
-import { Evaluator } from '../../engine/src/states/jsonata';
+import type { Machine } from '../../engine/src/services/states/definition';
+import type { TaskCall } from '../../engine/src/services/states/frame';
+import { History, Trail } from '../../engine/src/services/states/history';
+import { Interpreter } from '../../engine/src/services/states/interpreter';
+import { Evaluator } from '../../engine/src/services/states/jsonata';
 
 /** What a played part of a machine came to. */
 export interface Played {

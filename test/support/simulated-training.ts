@@ -1,10 +1,10 @@
-import type { Machine } from '../../engine/src/states/definition';
-import { Aborted, StatesError } from '../../engine/src/states/errors';
-import type { TaskCall } from '../../engine/src/states/frame';
-import { History, Trail } from '../../engine/src/states/history';
-import { Interpreter } from '../../engine/src/states/interpreter';
-import { Evaluator } from '../../engine/src/states/jsonata';
-import type { StateEntry } from '../../engine/src/states/progress';
+import type { Machine } from '../../engine/src/services/states/definition';
+import { Aborted, StatesError } from '../../engine/src/services/states/errors';
+import type { TaskCall } from '../../engine/src/services/states/frame';
+import { History, Trail } from '../../engine/src/services/states/history';
+import { Interpreter } from '../../engine/src/services/states/interpreter';
+import { Evaluator } from '../../engine/src/services/states/jsonata';
+import type { StateEntry } from '../../engine/src/services/states/progress';
 import { type AttemptPorts, attempt } from '../../lambdas/train/attempt.handler';
 import type { AttemptRequest } from '../../lib/core/train/documents';
 import type { JobFacts } from '../../lib/core/train/failures';

@@ -5,8 +5,8 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import fc from 'fast-check';
 import jsonata from 'jsonata';
 import { expect, test } from 'vitest';
-import { checkRequest } from '../../engine/src/sagemaker/training-request';
-import { checkTuningRequest } from '../../engine/src/sagemaker/tuning-request';
+import { checkRequest } from '../../engine/src/services/sagemaker/training-request';
+import { checkTuningRequest } from '../../engine/src/services/sagemaker/tuning-request';
 import { mistakesIn } from '../../engine/test/support/api-shape';
 import {
   CapacityOption,

@@ -1,8 +1,8 @@
 import { Duration } from 'aws-cdk-lib';
 import { expect, test } from 'vitest';
-import type { Machine } from '../../engine/src/states/definition';
-import { StatesError } from '../../engine/src/states/errors';
-import type { TaskCall } from '../../engine/src/states/frame';
+import type { Machine } from '../../engine/src/services/states/definition';
+import { StatesError } from '../../engine/src/services/states/errors';
+import type { TaskCall } from '../../engine/src/services/states/frame';
 import { machinesOf } from '../support/definition';
 import { play } from '../support/played-states';
 import { templateOf, wholeLoop } from '../support/stacks';

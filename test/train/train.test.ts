@@ -2,7 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Machine } from '../../engine/src/states/definition';
+import type { Machine } from '../../engine/src/services/states/definition';
 import {
   CapacityOption,
   DataContract,

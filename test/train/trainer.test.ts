@@ -7,8 +7,8 @@ import * as ecr from 'aws-cdk-lib/aws-ecr';
 import { RegionInfo } from 'aws-cdk-lib/region-info';
 import type { Construct } from 'constructs';
 import { describe, expect, test } from 'vitest';
-import { filesBelow } from '../../engine/src/sagemaker/tar';
-import { unpack } from '../../engine/src/sagemaker/untar';
+import { filesBelow } from '../../engine/src/services/sagemaker/tar';
+import { unpack } from '../../engine/src/services/sagemaker/untar';
 import {
   CapacityOption,
   DataContract,

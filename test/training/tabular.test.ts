@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ensurePython, imageRequirements, packageFile } from '../../engine/src/python';
-import { unpack } from '../../engine/src/sagemaker/untar';
+import { ensurePython, imageRequirements, packageFile } from '../../engine/src/containers/python';
+import { unpack } from '../../engine/src/services/sagemaker/untar';
 
 /** Trains: PyTorch's image. */
 let python: string;
@@ -36,7 +36,7 @@ for name, rows in [('train', 3000), ('validation', 1000)]:
 `;
 
 beforeAll(async () => {
-  python = await ensurePython(packageFile('images/pytorch.txt'));
+  python = await ensurePython(packageFile('containers/images/pytorch.txt'));
   serving = await ensurePython(imageRequirements('sagemaker-xgboost:3.2-0') as string);
   code = mkdtempSync(join(tmpdir(), 'code-'));
   await unpack('dist/training/tabular.tar.gz', code);

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ensurePython, imageRequirements } from '../../engine/src/python';
-import { unpack } from '../../engine/src/sagemaker/untar';
+import { ensurePython, imageRequirements } from '../../engine/src/containers/python';
+import { unpack } from '../../engine/src/services/sagemaker/untar';
 
 let python: string;
 let code: string;

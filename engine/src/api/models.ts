@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import { packageFile } from '../python';
+import { packageFile } from '../containers/python';
 
 /** A shape of an API's input, as botocore's models give it. */
 export interface ApiShape {

@@ -1,7 +1,7 @@
-import type { ClientConfig } from '../../src/engine';
-import { Gateway, type GatewayOptions } from '../../src/gateway';
-import { KeyRing } from '../../src/keys';
-import { Signatures } from '../../src/signature';
+import type { ClientConfig } from '../../src/engine/engine';
+import { Gateway, type GatewayOptions } from '../../src/gateway/gateway';
+import { KeyRing } from '../../src/gateway/keys';
+import { Signatures } from '../../src/gateway/signature';
 
 /** The engine's gateway by itself, before services of a test: they are reached as in the engine, by signed requests. */
 export class Door {

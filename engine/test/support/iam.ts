@@ -1,6 +1,6 @@
-import { Assembly, DEFAULT_PLACE } from '../../src/assembly';
-import { Iam } from '../../src/iam';
+import { Assembly, DEFAULT_PLACE } from '../../src/assembly/assembly';
 import { ApiError, type Caller } from '../../src/service';
+import { Iam } from '../../src/services/iam/service';
 import { assemblyOf } from './assembly';
 
 export const ROLE = 'arn:aws:iam::000000000000:role/worker';

@@ -1,7 +1,7 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ManualClock } from '../../src/clock';
+import { ManualClock } from '../../src/engine/clock';
 import {
   ApiError,
   type BusEvent,
@@ -11,7 +11,7 @@ import {
   type RoleCaller,
   type Shape,
 } from '../../src/service';
-import { StateStore } from '../../src/state-store';
+import { StateStore } from '../../src/state/state-store';
 import { Keyless } from './keyless';
 
 /** One call that a service made. */

@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { ScaledClock } from '../../src/clock';
-import { S3 } from '../../src/s3';
-import { SageMaker, type SageMakerOptions } from '../../src/sagemaker';
-import { pack } from '../../src/sagemaker/tar';
+import { ScaledClock } from '../../src/engine/clock';
 import type { Caller, Shape } from '../../src/service';
+import { S3 } from '../../src/services/s3/service';
+import { SageMaker, type SageMakerOptions } from '../../src/services/sagemaker/service';
+import { pack } from '../../src/services/sagemaker/tar';
 import { FakeContext, ROLE } from './fake-context';
 
 export const ROOT: Caller = { kind: 'root' };

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkInput } from '../../src/api/input-check';
-import { type Clock, ScaledClock } from '../../src/clock';
+import { type Clock, ScaledClock } from '../../src/engine/clock';
 import {
   ApiError,
   type BusEvent,
@@ -13,7 +13,7 @@ import {
   type RoleCaller,
   type Service,
 } from '../../src/service';
-import { StateStore } from '../../src/state-store';
+import { StateStore } from '../../src/state/state-store';
 import { Door } from './door';
 import { Keyless } from './keyless';
 

@@ -1,6 +1,6 @@
 import { SignatureV4 } from '@smithy/signature-v4';
-import type { ClientConfig } from '../../src/engine';
-import { Sha256 } from '../../src/signature';
+import type { ClientConfig } from '../../src/engine/engine';
+import { Sha256 } from '../../src/gateway/signature';
 
 /** A request to be signed as an SDK would. */
 export interface Unsigned {

@@ -1,7 +1,7 @@
-import { decide } from '../../../engine/src/iam/decide';
-import { arnOf } from '../../../engine/src/iam/pattern';
-import type { Identity } from '../../../engine/src/iam/principal';
-import { readPolicy } from '../../../engine/src/iam/statement';
+import { decide } from '../../../engine/src/services/iam/decide';
+import { arnOf } from '../../../engine/src/services/iam/pattern';
+import type { Identity } from '../../../engine/src/services/iam/principal';
+import { readPolicy } from '../../../engine/src/services/iam/statement';
 import { ACCOUNT, type Asker, type Case, type Document, REGION, ROLE, SERVICE, SESSION, USER } from './generate';
 
 export { ACCOUNT, cases, SERVICE, SESSION, USER } from './generate';
