@@ -2,6 +2,7 @@ import { type CleanUpProperties, cleanUpId } from '../../lib/core/clean-up';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { ownPrefix, scoringModelName, searchPrefix } from '../../lib/core/names';
 import { isOwn, type Owner, OwnerTag, type Tags } from '../../lib/core/ownership';
+import { lazy } from '../shared/lazy';
 import { type CleanUpPorts, cleanUpPorts, type Kind } from './clean-up-ports';
 
 /** What CloudFormation sends to a custom resource. */
@@ -25,13 +26,12 @@ const HAND_OVER_MS = 45_000;
 /** Between two looks at what takes a while to go: 1, 2, 4, 8, 15, 15 … s. */
 const LOOK_MS = { first: 1000, longest: 15_000 };
 
-let onAws: CleanUpPorts | undefined;
-
 /** Runs {@link cleanUp} on AWS. */
 export async function handler(event: CleanUpEvent, context: { getRemainingTimeInMillis(): number }): Promise<void> {
-  onAws ??= cleanUpPorts();
-  await cleanUp(onAws, event, () => context.getRemainingTimeInMillis());
+  await cleanUp(onAws(), event, () => context.getRemainingTimeInMillis());
 }
+
+const onAws = lazy(cleanUpPorts);
 
 /**
  * Takes away what was made at run time, when the stack is deleted or its names change, and answers CloudFormation in any

@@ -46,6 +46,7 @@ import {
 import { defaultBus, type Send } from '../shared/bus';
 import { env, settings } from '../shared/env';
 import { awsExecutions, type Executions, hasEnded, startAlone } from '../shared/executions';
+import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
 import { type Batch, type BatchReply, eachRecord } from '../shared/sqs';
 import { type Data, freezeNow, noData, s3Data, unseenUploads } from './data';
@@ -69,12 +70,14 @@ export interface ControllerPorts {
 /** Stands for the status of a run of which Step Functions knows nothing. */
 const GONE = 'GONE';
 
-let onAws: ControllerPorts | undefined;
-
 /** Runs {@link control} on the ledger and the data bucket. */
 export async function handler(batch: Batch): Promise<BatchReply> {
+  return control(onAws(), batch);
+}
+
+const onAws = lazy((): ControllerPorts => {
   const [pipeline, registry] = [env(EnvName.PIPELINE), process.env[EnvName.MODEL_PACKAGE_GROUP]];
-  onAws ??= {
+  return {
     pipeline,
     rules: settings(CONTROLLER_DEFAULTS),
     ledger: dynamoLedger(),
@@ -84,8 +87,7 @@ export async function handler(batch: Batch): Promise<BatchReply> {
     send: defaultBus(),
     now: () => new Date(),
   };
-  return control(onAws, batch);
-}
+});
 
 /**
  * Decides about a batch of triggers and ends of runs, in whatever order and however often they come; and about what has

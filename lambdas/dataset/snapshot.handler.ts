@@ -6,6 +6,7 @@ import { LedgerKey, type RunStarted } from '../../lib/core/ledger/ledger';
 import { EnvName, runKeys } from '../../lib/core/names';
 import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
+import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
 import { type Data, freezeNow, noData, s3Data } from './data';
 
@@ -15,17 +16,18 @@ export interface SnapshotPorts {
   now(): Date;
 }
 
-let onAws: SnapshotPorts | undefined;
-
 /** Runs {@link beginRun} on the data bucket and the ledger. */
 export async function handler(request: SnapshotRequest): Promise<SnapshotReport> {
-  onAws ??= {
+  return beginRun(onAws(), request);
+}
+
+const onAws = lazy(
+  (): SnapshotPorts => ({
     ledger: dynamoLedger(),
     data: s3Data(new S3Store(new S3Client(), env(EnvName.DATA_BUCKET))),
     now: () => new Date(),
-  };
-  return beginRun(onAws, request);
-}
+  }),
+);
 
 /** Opens the snapshot that the run was started with, or freezes the data as it is, and writes the run's document. */
 export async function beginRun(ports: SnapshotPorts, request: SnapshotRequest): Promise<SnapshotReport> {

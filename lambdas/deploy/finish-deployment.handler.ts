@@ -15,6 +15,7 @@ import { isOwn, type Owner, type Tags, whose } from '../../lib/core/ownership';
 import { changeLease, DEPLOYMENT_LEASE, dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { defaultBus, type Send } from '../shared/bus';
 import { env } from '../shared/env';
+import { lazy } from '../shared/lazy';
 import { configsNamed, modelsNamed, type Named, tagsOf, unlessMissing } from '../shared/sagemaker';
 
 export interface FinishDeploymentPorts {
@@ -38,15 +39,12 @@ export interface FinishDeploymentPorts {
 /** Failures that are not the version's: it stays approved. */
 const NOT_ITS_FAULT: readonly string[] = [ErrorName.NOT_DEPLOYABLE, ErrorName.NAME_TAKEN, ErrorName.NO_MACHINES];
 
-let onAws: FinishDeploymentPorts | undefined;
-
 /** Runs {@link finishDeployment} on the ledger, the registry and SageMaker. */
 export async function handler(request: FinishDeploymentRequest): Promise<DeploymentEndedDetail> {
-  onAws ??= portsOnAws();
-  return finishDeployment(onAws, request);
+  return finishDeployment(onAws(), request);
 }
 
-function portsOnAws(): FinishDeploymentPorts {
+const onAws = lazy((): FinishDeploymentPorts => {
   const sagemaker = new SageMakerClient();
   const endpointName = env(EnvName.ENDPOINT_NAME);
   const owner = { pipeline: env(EnvName.PIPELINE), registry: env(EnvName.MODEL_PACKAGE_GROUP) };
@@ -75,7 +73,7 @@ function portsOnAws(): FinishDeploymentPorts {
     },
     now: () => new Date(),
   };
-}
+});
 
 /** Writes how a deployment ended, rejects a version that failed, frees the lease, says so, and clears up. */
 export async function finishDeployment(

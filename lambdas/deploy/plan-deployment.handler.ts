@@ -3,35 +3,57 @@ import {
   DescribeEndpointCommand,
   DescribeEndpointConfigCommand,
   type DescribeEndpointConfigOutput,
+  type DescribeEndpointOutput,
   DescribeModelCommand,
   type DescribeModelOutput,
   DescribeModelPackageCommand,
+  type DescribeModelPackageOutput,
   SageMakerClient,
 } from '@aws-sdk/client-sagemaker';
+import { isConfigAsRequested, isModelAsRequested } from '../../lib/core/deploy/as-requested';
 import { type DeploymentNames, deployableOf, type Found, planDeployment } from '../../lib/core/deploy/deployment';
 import type { DeploymentPlan, PlanDeploymentRequest } from '../../lib/core/deploy/documents';
 import { versionInName } from '../../lib/core/names';
-import { refuseChanged, sealOf } from '../../lib/core/registry/sealed';
+import type { Tags } from '../../lib/core/ownership';
+import { refuseChanged, type Seal, sealOf } from '../../lib/core/registry/sealed';
 import { readSealAt } from '../registry/archives';
+import { lazy } from '../shared/lazy';
 import { tagsOf, unlessMissing } from '../shared/sagemaker';
 
+/** What SageMaker says of things by name; undefined of what does not exist. */
 export interface PlanPorts {
-  readonly sagemaker: SageMakerClient;
-  readonly s3: S3Client;
+  findPackage(modelPackageArn: string): Promise<DescribeModelPackageOutput | undefined>;
+  findEndpoint(name: string): Promise<DescribeEndpointOutput | undefined>;
+  findModel(name: string): Promise<DescribeModelOutput | undefined>;
+  findConfig(name: string): Promise<DescribeEndpointConfigOutput | undefined>;
+  tagsOf(arn: string | undefined): Promise<Tags>;
+  /** What an archive is now; undefined if there is none that may be read. */
+  sealAt(uri: string): Promise<Partial<Seal> | undefined>;
 }
 
-let onAws: PlanPorts | undefined;
+/** Runs {@link planOf} on SageMaker and S3. */
+export async function handler(request: PlanDeploymentRequest): Promise<DeploymentPlan> {
+  return planOf(onAws(), request);
+}
+
+const onAws = lazy((): PlanPorts => {
+  const [sagemaker, s3] = [new SageMakerClient(), new S3Client()];
+  return {
+    findPackage: (ModelPackageName) =>
+      unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName }))),
+    findEndpoint: (EndpointName) => unlessMissing(sagemaker.send(new DescribeEndpointCommand({ EndpointName }))),
+    findModel: (ModelName) => unlessMissing(sagemaker.send(new DescribeModelCommand({ ModelName }))),
+    findConfig: (EndpointConfigName) =>
+      unlessMissing(sagemaker.send(new DescribeEndpointConfigCommand({ EndpointConfigName }))),
+    tagsOf: (arn) => tagsOf(sagemaker, arn),
+    sealAt: (uri) => readSealAt(s3, uri),
+  };
+});
 
 /** Decides what is to be made, by what the registry, the endpoint and the names that it needs are like now. */
-export async function handler(request: PlanDeploymentRequest): Promise<DeploymentPlan> {
-  onAws ??= { sagemaker: new SageMakerClient(), s3: new S3Client() };
-  return plan(onAws, request);
-}
-
-/** As {@link handler}. */
-export async function plan({ sagemaker, s3 }: PlanPorts, request: PlanDeploymentRequest): Promise<DeploymentPlan> {
-  const ModelPackageName = request.modelPackageArn;
-  const found = await unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName })));
+export async function planOf(ports: PlanPorts, request: PlanDeploymentRequest): Promise<DeploymentPlan> {
+  const { modelPackageArn } = request;
+  const found = await ports.findPackage(modelPackageArn);
   const metadata = found?.CustomerMetadataProperties;
   const { names, archive } = deployableOf(
     request,
@@ -43,84 +65,59 @@ export async function plan({ sagemaker, s3 }: PlanPorts, request: PlanDeployment
       seal: metadata && sealOf(metadata),
     },
   );
-  refuseChanged(ModelPackageName, archive, await readSealAt(s3, archive.uri));
+  refuseChanged(modelPackageArn, archive, await ports.sealAt(archive.uri));
   const [endpoint, model, config] = await Promise.all([
-    findEndpoint(sagemaker, request),
-    findModel(sagemaker, names, request),
-    findConfig(sagemaker, names, request),
+    endpointOf(ports, request),
+    modelOf(ports, names, request),
+    configOf(ports, names, request),
   ]);
   return planDeployment(request, names, { endpoint, model, config });
 }
 
-async function findEndpoint(
-  sagemaker: SageMakerClient,
-  { endpointName: EndpointName, owner }: PlanDeploymentRequest,
+async function endpointOf(
+  ports: PlanPorts,
+  { endpointName, owner }: PlanDeploymentRequest,
 ): Promise<Found['endpoint']> {
-  const endpoint = await unlessMissing(sagemaker.send(new DescribeEndpointCommand({ EndpointName })));
+  const endpoint = await ports.findEndpoint(endpointName);
   if (endpoint === undefined) return undefined;
-  const { EndpointStatus = '', EndpointConfigName: configName } = endpoint;
-  // a configuration of somebody else's is not ours to look at
-  const isOurs = configName !== undefined && versionInName(EndpointName, owner.registry, configName) !== undefined;
+  const {
+    EndpointStatus: status = '',
+    EndpointConfigName: configName,
+    EndpointArn,
+    PendingDeploymentSummary,
+  } = endpoint;
+  // no permission to look at a configuration that is not ours
+  const isOurs = configName !== undefined && versionInName(endpointName, owner.registry, configName) !== undefined;
   const [tags, config] = await Promise.all([
-    tagsOf(sagemaker, endpoint.EndpointArn),
-    isOurs ? describeConfig(sagemaker, configName) : undefined,
+    ports.tagsOf(EndpointArn),
+    isOurs ? ports.findConfig(configName) : undefined,
   ]);
   return {
     tags,
-    status: EndpointStatus,
+    status,
     configName,
-    pending: endpoint.PendingDeploymentSummary !== undefined,
+    pending: PendingDeploymentSummary !== undefined,
     configExists: config !== undefined,
   };
 }
 
-async function findModel(
-  sagemaker: SageMakerClient,
-  { modelName: ModelName }: DeploymentNames,
-  { modelPackageArn, servingRole }: PlanDeploymentRequest,
+async function modelOf(
+  ports: PlanPorts,
+  { modelName }: DeploymentNames,
+  request: PlanDeploymentRequest,
 ): Promise<Found['model']> {
-  const model = await unlessMissing(sagemaker.send(new DescribeModelCommand({ ModelName })));
+  const model = await ports.findModel(modelName);
   if (model === undefined) return undefined;
-  const isEqual =
-    model.ExecutionRoleArn === servingRole &&
-    containersOf(model).every(({ ModelPackageName }) => ModelPackageName === modelPackageArn);
-  return { tags: await tagsOf(sagemaker, model.ModelArn), isEqual };
+  return { tags: await ports.tagsOf(model.ModelArn), isEqual: isModelAsRequested(model, request) };
 }
 
-function containersOf({ PrimaryContainer, Containers }: DescribeModelOutput) {
-  return PrimaryContainer === undefined ? (Containers ?? []) : [PrimaryContainer];
-}
-
-async function findConfig(
-  sagemaker: SageMakerClient,
+async function configOf(
+  ports: PlanPorts,
   { endpointConfigName, modelName }: DeploymentNames,
   request: PlanDeploymentRequest,
 ): Promise<Found['config']> {
-  const config = await describeConfig(sagemaker, endpointConfigName);
+  const config = await ports.findConfig(endpointConfigName);
   if (config === undefined) return undefined;
-  const tags = await tagsOf(sagemaker, config.EndpointConfigArn);
-  return { tags, isEqual: isAsRequested(config, modelName, request) };
-}
-
-/** SageMaker describes a configuration with all that was asked for, and more. */
-function isAsRequested(
-  described: DescribeEndpointConfigOutput,
-  modelName: string,
-  { configuration }: PlanDeploymentRequest,
-): boolean {
-  const { ProductionVariants, ...others } = configuration;
-  const variants = ProductionVariants.map((variant) => ({ ...variant, ModelName: modelName }));
-  return holds(described, { ...others, ProductionVariants: variants });
-}
-
-function holds(value: unknown, wanted: unknown): boolean {
-  if (typeof wanted !== 'object' || wanted === null) return value === wanted;
-  if (Array.isArray(wanted) && wanted.length !== (value as unknown[] | undefined)?.length) return false;
-  return Object.entries(wanted).every(([key, member]) =>
-    holds((value as Record<string, unknown> | undefined)?.[key], member),
-  );
-}
-
-function describeConfig(sagemaker: SageMakerClient, EndpointConfigName: string) {
-  return unlessMissing(sagemaker.send(new DescribeEndpointConfigCommand({ EndpointConfigName })));
+  const tags = await ports.tagsOf(config.EndpointConfigArn);
+  return { tags, isEqual: isConfigAsRequested(config, modelName, request) };
 }

@@ -8,6 +8,7 @@ import { readRun } from '../../lib/core/ledger/stored';
 import { EnvName, runKeys, SMOKE_TEST_ID } from '../../lib/core/names';
 import { env } from '../shared/env';
 import { firstLines } from '../shared/first-lines';
+import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
 
 export interface SmokeTestPorts {
@@ -23,15 +24,12 @@ export interface SmokeTestPorts {
 /** How many rows of the holdout the endpoint is asked about. */
 const ROWS = 20;
 
-let onAws: SmokeTestPorts | undefined;
-
 /** Runs {@link smokeTest} on the endpoint and the run's holdout. */
 export async function handler(request: SmokeTestRequest): Promise<SmokeTestReport> {
-  onAws ??= portsOnAws();
-  return smokeTest(onAws, request);
+  return smokeTest(onAws(), request);
 }
 
-function portsOnAws(): SmokeTestPorts {
+const onAws = lazy((): SmokeTestPorts => {
   const store = new S3Store(new S3Client(), env(EnvName.DATA_BUCKET));
   const runtime = new SageMakerRuntimeClient();
   return {
@@ -54,7 +52,7 @@ function portsOnAws(): SmokeTestPorts {
     },
     now: () => performance.now(),
   };
-}
+});
 
 /** Asks the endpoint about rows of the holdout: it must answer what the model answered when it was judged. */
 export async function smokeTest(

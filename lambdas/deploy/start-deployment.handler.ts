@@ -23,6 +23,7 @@ import {
 } from '../ledger/ledger-port';
 import { env } from '../shared/env';
 import { awsExecutions, type Executions, hasEnded, startAlone } from '../shared/executions';
+import { lazy } from '../shared/lazy';
 import { unlessMissing } from '../shared/sagemaker';
 import { type Batch, type BatchReply, eachRecord } from '../shared/sqs';
 
@@ -43,15 +44,12 @@ export interface StartDeploymentPorts {
   readonly pause?: Pause;
 }
 
-let onAws: StartDeploymentPorts | undefined;
-
 /** Runs {@link startDeployments} on the ledger and the registry. */
 export async function handler(batch: Batch): Promise<BatchReply> {
-  onAws ??= portsOnAws();
-  return startDeployments(onAws, batch);
+  return startDeployments(onAws(), batch);
 }
 
-function portsOnAws(): StartDeploymentPorts {
+const onAws = lazy((): StartDeploymentPorts => {
   const sagemaker = new SageMakerClient();
   const modelPackageGroup = env(EnvName.MODEL_PACKAGE_GROUP);
   const versionsOf = env(EnvName.VERSIONS_OF);
@@ -93,7 +91,7 @@ function portsOnAws(): StartDeploymentPorts {
     },
     now: () => new Date(),
   };
-}
+});
 
 /**
  * Starts one deployment an approval, one at a time, in whatever order and however often the messages come; and looks

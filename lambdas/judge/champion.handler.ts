@@ -9,6 +9,7 @@ import { inService } from '../ledger/in-service';
 import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { readSealAt } from '../registry/archives';
 import { env } from '../shared/env';
+import { lazy } from '../shared/lazy';
 import { unlessMissing } from '../shared/sagemaker';
 import { type ScoringModels, scoringModels } from './scoring-models';
 
@@ -30,15 +31,12 @@ interface Registered {
   readonly seal?: Seal;
 }
 
-let onAws: ChampionPorts | undefined;
-
 /** Runs {@link findChampion} on the ledger and the registry. */
 export async function handler(request: ChampionRequest): Promise<ChampionReport> {
-  onAws ??= portsOnAws();
-  return findChampion(onAws, request);
+  return findChampion(onAws(), request);
 }
 
-function portsOnAws(): ChampionPorts {
+const onAws = lazy((): ChampionPorts => {
   const sagemaker = new SageMakerClient();
   const s3 = new S3Client();
   const owner = { pipeline: env(EnvName.PIPELINE), registry: env(EnvName.MODEL_PACKAGE_GROUP) };
@@ -55,7 +53,7 @@ function portsOnAws(): ChampionPorts {
     sealAt: (uri) => readSealAt(s3, uri),
     models: scoringModels(sagemaker, owner, env(EnvName.STACK), role),
   };
-}
+});
 
 /**
  * Finds the version that was deployed last, whether or not its endpoint is still there, and the model to score it with.

@@ -9,6 +9,7 @@ import { countNumbers, quantileEdges } from '../../lib/core/prepare/profile';
 import type { Baseline } from '../../lib/core/watch/documents';
 import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
+import { lazy } from '../shared/lazy';
 import { metric } from '../shared/metric';
 import { S3Store } from '../shared/s3-store';
 
@@ -18,19 +19,20 @@ export interface JudgePorts {
   now(): Date;
 }
 
-let onAws: JudgePorts | undefined;
-
 /** Runs {@link judgeRun} on the data bucket and the ledger, and records the candidate's metric. */
 export async function handler(request: JudgeRequest): Promise<JudgeReport> {
-  onAws ??= {
-    ledger: dynamoLedger(),
-    store: new S3Store(new S3Client(), env(EnvName.DATA_BUCKET)),
-    now: () => new Date(),
-  };
-  const { candidate, ...report } = await judgeRun(onAws, request);
+  const { candidate, ...report } = await judgeRun(onAws(), request);
   metric(MetricName.CANDIDATE_METRIC, candidate, 'None');
   return report;
 }
+
+const onAws = lazy(
+  (): JudgePorts => ({
+    ledger: dynamoLedger(),
+    store: new S3Store(new S3Client(), env(EnvName.DATA_BUCKET)),
+    now: () => new Date(),
+  }),
+);
 
 /** Compares both models' scores on the holdout, and keeps the judgement and what the monitor will compare with. */
 export async function judgeRun(

@@ -6,6 +6,7 @@ import { noticeOfRun } from '../../lib/core/notices';
 import { type CandidateModels, candidateModels } from '../judge/candidate-models';
 import { defaultBus, type Send } from '../shared/bus';
 import { env } from '../shared/env';
+import { lazy } from '../shared/lazy';
 import { changeLease, dynamoLedger, type Ledger, TRAINING_LEASE } from './ledger-port';
 
 export interface FinishPorts {
@@ -16,20 +17,21 @@ export interface FinishPorts {
   now(): Date;
 }
 
-let onAws: FinishPorts | undefined;
-
 /** Runs {@link finish} on the ledger and the default bus. */
 export async function handler(request: FinishRequest): Promise<RunEndedDetail> {
+  return finish(onAws(), request);
+}
+
+const onAws = lazy((): FinishPorts => {
   const pipeline = env(EnvName.PIPELINE);
-  onAws ??= {
+  return {
     pipeline,
     ledger: dynamoLedger(),
     send: defaultBus(),
     candidates: candidateModels({ pipeline, registry: env(EnvName.MODEL_PACKAGE_GROUP) }),
     now: () => new Date(),
   };
-  return finish(onAws, request);
-}
+});
 
 /**
  * Writes how a run ended, frees the lease, says so, and takes away the candidate's model; the first end that was written

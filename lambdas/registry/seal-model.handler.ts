@@ -2,6 +2,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { parseS3Uri } from '../../lib/core/names';
 import type { SealReport, SealRequest } from '../../lib/core/registry/documents';
 import { type Seal, sealedKey } from '../../lib/core/registry/sealed';
+import { lazy } from '../shared/lazy';
 import { copyVersion, newestVersion, type Source } from './archives';
 
 export interface SealPorts {
@@ -9,19 +10,18 @@ export interface SealPorts {
   copyVersion(source: Source, key: string): Promise<Seal>;
 }
 
-let onAws: SealPorts | undefined;
-
 /** Runs {@link sealModel} on S3. */
 export async function handler(request: SealRequest): Promise<SealReport> {
-  if (onAws === undefined) {
-    const s3 = new S3Client();
-    onAws = {
-      newestVersion: (bucket, key) => newestVersion(s3, bucket, key),
-      copyVersion: (source, key) => copyVersion(s3, source, key),
-    };
-  }
-  return sealModel(onAws, request);
+  return sealModel(onAws(), request);
 }
+
+const onAws = lazy((): SealPorts => {
+  const s3 = new S3Client();
+  return {
+    newestVersion: (bucket, key) => newestVersion(s3, bucket, key),
+    copyVersion: (source, key) => copyVersion(s3, source, key),
+  };
+});
 
 /**
  * Copies a trained model to where no job may write, so that what is judged is what is deployed.

@@ -17,6 +17,7 @@ import { type CaughtError, type Failure, failureOf, type JobFacts, refusalOf } f
 import { bestTrial, type Trial, type TuningRules } from '../../lib/core/train/tuning';
 import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
+import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
 import { type Jobs, LOG_GROUP, lastLines, sageMakerJobs } from './training-jobs';
 
@@ -37,12 +38,9 @@ export interface AttemptPorts {
 /** So many lines of a script's log stand in its failure, and so many characters. */
 const [LINES, CHARACTERS] = [12, 1500];
 
-let onAws: AttemptPorts | undefined;
-
 /** Runs {@link attempt} on SageMaker, its logs and the ledger. */
 export async function handler(request: AttemptRequest): Promise<AttemptReport> {
-  onAws ??= portsOnAws();
-  return attempt(onAws, request);
+  return attempt(onAws(), request);
 }
 
 /**
@@ -224,7 +222,7 @@ async function spentInMonth(ledger: Ledger, month: string, thisRun: string): Pro
   return sum(ended.map(({ costUsd }) => costUsd)) + sum(open.map(({ atMostUsd }) => atMostUsd));
 }
 
-function portsOnAws(): AttemptPorts {
+const onAws = lazy((): AttemptPorts => {
   const logs = new CloudWatchLogsClient();
   return {
     pipeline: env(EnvName.PIPELINE),
@@ -236,4 +234,4 @@ function portsOnAws(): AttemptPorts {
     lastLines: (streams) => lastLines(logs, streams, LINES),
     now: () => new Date(),
   };
-}
+});
