@@ -15,7 +15,7 @@ import { CleanUp } from './private/clean-up';
 import { keyOf } from './private/keys';
 import { refuse } from './private/validate';
 import { ModelRegistry } from './registry/model-registry';
-import type { Trainer } from './train/trainer';
+import type { ITrainer } from './train/trainer';
 import type { Tuning } from './train/tuning';
 import { type Budget, type Promotion, type RetryPolicy, TrainingPipeline } from './training-pipeline';
 import { DriftMonitor } from './watch/drift-monitor';
@@ -26,7 +26,7 @@ export interface ContinuousTrainingProps {
   readonly contract: DataContract;
 
   /** How a model is trained. */
-  readonly trainer: Trainer;
+  readonly trainer: ITrainer;
 
   /**
    * The pipeline's and the endpoint's name: 1 to 20 lower-case letters, digits and inner hyphens.
@@ -227,14 +227,12 @@ export class ContinuousTraining extends Construct {
     const { removalPolicy, encryptionKey } = props;
 
     this.dataset = new DatasetBucket(this, 'Dataset', { removalPolicy, encryptionKey });
-    const data = this.dataset.bucket;
     this.ledger = new RunLedger(this, 'Ledger', { removalPolicy, encryptionKey });
-    const { ledger } = this;
     this.registry = new ModelRegistry(this, 'Registry', { removalPolicy });
-    const { registry } = this;
+    const { dataset, ledger, registry } = this;
 
     this.training = new TrainingPipeline(this, 'Training', {
-      data,
+      dataset,
       ledger,
       registry,
       contract: props.contract,
@@ -264,7 +262,7 @@ export class ContinuousTraining extends Construct {
     ]);
     const { pipelineName } = this.training;
     this.controller = new RetrainController(this, 'Controller', {
-      data,
+      dataset,
       registry,
       ledger,
       pipelineName,
@@ -274,7 +272,7 @@ export class ContinuousTraining extends Construct {
       encryptionKey,
     });
     this.deployment = new ModelDeployment(this, 'Deployment', {
-      data,
+      dataset,
       ledger,
       registry,
       pipelineName,
@@ -285,7 +283,7 @@ export class ContinuousTraining extends Construct {
       encryptionKey,
     });
     this.monitor = new DriftMonitor(this, 'Monitor', {
-      data,
+      dataset,
       ledger,
       pipelineName,
       endpointName: this.deployment.endpointName,
@@ -306,7 +304,7 @@ export class ContinuousTraining extends Construct {
 
     const outputs = {
       Pipeline: pipelineName,
-      DataBucket: data.bucketName,
+      DataBucket: dataset.bucket.bucketName,
       LedgerTable: ledger.table.tableName,
       TrainingMachine: this.training.machine.stateMachineArn,
       DeploymentMachine: this.deployment.machine.stateMachineArn,

@@ -1,5 +1,6 @@
 export * from './continuous-training';
 export * from './dataset/data-contract';
+export * from './dataset/dataset';
 export * from './dataset/dataset-bucket';
 export * from './dataset/event-triggers';
 export * from './dataset/retrain-controller';

@@ -2,7 +2,6 @@ import { type CustomResource, Duration, Names, Size, Stack, Token } from 'aws-cd
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { CleanUpProperties } from './core/clean-up';
@@ -13,8 +12,9 @@ import type { Outcome } from './core/ledger/documents';
 import { EnvName, ownPrefix, Prefix, scoringModelName, searchPrefix } from './core/names';
 import { type AttemptRules, capacityPrice, longestTraining, MOST_ATTEMPTS, mostAttempts } from './core/train/attempts';
 import type { DataContract } from './dataset/data-contract';
+import type { IDataset } from './dataset/dataset';
 import { candidateModel, score } from './judge/score';
-import type { RunLedger } from './ledger/run-ledger';
+import type { IRunLedger } from './ledger/run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from './machine/expressions';
 import { machineLog } from './machine/machine-log';
 import { PREPARE_RETRIES } from './machine/retries';
@@ -36,11 +36,11 @@ import { diskKey, diskKeyStatements, grantKey, keyOf } from './private/keys';
 import { allowCandidates } from './private/owner-tags';
 import { claim } from './private/two-of-a-kind';
 import { instanceTypeMistake, newestFilesMistake, noCount, outside, refuse } from './private/validate';
-import type { ModelRegistry } from './registry/model-registry';
+import type { IModelRegistry } from './registry/model-registry';
 import { register } from './registry/register';
 import { seal } from './registry/seal';
 import { train } from './train/train';
-import type { Trainer } from './train/trainer';
+import type { ITrainer } from './train/trainer';
 import { checkedTrainer } from './train/trainer-checks';
 import type { TrainerConfig } from './train/trainer-props';
 import type { Tuning } from './train/tuning';
@@ -62,23 +62,20 @@ export enum Promotion {
 
 /** Properties of a {@link TrainingPipeline}. */
 export interface TrainingPipelineProps {
-  /**
-   * The bucket with `incoming/` and `ground-truth/`; runs write below `runs/`. If it is imported and under a key of yours,
-   * with its `encryptionKey`: nothing else says at synthesis that there is one.
-   */
-  readonly data: s3.IBucket;
+  /** What is uploaded, and where runs write. */
+  readonly dataset: IDataset;
 
   /** Where every step is recorded. */
-  readonly ledger: RunLedger;
+  readonly ledger: IRunLedger;
 
   /** Where models are registered. */
-  readonly registry: ModelRegistry;
+  readonly registry: IModelRegistry;
 
   /** What the data must look like, and what is predicted. */
   readonly contract: DataContract;
 
   /** How a model is trained. */
-  readonly trainer: Trainer;
+  readonly trainer: ITrainer;
 
   /**
    * The pipeline's name in the ledger, in events and in the names of jobs: 1 to 20 lower-case letters, digits and inner hyphens.
@@ -313,7 +310,8 @@ export class TrainingPipeline extends Construct {
 
   constructor(scope: Construct, id: string, props: TrainingPipelineProps) {
     super(scope, id);
-    const { data, ledger } = props;
+    const { ledger } = props;
+    const data = props.dataset.bucket;
     const registry = props.registry.groupName;
     const stack = Stack.of(this);
     const encryptionKey = keyOf(this, props.encryptionKey);
@@ -371,7 +369,7 @@ export class TrainingPipeline extends Construct {
     grantObjects(snapshot.role, data, ['s3:GetObject'], [Prefix.SNAPSHOTS]);
     grantObjects(snapshot.role, data, ['s3:PutObject'], [Prefix.SNAPSHOTS, Prefix.RUNS]);
     ledger.grantAppend(snapshot.role, this.pipelineName);
-    ledger.grantQuery(snapshot.role, this.pipelineName);
+    ledger.grantRead(snapshot.role, this.pipelineName);
 
     const prepare = new Handler(this, 'Prepare', {
       bundle: 'data',
@@ -442,7 +440,7 @@ export class TrainingPipeline extends Construct {
     });
     this.attempt = attempt.function;
     ledger.grantAppend(attempt.role, this.pipelineName);
-    ledger.grantQuery(attempt.role, this.pipelineName);
+    ledger.grantRead(attempt.role, this.pipelineName);
     grantSageMaker(
       attempt.role,
       stack,
@@ -500,7 +498,7 @@ export class TrainingPipeline extends Construct {
       },
     });
     this.champion = champion.function;
-    ledger.grantQuery(champion.role, this.pipelineName);
+    ledger.grantRead(champion.role, this.pipelineName);
     grantSageMaker(champion.role, stack, ['sagemaker:DescribeModelPackage'], [this.packages()]);
     grantSageMaker(
       champion.role,
@@ -561,7 +559,7 @@ export class TrainingPipeline extends Construct {
   }
 
   private takenAway(encryptionKey: kms.IKey | undefined): CustomResource {
-    const { data, ledger, registry } = this.props;
+    const { dataset, ledger, registry } = this.props;
     const cleanUp = CleanUp.of(this, encryptionKey);
     cleanUp.allowToStop(this.machineName);
     cleanUp.allow(
@@ -579,7 +577,7 @@ export class TrainingPipeline extends Construct {
       'sagemaker:StopTransformJob': 'transform-job',
       'sagemaker:DeleteModel': 'model',
     });
-    ledger.grantQuery(cleanUp.role);
+    ledger.grantRead(cleanUp.role);
     const properties: CleanUpProperties = {
       What: 'training',
       Pipeline: this.pipelineName,
@@ -587,7 +585,7 @@ export class TrainingPipeline extends Construct {
       Machine: this.machine.stateMachineArn,
       Ledger: ledger.table.tableName,
     };
-    return cleanUp.take(this, properties, [...emptiedBy(data), ...emptiedBy(registry.group)]);
+    return cleanUp.take(this, properties, [...emptiedBy(dataset), ...emptiedBy(registry)]);
   }
 
   /** The states in the order of the data; every failure is recorded before the execution ends with it. */
@@ -639,7 +637,7 @@ export class TrainingPipeline extends Construct {
         ...(props.newestFiles !== undefined && { newestFiles: props.newestFiles }),
       },
       {
-        data: `s3://${props.data.bucketName}/`,
+        data: `s3://${props.dataset.bucket.bucketName}/`,
         reason: jsonata("$exists($states.input.reason) ? $states.input.reason : 'manual'"),
         replay: jsonata('$exists($states.input.replay) and $states.input.replay'),
         dataVersion: jsonata('$states.result.Payload.dataVersion'),
@@ -664,7 +662,7 @@ export class TrainingPipeline extends Construct {
       role: this.scoringRole,
       instanceType: props.scoringInstanceType ?? 'ml.m5.large',
       encryptionKey,
-      objectsKey: props.data.encryptionKey,
+      objectsKey: props.dataset.bucket.encryptionKey,
       champion: this.champion,
       judge: this.judge,
       rules: this.rules(),
@@ -687,7 +685,7 @@ export class TrainingPipeline extends Construct {
       rules: this.attemptRules,
       search: props.tuning?._request(props.contract._contract.target.problem),
       encryptionKey,
-      objectsKey: props.data.encryptionKey,
+      objectsKey: props.dataset.bucket.encryptionKey,
       trained: seal(states, { seal: this.seal, sealed: judged, failed }),
       failed,
     });

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import {
   CapacityOption,
   DataContract,
+  DatasetBucket,
   DriftMonitor,
   ModelDeployment,
   ModelRegistry,
@@ -24,21 +25,26 @@ type Shape = any;
 const KEY_ARN = 'arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000';
 
 /** All parts with a bucket that somebody hands in. */
-function parts(stack: Stack, data: s3.IBucket): Template {
+function parts(stack: Stack, bucket: s3.IBucket): Template {
+  const dataset = DatasetBucket.fromBucket(stack, 'Dataset', bucket);
+  if (bucket.node.defaultChild instanceof s3.CfnBucket) {
+    bucket.node.defaultChild.versioningConfiguration = { status: 'Enabled' };
+    bucket.node.defaultChild.notificationConfiguration = { eventBridgeConfiguration: { eventBridgeEnabled: true } };
+  }
   const ledger = new RunLedger(stack, 'Ledger');
   const registry = new ModelRegistry(stack, 'Registry');
   const pipelineName = 'loop';
   const { machine } = new TrainingPipeline(stack, 'Training', {
-    data,
+    dataset,
     ledger,
     registry,
     pipelineName,
     contract: DataContract.fromObject(CONTRACT),
     trainer: Trainer.xgboost(),
   });
-  new RetrainController(stack, 'Controller', { data, ledger, machine, pipelineName });
-  new ModelDeployment(stack, 'Deployment', { data, ledger, registry, pipelineName });
-  new DriftMonitor(stack, 'Monitor', { data, ledger, pipelineName, endpointName: pipelineName });
+  new RetrainController(stack, 'Controller', { dataset, ledger, machine, pipelineName });
+  new ModelDeployment(stack, 'Deployment', { dataset, ledger, registry, pipelineName });
+  new DriftMonitor(stack, 'Monitor', { dataset, ledger, pipelineName, endpointName: pipelineName });
   return templateOf(stack);
 }
 

@@ -22,7 +22,7 @@ import { CONTRACT, emptyStack } from './support/stacks';
 /** The machine of the smallest pipeline. */
 function definitionWith(props: Partial<TrainingPipelineProps> = {}, stack: Stack = emptyStack()): State {
   new TrainingPipeline(stack, 'Training', {
-    data: new DatasetBucket(stack, 'Dataset').bucket,
+    dataset: new DatasetBucket(stack, 'Dataset'),
     ledger: new RunLedger(stack, 'Ledger'),
     registry: new ModelRegistry(stack, 'Registry', { groupName: 'models' }),
     contract: DataContract.fromObject(CONTRACT),

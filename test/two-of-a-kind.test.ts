@@ -28,7 +28,7 @@ function loop(scope: Construct, id: string, pipelineName = 'flights') {
 const PARTS: Record<string, (scope: Construct, id: string, name: string) => Construct> = {
   TrainingPipeline: (scope, id, pipelineName) =>
     new TrainingPipeline(scope, id, {
-      data: new DatasetBucket(scope, `${id}Data`).bucket,
+      dataset: new DatasetBucket(scope, `${id}Data`),
       ledger: new RunLedger(scope, `${id}Ledger`),
       registry: new ModelRegistry(scope, `${id}Registry`),
       contract,
@@ -37,7 +37,7 @@ const PARTS: Record<string, (scope: Construct, id: string, name: string) => Cons
     }),
   RetrainController: (scope, id, pipelineName) =>
     new RetrainController(scope, id, {
-      data: new DatasetBucket(scope, `${id}Data`).bucket,
+      dataset: new DatasetBucket(scope, `${id}Data`),
       ledger: new RunLedger(scope, `${id}Ledger`),
       machine: new StateMachine(scope, `${id}Machine`, {
         definitionBody: DefinitionBody.fromChainable(new Pass(scope, `${id}Pass`)),
@@ -46,14 +46,14 @@ const PARTS: Record<string, (scope: Construct, id: string, name: string) => Cons
     }),
   ModelDeployment: (scope, id, pipelineName) =>
     new ModelDeployment(scope, id, {
-      data: new DatasetBucket(scope, `${id}Data`).bucket,
+      dataset: new DatasetBucket(scope, `${id}Data`),
       ledger: new RunLedger(scope, `${id}Ledger`),
       registry: new ModelRegistry(scope, `${id}Registry`),
       pipelineName,
     }),
   DriftMonitor: (scope, id, pipelineName) =>
     new DriftMonitor(scope, id, {
-      data: new DatasetBucket(scope, `${id}Data`).bucket,
+      dataset: new DatasetBucket(scope, `${id}Data`),
       ledger: new RunLedger(scope, `${id}Ledger`),
       pipelineName,
       endpointName: 'endpoint',
@@ -133,7 +133,7 @@ describe('two of a kind under one name', () => {
   test('two deployments of one pipeline would take each other for the one that deploys', () => {
     const stack = new Stack(new App(), 'Stack');
     const common = {
-      data: new DatasetBucket(stack, 'Data').bucket,
+      dataset: new DatasetBucket(stack, 'Data'),
       ledger: new RunLedger(stack, 'Ledger'),
       registry: new ModelRegistry(stack, 'Registry'),
       pipelineName: 'flights',

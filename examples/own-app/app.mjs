@@ -11,9 +11,9 @@ const machine = new StateMachine(stack, 'Machine', {
   queryLanguage: QueryLanguage.JSONATA,
   definitionBody: DefinitionBody.fromChainable(Succeed.jsonata(stack, 'Train somehow')),
 });
-const { bucket } = new DatasetBucket(stack, 'Dataset');
+const dataset = new DatasetBucket(stack, 'Dataset');
 new RetrainController(stack, 'Controller', {
-  data: bucket,
+  dataset,
   ledger: new RunLedger(stack, 'Ledger'),
   pipelineName: 'own',
   machine,
@@ -21,6 +21,6 @@ new RetrainController(stack, 'Controller', {
 });
 // #endregion
 
-new CfnOutput(stack, 'Bucket', { value: bucket.bucketName });
+new CfnOutput(stack, 'Bucket', { value: dataset.bucket.bucketName });
 new CfnOutput(stack, 'MachineArn', { value: machine.stateMachineArn });
 app.synth();

@@ -24,16 +24,16 @@ const contract = DataContract.fromFile(join('examples', 'flights', 'contract.jso
 
 /** Trains and judges every Sunday, registers what is good, and leaves the deployment to others. */
 export class TrainOnly extends Stack {
-  readonly data = new DatasetBucket(this, 'Dataset').bucket;
+  readonly dataset = new DatasetBucket(this, 'Dataset');
   readonly ledger = new RunLedger(this, 'Ledger');
   readonly registry = new ModelRegistry(this, 'Registry', { groupName: 'sunday-flights' });
 
   constructor(scope: Construct, id: string) {
     super(scope, id);
     // #region train
-    const { data, ledger, registry } = this;
+    const { dataset, ledger, registry } = this;
     const training = new TrainingPipeline(this, 'Training', {
-      data,
+      dataset,
       ledger,
       registry,
       pipelineName: 'sunday-flights',
@@ -42,7 +42,7 @@ export class TrainOnly extends Stack {
       autoApprove: false,
     });
     new RetrainController(this, 'Controller', {
-      data,
+      dataset,
       ledger,
       registry,
       pipelineName: training.pipelineName,
@@ -56,11 +56,11 @@ export class TrainOnly extends Stack {
 
 /** Deploys what a person approves of another stack's models, on two instances with a canary. */
 export class DeployOnly extends Stack {
-  constructor(scope: Construct, id: string, { data, ledger, registry }: TrainOnly) {
+  constructor(scope: Construct, id: string, { dataset, ledger, registry }: TrainOnly) {
     super(scope, id);
     // #region deploy
     new ModelDeployment(this, 'Deployment', {
-      data,
+      dataset,
       ledger,
       registry,
       pipelineName: 'sunday-flights',
@@ -78,11 +78,11 @@ export class DeployOnly extends Stack {
 export class WatchAndRetrain extends Stack {
   constructor(scope: Construct, id: string) {
     super(scope, id);
-    const data = new DatasetBucket(this, 'Dataset').bucket;
+    const dataset = new DatasetBucket(this, 'Dataset');
     const ledger = new RunLedger(this, 'Ledger');
     const registry = new ModelRegistry(this, 'Registry');
     const training = new TrainingPipeline(this, 'Training', {
-      data,
+      dataset,
       ledger,
       registry,
       contract,
@@ -91,7 +91,7 @@ export class WatchAndRetrain extends Stack {
     });
     // #region watch
     const monitor = new DriftMonitor(this, 'Monitor', {
-      data,
+      dataset,
       ledger,
       pipelineName: 'watched',
       endpointName: 'watched',
@@ -100,7 +100,7 @@ export class WatchAndRetrain extends Stack {
     });
     monitor.feedback.addSubscription(new EmailSubscription('data@example.com'));
     new RetrainController(this, 'Controller', {
-      data,
+      dataset,
       ledger,
       registry,
       pipelineName: 'watched',

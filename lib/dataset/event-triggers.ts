@@ -10,7 +10,7 @@ export class NewDataTrigger implements ITrigger {
     rule(scope, 'NewData', 'An upload of labelled data starts a run', target, {
       source: ['aws.s3'],
       detailType: ['Object Created'],
-      detail: { bucket: { name: [target.data.bucketName] }, object: { key: [{ prefix: Prefix.INCOMING }] } },
+      detail: { bucket: { name: [target.dataset.bucket.bucketName] }, object: { key: [{ prefix: Prefix.INCOMING }] } },
     });
   }
 }

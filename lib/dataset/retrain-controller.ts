@@ -3,14 +3,13 @@ import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as events from 'aws-cdk-lib/aws-events';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import type * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { CONTROLLER_DEFAULTS, type ControllerRules } from '../core/dataset/controller';
 import { EnvName, Events, Prefix } from '../core/names';
-import type { RunLedger } from '../ledger/run-ledger';
+import type { IRunLedger } from '../ledger/run-ledger';
 import { deadLetterAlarm, failedExecutionAlarm } from '../private/alarms';
 import { stopFeedingBefore } from '../private/clean-up';
 import { allowEvents, grantList, grantObjects } from '../private/grants';
@@ -21,19 +20,20 @@ import { reconcileMistake, reconcileSchedule } from '../private/reconcile';
 import { QueueTarget } from '../private/targets';
 import { claim } from '../private/two-of-a-kind';
 import { newestFilesMistake, noCount, outside, pipelineNameMistake, refuse } from '../private/validate';
-import type { ModelRegistry } from '../registry/model-registry';
+import type { IModelRegistry } from '../registry/model-registry';
 import { TrainingPipeline } from '../training-pipeline';
+import type { IDataset } from './dataset';
 import { DriftTrigger, NewDataTrigger, RequestTrigger } from './event-triggers';
 import type { ITrigger } from './trigger';
 import { TriggerQueue } from './trigger-queue';
 
 /** Properties of a {@link RetrainController}. */
 export interface RetrainControllerProps {
-  /** The bucket of the pipeline's data; if it is imported and under a key of yours, with its `encryptionKey`. */
-  readonly data: s3.IBucket;
+  /** The pipeline's data. */
+  readonly dataset: IDataset;
 
   /** Where decisions and the lease are kept. */
-  readonly ledger: RunLedger;
+  readonly ledger: IRunLedger;
 
   /** The pipeline's name in the ledger and in events. */
   readonly pipelineName: string;
@@ -47,7 +47,7 @@ export interface RetrainControllerProps {
    *
    * @default - nothing is taken away: the machine is not a TrainingPipeline's
    */
-  readonly registry?: ModelRegistry;
+  readonly registry?: IModelRegistry;
 
   /**
    * Train on the newest so many files.
@@ -138,7 +138,8 @@ export class RetrainController extends Construct {
 
   constructor(scope: Construct, id: string, props: RetrainControllerProps) {
     super(scope, id);
-    const { data, ledger, machine, pipelineName, registry } = props;
+    const { dataset, ledger, machine, pipelineName, registry } = props;
+    const data = dataset.bucket;
     const encryptionKey = keyOf(this, props.encryptionKey);
     const batchingWindow = props.batchingWindow ?? Duration.minutes(1);
     const reconcileEvery = props.reconcileEvery ?? Duration.hours(1);
@@ -182,7 +183,7 @@ export class RetrainController extends Construct {
     grantList(handler.role, data, [Prefix.INCOMING, Prefix.GROUND_TRUTH], ['s3:ListBucketVersions']);
     grantObjects(handler.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.SNAPSHOTS]);
     grantList(handler.role, data, [Prefix.SNAPSHOTS]); // else a missing key answers 403
-    ledger.grantQuery(handler.role, pipelineName);
+    ledger.grantRead(handler.role, pipelineName);
     ledger.grantLease(handler.role, pipelineName);
     machine.grantStartExecution(handler.role);
     machine.grantExecution(handler.role, 'states:DescribeExecution');
@@ -202,7 +203,7 @@ export class RetrainController extends Construct {
     this.queue = queue;
     this.deadLetterQueue = deadLetterQueue;
     for (const [i, trigger] of triggers.entries()) {
-      trigger.bind(new Construct(this, `Trigger${i + 1}`), { pipelineName, queue, deadLetterQueue, data });
+      trigger.bind(new Construct(this, `Trigger${i + 1}`), { pipelineName, queue, deadLetterQueue, dataset });
     }
     this.ended = new events.Rule(this, 'Ended', {
       description: 'The end of a run lets the next one begin',

@@ -1,6 +1,6 @@
-import type * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
+import type { IDataset } from './dataset';
 
 /** What a trigger is told about the controller that it serves. */
 export interface TriggerTarget {
@@ -10,8 +10,8 @@ export interface TriggerTarget {
   readonly queue: sqs.IQueue;
   /** Where events go that could not be sent. */
   readonly deadLetterQueue: sqs.IQueue;
-  /** The bucket of the pipeline's data. */
-  readonly data: s3.IBucket;
+  /** The pipeline's data. */
+  readonly dataset: IDataset;
 }
 
 /** A cause of runs. */

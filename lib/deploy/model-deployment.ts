@@ -4,7 +4,6 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import type * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
@@ -14,8 +13,9 @@ import type { DeploymentOutcome, ServingSettings } from '../core/deploy/document
 import { ErrorName } from '../core/errors';
 import { EnvName, ownPrefix, Prefix, VARIANT_NAME } from '../core/names';
 import type { Owner } from '../core/ownership';
+import type { IDataset } from '../dataset/dataset';
 import { TriggerQueue } from '../dataset/trigger-queue';
-import type { RunLedger } from '../ledger/run-ledger';
+import type { IRunLedger } from '../ledger/run-ledger';
 import { jsonata, RUN_ID, STARTED_AT } from '../machine/expressions';
 import { machineLog } from '../machine/machine-log';
 import { mostPolls, untilNextPoll } from '../machine/poll';
@@ -40,24 +40,21 @@ import { reconcileMistake, reconcileSchedule } from '../private/reconcile';
 import { QueueTarget } from '../private/targets';
 import { claim } from '../private/two-of-a-kind';
 import { instanceTypeMistake, noCount, outside, refuse } from '../private/validate';
-import type { ModelRegistry } from '../registry/model-registry';
+import type { IModelRegistry } from '../registry/model-registry';
 import { xgboostRepository } from '../train/images';
 import { configurationOf, serve } from './serve';
 import { verify } from './verify';
 
 /** Properties of a {@link ModelDeployment}. */
 export interface ModelDeploymentProps {
-  /**
-   * The bucket with the models; captured requests are written below `capture/`. If it is imported and under a key of
-   * yours, with its `encryptionKey`.
-   */
-  readonly data: s3.IBucket;
+  /** Where the models are, and captured requests are written. */
+  readonly dataset: IDataset;
 
   /** Where every deployment is recorded. */
-  readonly ledger: RunLedger;
+  readonly ledger: IRunLedger;
 
   /** Whose approved versions are deployed. */
-  readonly registry: ModelRegistry;
+  readonly registry: IModelRegistry;
 
   /** The pipeline's name in the ledger, in events and in tags. */
   readonly pipelineName: string;
@@ -209,7 +206,8 @@ export class ModelDeployment extends Construct {
 
   constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
     super(scope, id);
-    const { data, ledger, registry } = props;
+    const { ledger, registry } = props;
+    const data = props.dataset.bucket;
     const stack = Stack.of(this);
     this.props = props;
     this.serving = {
@@ -367,7 +365,7 @@ export class ModelDeployment extends Construct {
       },
     });
     this.starter = starter.function;
-    ledger.grantQuery(starter.role, props.pipelineName);
+    ledger.grantRead(starter.role, props.pipelineName);
     ledger.grantLease(starter.role, props.pipelineName);
     grantSageMaker(starter.role, stack, ['sagemaker:DescribeModelPackage'], [packages]);
     starter.role.addToPolicy(listOf('sagemaker:ListModelPackages'));
@@ -471,9 +469,9 @@ export class ModelDeployment extends Construct {
       quotaWait,
       alarms: [this.errorAlarm, this.latencyAlarm],
     };
-    const { data, pipelineName, versionsOf } = this.props;
+    const { dataset, pipelineName, versionsOf } = this.props;
     const disk = diskKey(serving.instanceType, encryptionKey);
-    const configuration = configurationOf(serving, data, disk);
+    const configuration = configurationOf(serving, dataset.bucket, disk);
     const later = sfn.Wait.jsonata(states, 'Wait for a change to end', untilNextPoll());
     const changing = verify(states, {
       ...endpoint,
@@ -542,7 +540,7 @@ export class ModelDeployment extends Construct {
   }
 
   private takenAway(encryptionKey: kms.IKey | undefined): CustomResource {
-    const { data, ledger, registry, pipelineName } = this.props;
+    const { dataset, ledger, registry, pipelineName } = this.props;
     const stack = Stack.of(this);
     const cleanUp = CleanUp.of(this, encryptionKey);
     cleanUp.allowToStop(this.machineName);
@@ -553,7 +551,7 @@ export class ModelDeployment extends Construct {
       'sagemaker:DeleteEndpointConfig': 'endpoint-config',
       'sagemaker:DeleteModel': 'model',
     });
-    ledger.grantQuery(cleanUp.role);
+    ledger.grantRead(cleanUp.role);
     const properties: CleanUpProperties = {
       What: 'deployment',
       Endpoint: this.endpointName,
@@ -563,7 +561,7 @@ export class ModelDeployment extends Construct {
       Ledger: ledger.table.tableName,
     };
     // SageMaker deletes an endpoint with the endpoint's own role: the role must go after it
-    const before = [this.servingRole, ...emptiedBy(data), ...emptiedBy(registry.group)];
+    const before = [this.servingRole, ...emptiedBy(dataset), ...emptiedBy(registry)];
     const resource = cleanUp.take(this, properties, before);
     stopFeedingBefore(resource, this.starter);
     return resource;

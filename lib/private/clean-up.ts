@@ -94,6 +94,6 @@ export function stopFeedingBefore(cleanedUp: IDependable, fed: LambdaFunction): 
 
 /** What empties a resource of ours before it is deleted, if it is to be: it goes after what is written there. */
 export function emptiedBy(resource: IConstruct): IDependable[] {
-  const { cleanUp } = (resource.node.scope ?? {}) as { cleanUp?: unknown };
+  const { cleanUp } = resource as { cleanUp?: unknown };
   return cleanUp instanceof CustomResource ? [cleanUp] : [];
 }

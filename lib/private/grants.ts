@@ -23,12 +23,16 @@ const KEY_ACTIONS: Readonly<Record<string, string>> = {
  *
  * @see https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
  */
-export function grantObjects(grantee: iam.IGrantable, bucket: s3.IBucket, actions: string[], prefixes: string[]): void {
-  grantee.grantPrincipal.addToPrincipalPolicy(
-    new iam.PolicyStatement({ actions, resources: prefixes.map((prefix) => bucket.arnForObjects(`${prefix}*`)) }),
-  );
+export function grantObjects(
+  grantee: iam.IGrantable,
+  bucket: s3.IBucket,
+  actions: string[],
+  prefixes: string[],
+): iam.Grant {
   const ofKey = actions.map((action) => KEY_ACTIONS[action]).filter((action) => action !== undefined);
   grantKey(grantee, bucket.encryptionKey, bucket, 's3', [...new Set(ofKey)]);
+  const resourceArns = prefixes.map((prefix) => bucket.arnForObjects(`${prefix}*`));
+  return iam.Grant.addToPrincipal({ grantee, actions, resourceArns });
 }
 
 /**

@@ -14,9 +14,15 @@ import { container, pytorch, tabular, xgboost } from './trainers';
  * All of them find Parquet in the channels `train` and `validation` (the features in the contract's order, the target
  * last) and a folder `/opt/ml/checkpoints` that outlives the machine: what is there, a job of the same run goes on from.
  */
-export abstract class Trainer {
+export interface ITrainer {
+  /** Makes the assets that the trainer needs, and says how its jobs are started. */
+  bind(scope: Construct): TrainerConfig;
+}
+
+/** The trainers that this package brings. One of your own is anything that implements {@link ITrainer}. */
+export class Trainer {
   /** Gradient-boosted trees in SageMaker's XGBoost container, on the GPU where the machine has one. */
-  public static xgboost(props: XGBoostTrainerProps = {}): Trainer {
+  public static xgboost(props: XGBoostTrainerProps = {}): ITrainer {
     return new BoundTrainer((scope) => xgboost(scope, props));
   }
 
@@ -24,7 +30,7 @@ export abstract class Trainer {
    * An ensemble of neural networks for tables, in AWS's PyTorch container: on all GPUs of all machines together, or
    * without one. It is served in SageMaker's XGBoost container, for it needs no PyTorch any more.
    */
-  public static tabular(props: TabularTrainerProps = {}): Trainer {
+  public static tabular(props: TabularTrainerProps = {}): ITrainer {
     return new BoundTrainer((scope) => tabular(scope, props));
   }
 
@@ -35,7 +41,7 @@ export abstract class Trainer {
    * `input_fn(body, content_type)`, `predict_fn(data, model)` and `output_fn(prediction, accept)`. A request is CSV
    * without a header: the key, if the contract has one, then the features in their order. The answer is one number a line.
    */
-  public static pytorch(props: PyTorchTrainerProps): Trainer {
+  public static pytorch(props: PyTorchTrainerProps): ITrainer {
     return new BoundTrainer((scope) => pytorch(scope, props));
   }
 
@@ -45,18 +51,15 @@ export abstract class Trainer {
    * It writes the model to `/opt/ml/model`. A request for scores is CSV without a header: the key, if the contract has
    * one, then the features in their order. The answer is one number a line.
    */
-  public static container(props: ContainerTrainerProps): Trainer {
+  public static container(props: ContainerTrainerProps): ITrainer {
     return new BoundTrainer((scope) => container(scope, props));
   }
 
-  /** Makes the assets that the trainer needs, and says how its jobs are started. */
-  public abstract bind(scope: Construct): TrainerConfig;
+  private constructor() {}
 }
 
-class BoundTrainer extends Trainer {
-  constructor(private readonly config: (scope: Construct) => TrainerConfig) {
-    super();
-  }
+class BoundTrainer implements ITrainer {
+  constructor(private readonly config: (scope: Construct) => TrainerConfig) {}
 
   public bind(scope: Construct): TrainerConfig {
     return this.config(scope);

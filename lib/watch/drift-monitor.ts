@@ -4,7 +4,6 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
@@ -12,8 +11,9 @@ import { Construct } from 'constructs';
 import { EnvName, Events, METRICS_NAMESPACE, MetricName, Prefix } from '../core/names';
 import type { MonitorRules } from '../core/watch/documents';
 import { ASSESS_DEFAULTS } from '../core/watch/findings';
+import type { IDataset } from '../dataset/dataset';
 import { encryptedQueue } from '../dataset/trigger-queue';
-import type { RunLedger } from '../ledger/run-ledger';
+import type { IRunLedger } from '../ledger/run-ledger';
 import { deadLetterAlarm } from '../private/alarms';
 import { allowEvents, grantList, grantObjects } from '../private/grants';
 import { Handler } from '../private/handler';
@@ -25,14 +25,11 @@ import { outside, pipelineNameMistake, refuse } from '../private/validate';
 
 /** Properties of a {@link DriftMonitor}. */
 export interface DriftMonitorProps {
-  /**
-   * The bucket with captured requests (`capture/`), true outcomes (`ground-truth/`) and the models' baselines (`runs/`);
-   * if it is imported and under a key of yours, with its `encryptionKey`.
-   */
-  readonly data: s3.IBucket;
+  /** Captured requests, true outcomes and the models' baselines. */
+  readonly dataset: IDataset;
 
   /** Where windows are recorded, and which model serves is read. */
-  readonly ledger: RunLedger;
+  readonly ledger: IRunLedger;
 
   /** The pipeline's name in the ledger, in events and in metrics. */
   readonly pipelineName: string;
@@ -129,7 +126,8 @@ export class DriftMonitor extends Construct {
 
   constructor(scope: Construct, id: string, props: DriftMonitorProps) {
     super(scope, id);
-    const { data, ledger, pipelineName, endpointName } = props;
+    const { ledger, pipelineName, endpointName } = props;
+    const data = props.dataset.bucket;
     const encryptionKey = keyOf(this, props.encryptionKey);
     const interval = props.interval ?? Duration.hours(1);
     const rules: MonitorRules = {
@@ -190,7 +188,7 @@ export class DriftMonitor extends Construct {
     grantObjects(handler.role, data, ['s3:GetObject'], [Prefix.CAPTURE, Prefix.RUNS]);
     grantObjects(handler.role, data, ['s3:GetObjectVersion'], [Prefix.GROUND_TRUTH]);
     grantObjects(handler.role, data, ['s3:PutObject'], [Prefix.MONITOR]);
-    ledger.grantQuery(handler.role, pipelineName);
+    ledger.grantRead(handler.role, pipelineName);
     ledger.grantLease(handler.role, pipelineName);
     allowEvents(handler.role);
 

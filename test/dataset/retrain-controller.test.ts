@@ -20,7 +20,7 @@ import { emptyStack } from '../support/stacks';
 function control(props: Partial<RetrainControllerProps> = {}) {
   const stack = emptyStack();
   new RetrainController(stack, 'Controller', {
-    data: new DatasetBucket(stack, 'Dataset').bucket,
+    dataset: new DatasetBucket(stack, 'Dataset'),
     ledger: new RunLedger(stack, 'Ledger'),
     pipelineName: 'loop',
     machine: new StateMachine(stack, 'Machine', {

@@ -7,7 +7,7 @@ import { definitionsOf, statesOf } from '../support/definition';
 function deploy(props: Partial<ModelDeploymentProps> = {}, env?: Environment) {
   const stack = new Stack(new App(), 'Stack', { env });
   new ModelDeployment(stack, 'Deployment', {
-    data: new DatasetBucket(stack, 'Dataset').bucket,
+    dataset: new DatasetBucket(stack, 'Dataset'),
     ledger: new RunLedger(stack, 'Ledger'),
     registry: new ModelRegistry(stack, 'Registry', { groupName: 'models' }),
     pipelineName: 'loop',

@@ -27,15 +27,15 @@ async function control() {
       Wait.jsonata(stack, 'Train', { time: WaitTime.duration(RUN) }).next(Succeed.jsonata(stack, 'Trained')),
     ),
   });
-  const { bucket } = new DatasetBucket(stack, 'Dataset');
+  const dataset = new DatasetBucket(stack, 'Dataset');
   new RetrainController(stack, 'Controller', {
-    data: bucket,
+    dataset,
     ledger: new RunLedger(stack, 'Ledger'),
     pipelineName: 'clock',
     machine,
     batchingWindow: Duration.seconds(0),
   });
-  new CfnOutput(stack, 'Bucket', { value: bucket.bucketName });
+  new CfnOutput(stack, 'Bucket', { value: dataset.bucket.bucketName });
   new CfnOutput(stack, 'MachineArn', { value: machine.stateMachineArn });
   app.synth();
   const path = join(assembly, 'Clock.template.json');

@@ -13,16 +13,14 @@ import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
 import { createTar } from 'nanotar';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Trainer, type TrainerConfig } from '../../lib';
+import { type ITrainer, Trainer, type TrainerConfig } from '../../lib';
 import { approveByHand } from './by-hand';
 import { csv, flights, requests } from './flights';
 import { Loop, type Template } from './loop';
 
 /** The XGBoost trainer with somebody's own script in its place. */
-class ScriptTrainer extends Trainer {
-  constructor(private readonly script: string) {
-    super();
-  }
+class ScriptTrainer implements ITrainer {
+  constructor(private readonly script: string) {}
 
   public bind(scope: Construct): TrainerConfig {
     const path = join(mkdtempSync(join(tmpdir(), 'script-')), 'source.tar.gz');

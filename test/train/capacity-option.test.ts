@@ -161,7 +161,7 @@ describe('a capacity option', () => {
   test('encrypts the volume with a key, which the training role may use for that', () => {
     const { stack, volumeKey, option } = key((volumeKey) => CapacityOption.spot('ml.p3.2xlarge', { volumeKey }));
     new TrainingPipeline(stack, 'Training', {
-      data: new DatasetBucket(stack, 'Dataset').bucket,
+      dataset: new DatasetBucket(stack, 'Dataset'),
       ledger: new RunLedger(stack, 'Ledger'),
       registry: new ModelRegistry(stack, 'Registry'),
       contract: DataContract.fromObject(CONTRACT),

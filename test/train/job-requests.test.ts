@@ -13,6 +13,7 @@ import {
   DataContract,
   DatasetBucket,
   HyperparameterRange,
+  type ITrainer,
   ModelRegistry,
   RunLedger,
   SearchStrategy,
@@ -129,7 +130,7 @@ const metrics = fc
 const PRINTED = ['validation:auc', 'train:auc'];
 
 interface Case {
-  readonly trainer: (key: kms.IKey) => Trainer;
+  readonly trainer: (key: kms.IKey) => ITrainer;
   /** What can be searched by. */
   readonly metrics: readonly string[];
 }
@@ -280,7 +281,7 @@ test('whatever the props, every capacity option has a state whose request SageMa
       const search =
         tuning && (tuning.atSageMaker ? Tuning.sageMaker(without(tuning)) : Tuning.oneByOne(without(tuning)));
       new TrainingPipeline(stack, 'Training', {
-        data: new DatasetBucket(stack, 'Dataset').bucket,
+        dataset: new DatasetBucket(stack, 'Dataset'),
         ledger: new RunLedger(stack, 'Ledger'),
         registry: new ModelRegistry(stack, 'Registry', { groupName: 'models' }),
         contract: DataContract.fromObject(made.hasKey ? CONTRACT : keyless),

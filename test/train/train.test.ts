@@ -34,7 +34,7 @@ const OPTIONS = [
 function machineWith(props: Partial<TrainingPipelineProps> = {}): Machine {
   const stack = emptyStack();
   new TrainingPipeline(stack, 'Training', {
-    data: new DatasetBucket(stack, 'Dataset').bucket,
+    dataset: new DatasetBucket(stack, 'Dataset'),
     ledger: new RunLedger(stack, 'Ledger'),
     registry: new ModelRegistry(stack, 'Registry', { groupName: 'models' }),
     contract: DataContract.fromObject(CONTRACT),

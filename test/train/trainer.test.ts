@@ -13,6 +13,7 @@ import {
   CapacityOption,
   DataContract,
   DatasetBucket,
+  type ITrainer,
   ModelRegistry,
   type PyTorchTrainerProps,
   RunLedger,
@@ -35,19 +36,19 @@ const PATCHED = ServingImage.xgboost();
 const regional = (region: string) => new Stack(new App(), 'Stack', { env: { region, account: '123456789012' } });
 
 /** What the jobs of a trainer are like. */
-function bound(trainer: Trainer, stack = regional('eu-west-1')) {
+function bound(trainer: ITrainer, stack = regional('eu-west-1')) {
   const scope = new DatasetBucket(stack, 'Trainer');
   return checkedTrainer(scope, trainer.bind(scope));
 }
 
 /** The machines that a trainer asks for, in their order. */
-const machines = (trainer: Trainer) => bound(trainer).compute.map((option) => option._spec(Duration.hours(1)).label);
+const machines = (trainer: ITrainer) => bound(trainer).compute.map((option) => option._spec(Duration.hours(1)).label);
 
 /** The training states of a pipeline. */
-function statesWith(trainer: Trainer): Record<string, State> {
+function statesWith(trainer: ITrainer): Record<string, State> {
   const stack = regional('eu-west-1');
   new TrainingPipeline(stack, 'Training', {
-    data: new DatasetBucket(stack, 'Dataset').bucket,
+    dataset: new DatasetBucket(stack, 'Dataset'),
     ledger: new RunLedger(stack, 'Ledger'),
     registry: new ModelRegistry(stack, 'Registry', { groupName: 'models' }),
     contract: DataContract.fromObject(CONTRACT),
@@ -461,7 +462,7 @@ describe("AWS's images", () => {
 });
 
 describe('every trainer', () => {
-  const trainers: Array<[string, (props: object) => Trainer]> = [
+  const trainers: Array<[string, (props: object) => ITrainer]> = [
     ['xgboost', (props) => Trainer.xgboost(props)],
     ['tabular', (props) => Trainer.tabular(props)],
     ['pytorch', (props) => script(props)],
@@ -548,10 +549,8 @@ describe('every trainer', () => {
 
 describe('a trainer that somebody else wrote', () => {
   /** What SageMaker's XGBoost is trained with, but for some of it. */
-  class Own extends Trainer {
-    constructor(private readonly change: Partial<TrainerConfig>) {
-      super();
-    }
+  class Own implements ITrainer {
+    constructor(private readonly change: Partial<TrainerConfig>) {}
 
     bind(scope: Construct): TrainerConfig {
       return { ...Trainer.xgboost().bind(scope), ...this.change };

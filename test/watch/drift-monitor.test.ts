@@ -8,7 +8,7 @@ import { emptyStack } from '../support/stacks';
 function monitor(props: Partial<DriftMonitorProps> = {}) {
   const stack = emptyStack();
   new DriftMonitor(stack, 'Monitor', {
-    data: new DatasetBucket(stack, 'Dataset').bucket,
+    dataset: new DatasetBucket(stack, 'Dataset'),
     ledger: new RunLedger(stack, 'Ledger'),
     pipelineName: 'loop',
     endpointName: 'loop',
