@@ -5,20 +5,32 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { CleanUpProperties } from './core/clean-up';
-import type { SplitRule } from './core/dataset/documents';
+import type { SnapshotReport, SnapshotRequest, TrainingInput } from './core/dataset/documents';
 import { defaultMargin, JUDGE_DEFAULTS, type JudgeRules } from './core/judge/judgement';
 import { METRICS, metricOf } from './core/judge/metric';
-import type { Outcome } from './core/ledger/documents';
+import type { FinishRequest, TrainingOutput } from './core/ledger/documents';
 import { EnvName, ownPrefix, Prefix, scoringModelName, searchPrefix } from './core/names';
+import type { PrepareReport, PrepareRequest } from './core/prepare/documents';
 import { type AttemptRules, capacityPrice, longestTraining, MOST_ATTEMPTS, mostAttempts } from './core/train/attempts';
 import type { DataContract } from './dataset/data-contract';
 import type { IDataset } from './dataset/dataset';
 import { candidateModel, score } from './judge/score';
 import type { IRunLedger } from './ledger/run-ledger';
-import { jsonata, RUN_ID, STARTED_AT } from './machine/expressions';
+import { RUN_ID, STARTED_AT } from './machine/expressions';
+import {
+  exists,
+  expression,
+  jsonata,
+  literal,
+  object,
+  orElse,
+  present,
+  stateInput,
+  type Templated,
+} from './machine/jsonata';
 import { machineLog } from './machine/machine-log';
 import { PREPARE_RETRIES } from './machine/retries';
-import { invoke, orFail } from './machine/state-parts';
+import { invoke, orFail, when } from './machine/state-parts';
 import { sqlMistake } from './prepare/check-sql';
 import { CleanUp, emptiedBy } from './private/clean-up';
 import { allowContainer, readJobLogs } from './private/container-role';
@@ -44,6 +56,7 @@ import type { ITrainer } from './train/trainer';
 import { checkedTrainer } from './train/trainer-checks';
 import type { TrainerConfig } from './train/trainer-props';
 import type { Tuning } from './train/tuning';
+import { $, assign, type TrainingVariables } from './training-variables';
 
 /**
  * In bytes. A state's input holds 256 KiB: the contract, and why the run began.
@@ -593,60 +606,63 @@ export class TrainingPipeline extends Construct {
     const { props, pipelineName, trainerConfig: trainer } = this;
     const owner = { pipeline: pipelineName, registry: props.registry.groupName };
     const states = new Construct(this, 'States'); // a scope of their own: their names are what the console shows
-    const failed = invoke(states, 'Record failure', this.finish, {
+    const failed = invoke<FinishRequest, void>(states, 'Record failure', this.finish, {
       runId: jsonata(RUN_ID),
       startedAt: jsonata(STARTED_AT),
-      outcome: 'FAILED' satisfies Outcome,
-      error: jsonata('$failure'),
+      outcome: 'FAILED',
+      error: jsonata(present($.failure)),
       candidateModel: jsonata(candidateModel(owner)),
     });
     failed.next(
-      sfn.Fail.jsonata(states, 'Run failed', { error: jsonata('$failure.name'), cause: jsonata('$failure.cause') }),
+      sfn.Fail.jsonata(states, 'Run failed', { error: jsonata($.failure.name), cause: jsonata($.failure.cause) }),
     );
-    const finish = invoke(
+    const finish = invoke<FinishRequest, void>(
       states,
       'Finish',
       this.finish,
       jsonata(
-        `$merge([{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': $outcome, ` +
-          `'candidateModel': ${candidateModel(owner)}}, ` +
-          "$modelPackageArn ? {'modelPackageArn': $modelPackageArn} : {}])",
+        object<FinishRequest>(
+          { runId: RUN_ID, startedAt: STARTED_AT, outcome: $.outcome, candidateModel: candidateModel(owner) },
+          { modelPackageArn: $.modelPackageArn },
+        ),
       ),
     );
     finish.next(
       sfn.Succeed.jsonata(states, 'Done', {
         outputs: {
           runId: jsonata(RUN_ID),
-          outcome: jsonata('$outcome'),
-          verdict: jsonata('$judgement.verdict'),
-          because: jsonata('$judgement.because'),
-        },
+          outcome: jsonata($.outcome),
+          verdict: jsonata($.judgement.verdict),
+          because: jsonata($.judgement.because),
+        } satisfies Templated<TrainingOutput>,
       }),
     );
 
-    const snapshot = invoke(
+    const input = stateInput<Partial<TrainingInput>>();
+    const byHand = { reason: 'manual', evidence: [] } satisfies TrainingInput;
+    const snapshot = invoke<SnapshotRequest, SnapshotReport, TrainingVariables>(
       states,
       'Snapshot',
       this.snapshot,
       {
         runId: jsonata(RUN_ID),
         startedAt: jsonata(STARTED_AT),
-        input: jsonata("$merge([{ 'reason': 'manual', 'evidence': [] }, $states.input])"),
+        input: jsonata(expression<TrainingInput>(`$merge([${literal(byHand)}, ${input}])`)),
         contract: props.contract._contract,
-        split: { holdout: props.holdoutShare ?? 0.2, validation: props.validationShare ?? 0.1 } satisfies SplitRule,
+        split: { holdout: props.holdoutShare ?? 0.2, validation: props.validationShare ?? 0.1 },
         ...(props.newestFiles !== undefined && { newestFiles: props.newestFiles }),
       },
-      {
+      ({ dataVersion }) => ({
         data: `s3://${props.dataset.bucket.bucketName}/`,
-        reason: jsonata("$exists($states.input.reason) ? $states.input.reason : 'manual'"),
-        replay: jsonata('$exists($states.input.replay) and $states.input.replay'),
-        dataVersion: jsonata('$states.result.Payload.dataVersion'),
+        reason: jsonata(orElse(input.reason, byHand.reason)),
+        replay: jsonata(expression<boolean>(`${exists(input.replay)} and ${input.replay}`)),
+        dataVersion: jsonata(dataVersion),
         modelPackageArn: null,
         attempt: null,
         caught: null,
-      },
+      }),
     );
-    const prepare = invoke(states, 'Prepare', this.prepare, { runId: jsonata(RUN_ID) });
+    const prepare = invoke<PrepareRequest, PrepareReport>(states, 'Prepare', this.prepare, { runId: jsonata(RUN_ID) });
     for (const retry of PREPARE_RETRIES) prepare.addRetry(retry);
 
     const registered = register(states, {
@@ -669,10 +685,8 @@ export class TrainingPipeline extends Construct {
       quotaWait: Duration.seconds(this.attemptRules.quotaWaitSeconds),
       judged: sfn.Choice.jsonata(states, 'Good enough?')
         // however good on data of old, it may lack what the model in service has learnt since
-        .when(sfn.Condition.jsonata(jsonata('$replay')), finish, {
-          assign: { outcome: 'REPLAYED' satisfies Outcome },
-        })
-        .when(sfn.Condition.jsonata(jsonata('$judgement.promote')), registered)
+        .when(when($.replay), finish, { assign: assign({ outcome: 'REPLAYED' }) })
+        .when(when($.judgement.promote), registered)
         .otherwise(finish),
       failed,
     });

@@ -9,14 +9,21 @@ import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { CleanUpProperties } from '../core/clean-up';
-import type { DeploymentOutcome, ServingSettings } from '../core/deploy/documents';
+import type {
+  DeploymentOutcome,
+  DeploymentPlan,
+  FinishDeploymentRequest,
+  PlanDeploymentRequest,
+  ServingSettings,
+} from '../core/deploy/documents';
 import { ErrorName } from '../core/errors';
 import { EnvName, ownPrefix, Prefix, VARIANT_NAME } from '../core/names';
 import type { Owner } from '../core/ownership';
 import type { IDataset } from '../dataset/dataset';
 import { TriggerQueue } from '../dataset/trigger-queue';
 import type { IRunLedger } from '../ledger/run-ledger';
-import { jsonata, RUN_ID, STARTED_AT } from '../machine/expressions';
+import { RUN_ID, STARTED_AT } from '../machine/expressions';
+import { expression, jsonata, literal, object } from '../machine/jsonata';
 import { machineLog } from '../machine/machine-log';
 import { mostPolls, untilNextPoll } from '../machine/poll';
 import { LONGEST_QUOTA_WAIT } from '../machine/retries';
@@ -437,13 +444,20 @@ export class ModelDeployment extends Construct {
     const { endpointName, owner, serving } = this;
     const states = new Construct(this, 'States'); // a scope of their own: their names are what the console shows
     const finishAs = (id: string, outcome: DeploymentOutcome) =>
-      invoke(
+      invoke<FinishDeploymentRequest, void>(
         states,
         id,
         this.finish,
         jsonata(
-          `$merge([{'deploymentId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'outcome': '${outcome}', ` +
-            "'modelPackageArn': $modelPackageArn}, $plan ? {'plan': $plan} : {}, $failure ? {'error': $failure} : {}])",
+          object<FinishDeploymentRequest>(
+            {
+              deploymentId: RUN_ID,
+              startedAt: STARTED_AT,
+              outcome: literal(outcome),
+              modelPackageArn: expression('$modelPackageArn'),
+            },
+            { plan: expression('$plan'), error: expression('$failure') },
+          ),
         ),
       );
     const fail = sfn.Fail.jsonata(states, 'Deployment failed', {
@@ -491,19 +505,19 @@ export class ModelDeployment extends Construct {
       failed,
     });
 
-    const plan = invoke(
+    const plan = invoke<PlanDeploymentRequest, DeploymentPlan, { plan: DeploymentPlan }>(
       states,
       'Plan',
       this.plan,
       {
-        modelPackageArn: jsonata('$modelPackageArn'),
+        modelPackageArn: jsonata(expression<string>('$modelPackageArn')),
         endpointName,
         owner,
         versionsOf: versionsOf ?? pipelineName,
         configuration,
         servingRole: this.servingRole.roleArn,
       },
-      { plan: jsonata('$states.result.Payload') },
+      (plan) => ({ plan: jsonata(plan) }),
     );
     const remove = callSageMaker(states, 'Delete failed endpoint', {
       action: 'deleteEndpoint',

@@ -9,7 +9,8 @@ import type { EndpointConfiguration, ServingSettings } from '../core/deploy/docu
 import { ErrorName } from '../core/errors';
 import { ownPrefix, Prefix, VARIANT_NAME } from '../core/names';
 import type { Owner } from '../core/ownership';
-import { CAUGHT, jsonata } from '../machine/expressions';
+import { CAUGHT } from '../machine/expressions';
+import { jsonata } from '../machine/jsonata';
 import { QUOTA_ERRORS, quotaRetry } from '../machine/retries';
 import type { SageMakerCall } from '../machine/sagemaker-call';
 import { callSageMaker, makeOnce, orFail } from '../machine/state-parts';

@@ -2,9 +2,11 @@ import { Stack } from 'aws-cdk-lib';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
+import type { SmokeTestReport, SmokeTestRequest } from '../core/deploy/documents';
 import { ErrorName } from '../core/errors';
 import { LOOK_AT_APPROVAL } from '../core/names';
-import { CAUGHT, jsonata } from '../machine/expressions';
+import { CAUGHT } from '../machine/expressions';
+import { expression, jsonata } from '../machine/jsonata';
 import { mostPolls, untilNextPoll } from '../machine/poll';
 import { quotaRetry, retryIntervalJsonata, triesWithin } from '../machine/retries';
 import { callSageMaker, invoke, orFail } from '../machine/state-parts';
@@ -35,7 +37,10 @@ export interface VerifyProps extends EndpointProps {
  */
 export function verify(scope: Construct, props: VerifyProps): sfn.IChainable {
   const { endpointName, rolledBack, failed } = props;
-  const smoke = invoke(scope, 'Smoke test', props.smokeTest, { endpointName, runId: jsonata('$plan.runId') });
+  const smoke = invoke<SmokeTestRequest, SmokeTestReport>(scope, 'Smoke test', props.smokeTest, {
+    endpointName,
+    runId: jsonata(expression<string>('$plan.runId')),
+  });
   const back = bringBack(scope, props);
   smoke.addCatch(back, { errors: ['States.ALL'], assign: { failure: CAUGHT } });
   const look = callSageMaker(scope, LOOK_AT_APPROVAL, {
@@ -75,7 +80,7 @@ export function verify(scope: Construct, props: VerifyProps): sfn.IChainable {
     '$contains($states.input.FailureReason, /InsufficientInstanceCapacity|Unable to provision requested/)';
   const tries = triesWithin(props.quotaWait.toSeconds());
   const wait = sfn.Wait.jsonata(scope, 'Wait for machines', {
-    time: sfn.WaitTime.seconds(jsonata(retryIntervalJsonata('$waits'))),
+    time: sfn.WaitTime.seconds(jsonata(retryIntervalJsonata(expression('$waits')))),
     assign: { waits: jsonata('$waits + 1'), polls: 0 },
   });
   const noMachines = failure(

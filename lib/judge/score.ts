@@ -5,29 +5,33 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { ErrorName } from '../core/errors';
+import type { ChampionReport, ChampionRequest, JudgeReport, JudgeRequest } from '../core/judge/documents';
 import type { JudgeRules } from '../core/judge/judgement';
-import type { Outcome } from '../core/ledger/documents';
 import { ownPrefix, scoringModelName } from '../core/names';
 import type { Owner } from '../core/ownership';
+import type { CaughtError } from '../core/train/failures';
+import { CAUGHT, EXECUTION_HASH, RUN_ID, RUN_SLUG, STARTED_AT, TRY } from '../machine/expressions';
 import {
-  CAUGHT,
-  EXECUTION_HASH,
+  type Expression,
+  equals,
+  exists,
+  expression,
   jsonata,
-  RUN_ID,
-  RUN_SLUG,
-  runAddress,
-  runUri,
-  STARTED_AT,
-  TRY,
-} from '../machine/expressions';
+  literal,
+  object,
+  type Path,
+  stateInput,
+  type Text,
+} from '../machine/jsonata';
 import { retryIntervalJsonata, SAGEMAKER_RETRY, triesWithin } from '../machine/retries';
 import { SageMakerJob } from '../machine/sagemaker-job';
-import { callSageMaker, invoke, makeOnce, orFail } from '../machine/state-parts';
+import { callSageMaker, invoke, makeOnce, orFail, when } from '../machine/state-parts';
 import { passRoleToSageMaker, sageMakerArn } from '../private/grants';
 import { diskKey, kmsKeyId } from '../private/keys';
 import { jobTags, tagsOf } from '../private/owner-tags';
 import { containerOf } from '../registry/register';
 import type { TrainerConfig } from '../train/trainer-props';
+import { $, assign, runAddress, runUri, type TrainingVariables } from '../training-variables';
 
 export interface ScoreProps {
   readonly owner: Owner;
@@ -81,21 +85,26 @@ export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
       Tags: tagsOf(owner),
     },
   });
-  const champion = invoke(
+  const champion = invoke<ChampionRequest, ChampionReport, TrainingVariables>(
     scope,
     'Champion',
     props.champion,
     { candidate: { modelName: candidateName, container } },
-    { champion: jsonata('$states.result.Payload') },
+    (champion) => ({ champion: jsonata(champion) }),
   );
-  const judge = invoke(
+  const judge = invoke<JudgeRequest, JudgeReport, TrainingVariables>(
     scope,
     'Judge',
     props.judge,
     jsonata(
-      `{'runId': ${RUN_ID}, 'startedAt': ${STARTED_AT}, 'champion': $champion.champion, 'rules': ${JSON.stringify(props.rules)}}`,
+      object<JudgeRequest>({
+        runId: RUN_ID,
+        startedAt: STARTED_AT,
+        champion: $.champion.champion,
+        rules: literal(props.rules),
+      }),
     ),
-    { judgement: jsonata('$states.result.Payload'), outcome: 'REJECTED' satisfies Outcome },
+    (judgement) => ({ judgement: jsonata(judgement), outcome: 'REJECTED' }),
   );
   for (const state of [champion, judge]) orFail(state, failed);
   // which also looks whether what is there under the candidate's name is the candidate
@@ -105,39 +114,51 @@ export function score(scope: Construct, props: ScoreProps): sfn.IChainable {
 }
 
 /** The name of the model with which the candidate is scored, as JSONata. */
-export function candidateModel({ pipeline, registry }: Owner): string {
-  return `'${scoringModelName(pipeline, registry, '')}' & ${EXECUTION_HASH}`;
+export function candidateModel({ pipeline, registry }: Owner): Text<string> {
+  return expression(`${literal(scoringModelName(pipeline, registry, ''))} & ${EXECUTION_HASH}`);
+}
+
+/** Which of the two a model is. */
+type Side = TrainingVariables['unscored'][number];
+
+/** What is told of a model that was to be scored beside the other. */
+interface Scored {
+  /** Whether there was no machine for it. */
+  readonly refused: boolean;
+  readonly model?: Side;
 }
 
 /** Side by side, and then, one after the other, what there was no machine for. */
 function scoreBoth(scope: Construct, props: ScoreProps, scored: sfn.IChainable): sfn.IChainable {
   const { failed } = props;
   const both = sfn.Parallel.jsonata(scope, 'Score', {
-    assign: { unscored: jsonata('[$states.result[refused].model]'), tries: 0 },
+    assign: assign({ unscored: jsonata(expression<Side[]>('[$states.result[refused].model]')), tries: 0 }),
   })
     .branch(sideBySide(scope, 'candidate', props))
     .branch(
       sfn.Choice.jsonata(scope, 'Is there a champion?')
-        .when(sfn.Condition.jsonata(jsonata('$exists($champion.champion)')), sideBySide(scope, 'champion', props))
-        .otherwise(sfn.Pass.jsonata(scope, 'First model', { outputs: { refused: false } })),
+        .when(when(exists($.champion.champion)), sideBySide(scope, 'champion', props))
+        .otherwise(sfn.Pass.jsonata(scope, 'First model', { outputs: { refused: false } satisfies Scored })),
     );
-  const failure = { failure: { name: ErrorName.SCORING_FAILED, cause: CAUGHT.cause } };
+  const failure = assign({ failure: { name: ErrorName.SCORING_FAILED, cause: CAUGHT.cause } });
   both.addCatch(failed, { errors: ['States.ALL'], assign: failure });
 
-  const alone = transform(scope, 'Score alone', '$unscored[0]', "'-' & $string($tries)", props, {
-    assign: { unscored: jsonata('$count($unscored) > 1 ? [$unscored[1]] : []') },
+  const alone = transform(scope, 'Score alone', expression(`${$.unscored}[0]`), `'-' & $string(${$.tries})`, props, {
+    assign: assign({
+      unscored: jsonata(expression<Side[]>(`$count(${$.unscored}) > 1 ? [${$.unscored}[1]] : []`)),
+    }),
   });
   const all = sfn.Choice.jsonata(scope, 'All scored?')
-    .when(sfn.Condition.jsonata(jsonata('$count($unscored) = 0')), scored)
+    .when(when(expression(`$count(${$.unscored}) = 0`)), scored)
     .otherwise(alone);
   const wait = sfn.Wait.jsonata(scope, 'Wait to score', {
-    time: sfn.WaitTime.seconds(jsonata(retryIntervalJsonata('$tries'))),
-    assign: { tries: jsonata('$tries + 1'), failure: null },
+    time: sfn.WaitTime.seconds(jsonata(retryIntervalJsonata($.tries))),
+    assign: assign({ tries: jsonata(expression<number>(`${$.tries} + 1`)), failure: null }),
   });
   const tries = triesWithin(Math.max(props.quotaWait.toSeconds(), LEAST_QUOTA_WAIT.toSeconds()));
   alone.addCatch(
     sfn.Choice.jsonata(scope, 'Can it be scored later?')
-      .when(sfn.Condition.jsonata(jsonata(`$tries < ${tries} and ${isPassing('$failure')}`)), wait.next(alone))
+      .when(when(expression(`${$.tries} < ${tries} and ${isPassing($.failure)}`)), wait.next(alone))
       .otherwise(failed),
     { errors: ['States.ALL'], assign: failure },
   );
@@ -146,18 +167,21 @@ function scoreBoth(scope: Construct, props: ScoreProps, scored: sfn.IChainable):
 }
 
 /** Scores a model beside the other; outputs whether there was no machine for it. */
-function sideBySide(scope: Construct, model: 'candidate' | 'champion', props: ScoreProps): sfn.IChainable {
-  const job = transform(scope, `Score ${model}`, `'${model}'`, "''", props, { outputs: { refused: false } });
+function sideBySide(scope: Construct, model: Side, props: ScoreProps): sfn.IChainable {
+  const job = transform(scope, `Score ${model}`, literal(model), "''", props, {
+    outputs: { refused: false } satisfies Scored,
+  });
+  const caught = stateInput<CaughtError>();
   job.addCatch(
     sfn.Choice.jsonata(scope, `Can the ${model} be scored later?`)
       .when(
-        sfn.Condition.jsonata(jsonata(isPassing('$states.input'))),
-        sfn.Pass.jsonata(scope, `The ${model} is scored later`, { outputs: { refused: true, model } }),
+        when(isPassing(caught)),
+        sfn.Pass.jsonata(scope, `The ${model} is scored later`, { outputs: { refused: true, model } satisfies Scored }),
       )
       .otherwise(
         sfn.Fail.jsonata(scope, `The ${model} cannot be scored`, {
-          error: jsonata('$states.input.name'),
-          cause: jsonata('$states.input.cause'),
+          error: jsonata(caught.name),
+          cause: jsonata(caught.cause),
         }),
       ),
     { errors: ['States.ALL'], outputs: CAUGHT },
@@ -166,11 +190,11 @@ function sideBySide(scope: Construct, model: 'candidate' | 'champion', props: Sc
 }
 
 /** Whether a failure is a lack of machines, or SageMaker's own: worth another try. A script's own words do not count. */
-function isPassing(failure: string): string {
-  return (
-    `($contains(${failure}.cause, /^(CapacityError|InternalServerError)/) or ` +
-    `($contains(${failure}.cause, /ResourceLimitExceeded|account-level service limit|InsufficientInstanceCapacity|Throttling|Rate exceeded/) ` +
-    `and $not($contains(${failure}.cause, /^(Client|Algorithm)Error/))))`
+function isPassing({ cause }: Path<CaughtError | null>): Text<boolean> {
+  return expression(
+    `($contains(${cause}, /^(CapacityError|InternalServerError)/) or ` +
+      `($contains(${cause}, /ResourceLimitExceeded|account-level service limit|InsufficientInstanceCapacity|Throttling|Rate exceeded/) ` +
+      `and $not($contains(${cause}, /^(Client|Algorithm)Error/))))`,
   );
 }
 
@@ -181,13 +205,13 @@ function isPassing(failure: string): string {
 function transform(
   scope: Construct,
   id: string,
-  model: string,
+  model: Expression<Side>,
   again: string,
   { owner, instanceType, encryptionKey, objectsKey }: ScoreProps,
   state: sfn.TaskStateJsonataBaseProps,
 ): SageMakerJob {
   const volumeKey = diskKey(instanceType, encryptionKey);
-  const isCandidate = `${model} = 'candidate'`;
+  const isCandidate = equals(model, 'candidate');
   const job = new SageMakerJob(scope, id, {
     ...state,
     kind: 'TransformJob',
@@ -197,7 +221,7 @@ function transform(
         `'${ownPrefix(owner.pipeline, owner.registry)}' & $substring(${RUN_SLUG}, 0, 13) & '-' & ${EXECUTION_HASH} & ` +
           `(${isCandidate} ? '-a' : '-b') & ${TRY} & ${again}`,
       ),
-      ModelName: jsonata(`${isCandidate} ? ${candidateModel(owner)} : $champion.champion.modelName`),
+      ModelName: jsonata(`${isCandidate} ? ${candidateModel(owner)} : ${$.champion.champion.modelName}`),
       BatchStrategy: 'MultiRecord',
       MaxPayloadInMB: 6,
       TransformInput: {

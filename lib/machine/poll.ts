@@ -1,5 +1,5 @@
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import { jsonata } from './expressions';
+import { jsonata } from './jsonata';
 
 /** Looks at an endpoint: every half minute for ten minutes, then every two minutes, so that eight hours are 255 looks. */
 const POLL = { seconds: 30, quick: 20, laterSeconds: 120 };

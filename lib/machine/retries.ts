@@ -3,6 +3,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { ErrorName } from '../core/errors';
 import { MOST_ATTEMPTS } from '../core/prepare/search';
 import { RETRY_INTERVAL, retryIntervalSeconds } from '../core/train/attempts';
+import { type Expression, expression, type Text } from './jsonata';
 
 /**
  * For calls that SageMaker throttles, and for things it has just made and does not find yet
@@ -87,9 +88,9 @@ export function triesWithin(seconds: number): number {
 }
 
 /** {@link retryIntervalSeconds} as JSONata. */
-export function retryIntervalJsonata(tries: string): string {
+export function retryIntervalJsonata(tries: Expression<number>): Text<number> {
   const { firstSeconds, growth, longestSeconds } = RETRY_INTERVAL;
-  return `$round($min([${longestSeconds}, ${firstSeconds} * $power(${growth}, ${tries})]))`;
+  return expression(`$round($min([${longestSeconds}, ${firstSeconds} * $power(${growth}, ${tries})]))`);
 }
 
 /** The longest that machines are waited for in a deployment: it holds up the next. */

@@ -1,29 +1,33 @@
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import { CAUGHT, jsonata } from './expressions';
+import { CAUGHT } from './expressions';
 import { FunctionTask } from './function-task';
+import { type Assigned, type Expression, jsonata, type Path, path, type Templated } from './jsonata';
 import { SAGEMAKER_RETRY, SERVICE_RETRY } from './retries';
 import { SageMakerCall, type SageMakerCallProps } from './sagemaker-call';
 
 /**
- * A state that runs one of our functions and outputs its report.
+ * A state that runs one of our functions and outputs its report. `invoke<Request, Report, Variables>` names what the
+ * function is given, what it answers, and the machine's variables; the compiler holds all three against its handler.
  *
- * @param payload an object whose strings may be JSONata, or one JSONata expression for the whole: a member
- * that may be missing needs the latter, because alone it would fail when it yields nothing
+ * @param payload the request: members that are always there may be JSONata each; where one may be missing the whole
+ * must be, see `object` in `jsonata.ts`, because a field fails that yields nothing
+ * @param assign the variables that are set from the report
  */
-export function invoke(
+export function invoke<Request = never, Report = never, Variables = Record<never, never>>(
   scope: Construct,
   id: string,
   lambdaFunction: lambda.IFunction,
-  payload: Record<string, unknown> | string,
-  assign?: Record<string, unknown>,
+  payload: Templated<NoInfer<Request>>,
+  assign?: (report: Path<NoInfer<Report>>) => Assigned<NoInfer<Variables>>,
 ): FunctionTask {
+  const report = path<Report>('$states.result.Payload');
   const task = new FunctionTask(scope, id, {
     function: lambdaFunction,
     payload,
-    outputs: jsonata('$states.result.Payload'),
-    assign,
+    outputs: jsonata(report),
+    assign: assign?.(report),
   });
   task.addRetry(SERVICE_RETRY);
   return task;
@@ -34,6 +38,11 @@ export function callSageMaker(scope: Construct, id: string, call: SageMakerCallP
   const task = new SageMakerCall(scope, id, call);
   task.addRetry(SAGEMAKER_RETRY);
   return task;
+}
+
+/** A condition of a choice. */
+export function when(condition: Expression<boolean>): sfn.Condition {
+  return sfn.Condition.jsonata(jsonata(condition));
 }
 
 /** Sends every failure of a state where it is recorded, with `$failure` set. */

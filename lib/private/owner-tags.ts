@@ -2,7 +2,8 @@ import { Aws, type Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { scoringModelName } from '../core/names';
 import { type Owner, OwnerTag, ownerTags, tagList } from '../core/ownership';
-import { jsonata, RUN_ID } from '../machine/expressions';
+import { RUN_ID } from '../machine/expressions';
+import { jsonata } from '../machine/jsonata';
 import { listOf, sageMakerArn } from './grants';
 
 /** The tags of what a stack's state machines and functions make for an owner. */

@@ -1,12 +1,13 @@
 import { Stack } from 'aws-cdk-lib';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import type { Outcome } from '../core/ledger/documents';
 import type { Owner } from '../core/ownership';
-import { jsonata, RUN_ID, runUri, STARTED_AT } from '../machine/expressions';
+import { RUN_ID, STARTED_AT } from '../machine/expressions';
+import { expression, jsonata } from '../machine/jsonata';
 import { callSageMaker, orFail } from '../machine/state-parts';
 import { sageMakerArn } from '../private/grants';
 import type { TrainerConfig } from '../train/trainer-props';
+import { $, assign, runUri } from '../training-variables';
 
 export interface RegisterProps {
   readonly trainer: TrainerConfig;
@@ -35,7 +36,7 @@ export function register(scope: Construct, props: RegisterProps): sfn.IChainable
     resources: [sageMakerArn(stack, `model-package-group/${registry}`), packages],
     parameters: {
       ModelPackageGroupName: registry,
-      ModelPackageDescription: jsonata('$substring($judgement.because, 0, 1024)'),
+      ModelPackageDescription: jsonata(`$substring(${$.judgement.because}, 0, 1024)`),
       ModelApprovalStatus: 'PendingManualApproval',
       // the same run registers once, however often this state is tried; another pipeline, or a run made anew, by itself
       ClientToken: jsonata(`$substring($hash('${pipeline} ' & ${RUN_ID} & ' ' & ${STARTED_AT}, 'SHA-256'), 0, 36)`),
@@ -55,24 +56,24 @@ export function register(scope: Construct, props: RegisterProps): sfn.IChainable
         ModelDataQuality: { Statistics: document(runUri((keys) => keys.profile)) },
       },
       DriftCheckBaselines: { ModelDataQuality: { Statistics: document(runUri((keys) => keys.baseline)) } },
-      MetadataProperties: { GeneratedBy: jsonata('$trainingJobArn') },
+      MetadataProperties: { GeneratedBy: jsonata($.trainingJobArn) },
       CustomerMetadataProperties: {
         // versions take no tags
         pipeline,
         runId: jsonata(RUN_ID),
-        reason: jsonata('$reason'),
-        dataVersion: jsonata('$dataVersion'),
+        reason: jsonata($.reason),
+        dataVersion: jsonata($.dataVersion),
         codeVersion: trainer.codeVersion,
-        verdict: jsonata('$judgement.verdict'),
+        verdict: jsonata($.judgement.verdict),
         // compared again before the version is deployed
-        modelVersionId: jsonata('$seal.versionId'),
-        modelSha256: jsonata('$seal.sha256'),
+        modelVersionId: jsonata($.seal.versionId),
+        modelSha256: jsonata($.seal.sha256),
       },
     },
-    assign: {
-      modelPackageArn: jsonata('$states.result.ModelPackageArn'),
-      outcome: 'AWAITING_APPROVAL' satisfies Outcome,
-    },
+    assign: assign({
+      modelPackageArn: jsonata(expression<string>('$states.result.ModelPackageArn')),
+      outcome: 'AWAITING_APPROVAL',
+    }),
   });
   orFail(create, props.failed);
   if (!props.approve) return create.next(props.registered);
@@ -81,16 +82,16 @@ export function register(scope: Construct, props: RegisterProps): sfn.IChainable
     action: 'updateModelPackage',
     resources: [packages],
     parameters: {
-      ModelPackageArn: jsonata('$modelPackageArn'),
+      ModelPackageArn: jsonata($.modelPackageArn),
       ModelApprovalStatus: 'Approved',
-      ApprovalDescription: jsonata("$substring('By rule: ' & $judgement.because, 0, 1024)"),
+      ApprovalDescription: jsonata(`$substring('By rule: ' & ${$.judgement.because}, 0, 1024)`),
     },
-    assign: { outcome: 'PROMOTED' satisfies Outcome },
+    assign: assign({ outcome: 'PROMOTED' }),
   });
   return create.next(orFail(approve, props.failed)).next(props.registered);
 }
 
 /** The container that serves the candidate, as SageMaker's models and packages name it. */
 export function containerOf({ servingImage, servingEnvironment }: TrainerConfig) {
-  return { Image: servingImage, ModelDataUrl: jsonata('$model'), Environment: servingEnvironment };
+  return { Image: servingImage, ModelDataUrl: jsonata($.model), Environment: servingEnvironment };
 }

@@ -1,8 +1,11 @@
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import { jsonata, RUN_ID } from '../machine/expressions';
+import type { SealReport, SealRequest } from '../core/registry/documents';
+import { RUN_ID } from '../machine/expressions';
+import { jsonata, without } from '../machine/jsonata';
 import { invoke, orFail } from '../machine/state-parts';
+import { $, type TrainingVariables } from '../training-variables';
 
 export interface SealProps {
   /** The function that copies the model. */
@@ -20,15 +23,12 @@ export interface SealProps {
  * checksum).
  */
 export function seal(scope: Construct, { seal, sealed, failed }: SealProps): sfn.IChainable {
-  const state = invoke(
+  const state = invoke<SealRequest, SealReport, TrainingVariables>(
     scope,
     'Seal model',
     seal,
-    { runId: jsonata(RUN_ID), model: jsonata('$model') },
-    {
-      model: jsonata('$states.result.Payload.uri'),
-      seal: jsonata("$sift($states.result.Payload, function($v, $k) { $k != 'uri' })"),
-    },
+    { runId: jsonata(RUN_ID), model: jsonata($.model) },
+    (sealed) => ({ model: jsonata(sealed.uri), seal: jsonata(without(sealed, 'uri')) }),
   );
   return orFail(state, failed).next(sealed);
 }

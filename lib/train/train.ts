@@ -8,11 +8,14 @@ import type { Contract } from '../core/dataset/contract';
 import { ownPrefix, searchPrefix } from '../core/names';
 import type { Owner } from '../core/ownership';
 import type { AttemptRules, CapacityOptionSpec } from '../core/train/attempts';
-import { jsonata, RUN_ID, runUri, STARTED_AT } from '../machine/expressions';
+import type { AttemptReport, AttemptRequest } from '../core/train/documents';
+import { CAUGHT, RUN_ID, STARTED_AT } from '../machine/expressions';
+import { equals, expression, jsonata, literal, object, present } from '../machine/jsonata';
 import { SageMakerJob } from '../machine/sagemaker-job';
-import { invoke, orFail } from '../machine/state-parts';
+import { invoke, orFail, when } from '../machine/state-parts';
 import { kmsKeyId } from '../private/keys';
 import { jobTags } from '../private/owner-tags';
+import { $, assign, runUri, type TrainingVariables } from '../training-variables';
 import type { CapacityOption } from './capacity-option';
 import type { TrainerConfig } from './trainer-props';
 import type { SearchRequest } from './tuning';
@@ -54,7 +57,7 @@ const LONGEST_PENDING = Duration.days(1);
  */
 export function train(scope: Construct, props: TrainProps): sfn.IChainable {
   const { trainer, failed } = props;
-  const decide = invoke(
+  const decide = invoke<AttemptRequest, AttemptReport, TrainingVariables>(
     scope,
     'Next attempt',
     props.attempt,
@@ -62,41 +65,48 @@ export function train(scope: Construct, props: TrainProps): sfn.IChainable {
       runId: jsonata(RUN_ID),
       startedAt: jsonata(STARTED_AT),
       rules: props.rules,
-      progress: jsonata('$attempt ? $attempt.progress : null'),
-      caught: jsonata('$caught'),
+      progress: jsonata(expression<AttemptRequest['progress']>(`${$.attempt} ? ${$.attempt.progress} : null`)),
+      caught: jsonata($.caught),
     },
-    { attempt: jsonata('$states.result.Payload') },
+    (attempt) => ({ attempt: jsonata(attempt) }),
   );
   const jobs = trainer.compute.map((option, i) => trainingJob(scope, props, option, i));
   for (const job of jobs) {
     job.addCatch(decide, {
       errors: ['States.ALL'],
-      assign: {
+      assign: assign({
         caught: {
-          name: jsonata('$states.errorOutput.Error'),
-          cause: jsonata("$exists($states.errorOutput.Cause) ? $substring($states.errorOutput.Cause, 0, 2000) : ''"),
+          name: CAUGHT.name,
+          cause: jsonata(
+            expression<string>(
+              "$exists($states.errorOutput.Cause) ? $substring($states.errorOutput.Cause, 0, 2000) : ''",
+            ),
+          ),
         },
-      },
+      }),
     });
     job.next(decide);
   }
   const onOption = whichOption(scope, jobs);
   const wait = sfn.Wait.jsonata(scope, 'Wait for machines', {
-    time: sfn.WaitTime.seconds(jsonata('$attempt.waitSeconds')),
+    time: sfn.WaitTime.seconds(jsonata($.attempt.waitSeconds)),
   });
   wait.next(
     sfn.Choice.jsonata(scope, 'Has the job ended?')
-      .when(sfn.Condition.jsonata(jsonata("$attempt.action = 'LOOK'")), decide)
+      .when(when(equals($.attempt.action, 'LOOK')), decide)
       .otherwise(onOption),
   );
   const next = sfn.Choice.jsonata(scope, 'Trained?')
-    .when(sfn.Condition.jsonata(jsonata("$attempt.action = 'TRAINED'")), props.trained, {
-      assign: { model: jsonata('$attempt.model'), trainingJobArn: jsonata('$attempt.trainingJobArn') },
+    .when(when(equals($.attempt.action, 'TRAINED')), props.trained, {
+      assign: assign({
+        model: jsonata(present($.attempt.model)),
+        trainingJobArn: jsonata(present($.attempt.trainingJobArn)),
+      }),
     })
-    .when(sfn.Condition.jsonata(jsonata("$attempt.action = 'FAILED'")), failed, {
-      assign: { failure: jsonata('$attempt.failure') },
+    .when(when(equals($.attempt.action, 'FAILED')), failed, {
+      assign: assign({ failure: jsonata(present($.attempt.failure)) }),
     })
-    .when(sfn.Condition.jsonata(jsonata('$attempt.waitSeconds > 0')), wait)
+    .when(when(expression(`${$.attempt.waitSeconds} > 0`)), wait)
     .otherwise(onOption);
   return orFail(decide, failed).next(next);
 }
@@ -107,7 +117,7 @@ function whichOption(scope: Construct, jobs: SageMakerJob[]): sfn.IChainable {
   if (others.length === 0) return first;
   const choice = sfn.Choice.jsonata(scope, 'Which option?');
   others.forEach((job, i) => {
-    choice.when(sfn.Condition.jsonata(jsonata(`$attempt.job.option = ${i + 1}`)), job);
+    choice.when(when(equals($.attempt.job.option, i + 1)), job);
   });
   return choice.otherwise(first);
 }
@@ -127,7 +137,7 @@ function trainingJob(scope: Construct, props: TrainProps, option: CapacityOption
     taskTimeout: sfn.Timeout.duration(
       Duration.seconds(Math.min(waves * (spec.maxRuntimeSeconds + wait) + MARGIN.toSeconds(), LONGEST.toSeconds())),
     ),
-    assign: { caught: null },
+    assign: assign({ caught: null }),
   };
   const definition = definitionOf(props, option);
   const Tags = jobTags(owner);
@@ -137,7 +147,7 @@ function trainingJob(scope: Construct, props: TrainProps, option: CapacityOption
       kind: 'HyperParameterTuningJob',
       namePrefix: searchPrefix(owner.pipeline, owner.registry),
       arguments: {
-        HyperParameterTuningJobName: jsonata('$attempt.job.name'),
+        HyperParameterTuningJobName: jsonata($.attempt.job.name),
         HyperParameterTuningJobConfig: search.config,
         TrainingJobDefinition: {
           StaticHyperParameters: without(search.names, hyperparameters(region, props, option)),
@@ -152,7 +162,7 @@ function trainingJob(scope: Construct, props: TrainProps, option: CapacityOption
     kind: 'TrainingJob',
     namePrefix: ownPrefix(owner.pipeline, owner.registry),
     arguments: {
-      TrainingJobName: jsonata('$attempt.job.name'),
+      TrainingJobName: jsonata($.attempt.job.name),
       HyperParameters: trialHyperparameters(region, props, option),
       ...definition,
       Tags,
@@ -178,12 +188,12 @@ function definitionOf({ trainer, role, encryptionKey, objectsKey }: TrainProps, 
     },
     InputDataConfig: [channel('train', trainUri), channel('validation', validationUri)],
     OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models), ...kmsKeyId(objectsKey) },
-    CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints, '$attempt.job.checkpoints') },
+    CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints, $.attempt.job.checkpoints) },
     ResourceConfig: resources,
     EnableManagedSpotTraining: spot,
     StoppingCondition: {
-      MaxRuntimeInSeconds: jsonata('$attempt.job.maxRuntimeSeconds'),
-      ...(spot && { MaxWaitTimeInSeconds: jsonata('$attempt.job.maxWaitSeconds') }),
+      MaxRuntimeInSeconds: jsonata($.attempt.job.maxRuntimeSeconds),
+      ...(spot && { MaxWaitTimeInSeconds: jsonata($.attempt.job.maxWaitSeconds) }),
       ...(maxPendingSeconds !== undefined && { MaxPendingTimeInSeconds: maxPendingSeconds }),
     },
     ...(Object.keys(trainer.environment).length > 0 && { Environment: trainer.environment }),
@@ -220,10 +230,12 @@ function trialHyperparameters(region: string, props: TrainProps, option: Capacit
   const told = hyperparameters(region, props, option);
   const isScript = props.trainer.source !== undefined;
   if (props.rules.tuning === undefined) {
-    return { ...told, ...(isScript && { sagemaker_job_name: jsonata('$attempt.job.name') }) };
+    return { ...told, ...(isScript && { sagemaker_job_name: jsonata($.attempt.job.name) }) };
   }
-  const name = isScript ? "{'sagemaker_job_name': $attempt.job.name}" : '{}';
-  return jsonata(`$merge([${JSON.stringify(told)}, ${name}, $attempt.job.hyperparameters])`);
+  const name = isScript
+    ? object<{ sagemaker_job_name: string }>({ sagemaker_job_name: present($.attempt.job.name) })
+    : '{}';
+  return jsonata(`$merge([${literal(told)}, ${name}, ${$.attempt.job.hyperparameters}])`);
 }
 
 function without(names: readonly string[], values: Record<string, string>): Record<string, string> {

@@ -1,3 +1,5 @@
+import type { Verdict } from '../judge/judgement';
+
 /** How a run ended. */
 export const OUTCOMES = ['PROMOTED', 'AWAITING_APPROVAL', 'REJECTED', 'REPLAYED', 'FAILED'] as const;
 
@@ -12,6 +14,15 @@ export interface FinishRequest {
   readonly error?: { readonly name: string; readonly cause: string };
   /** The SageMaker model with which the candidate was scored. */
   readonly candidateModel: string;
+}
+
+/** The output of the training machine. */
+export interface TrainingOutput {
+  readonly runId: string;
+  readonly outcome: Outcome;
+  readonly verdict: Verdict;
+  /** One sentence: why the verdict is what it is. */
+  readonly because: string;
 }
 
 /** Detail of {@link Events.RUN_ENDED}. */
