@@ -4,7 +4,6 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import type { CleanUpProperties } from './core/clean-up';
 import type { SnapshotReport, SnapshotRequest, TrainingInput } from './core/dataset/documents';
 import { defaultMargin, JUDGE_DEFAULTS, type JudgeRules } from './core/judge/judgement';
 import { METRICS, metricOf } from './core/judge/metric';
@@ -32,7 +31,7 @@ import { machineLog } from './machine/machine-log';
 import { PREPARE_RETRIES } from './machine/retries';
 import { invoke, orFail, when } from './machine/state-parts';
 import { sqlMistake } from './prepare/check-sql';
-import { CleanUp, emptiedBy } from './private/clean-up';
+import { cleanUpAfter } from './private/clean-up';
 import { allowContainer, readJobLogs } from './private/container-role';
 import {
   allowEvents,
@@ -568,37 +567,16 @@ export class TrainingPipeline extends Construct {
         includeExecutionData: true,
       },
     });
-    this.cleanUp = this.takenAway(encryptionKey);
-  }
-
-  private takenAway(encryptionKey: kms.IKey | undefined): CustomResource {
-    const { dataset, ledger, registry } = this.props;
-    const cleanUp = CleanUp.of(this, encryptionKey);
-    cleanUp.allowToStop(this.machineName);
-    cleanUp.allow(
-      [
-        'sagemaker:ListHyperParameterTuningJobs',
-        'sagemaker:ListTrainingJobs',
-        'sagemaker:ListTransformJobs',
-        'sagemaker:ListModels',
-      ],
-      ['*'],
+    this.cleanUp = cleanUpAfter(
+      this,
+      {
+        What: 'training',
+        Pipeline: this.pipelineName,
+        Registry: props.registry.groupName,
+        Machine: this.machine.stateMachineArn,
+      },
+      { machineName: this.machineName, ledger, writesTo: [props.dataset, props.registry], encryptionKey },
     );
-    cleanUp.allowToTake({
-      'sagemaker:StopHyperParameterTuningJob': 'hyper-parameter-tuning-job',
-      'sagemaker:StopTrainingJob': 'training-job',
-      'sagemaker:StopTransformJob': 'transform-job',
-      'sagemaker:DeleteModel': 'model',
-    });
-    ledger.grantRead(cleanUp.role);
-    const properties: CleanUpProperties = {
-      What: 'training',
-      Pipeline: this.pipelineName,
-      Registry: registry.groupName,
-      Machine: this.machine.stateMachineArn,
-      Ledger: ledger.table.tableName,
-    };
-    return cleanUp.take(this, properties, [...emptiedBy(dataset), ...emptiedBy(registry)]);
   }
 
   /** The states in the order of the data; every failure is recorded before the execution ends with it. */

@@ -8,7 +8,6 @@ import type * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import type { CleanUpProperties } from '../core/clean-up';
 import type {
   DeploymentOutcome,
   DeploymentPlan,
@@ -29,7 +28,7 @@ import { mostPolls, untilNextPoll } from '../machine/poll';
 import { LONGEST_QUOTA_WAIT } from '../machine/retries';
 import { callSageMaker, invoke, orFail } from '../machine/state-parts';
 import { deadLetterAlarm, failedExecutionAlarm } from '../private/alarms';
-import { CleanUp, emptiedBy, stopFeedingBefore } from '../private/clean-up';
+import { cleanUpAfter, stopFeedingBefore } from '../private/clean-up';
 import { allowContainer } from '../private/container-role';
 import {
   allowEvents,
@@ -437,7 +436,24 @@ export class ModelDeployment extends Construct {
       deadLetterQueue,
     });
 
-    this.cleanUp = this.takenAway(encryptionKey);
+    this.cleanUp = cleanUpAfter(
+      this,
+      {
+        What: 'deployment',
+        Endpoint: this.endpointName,
+        Pipeline: props.pipelineName,
+        Registry: registry.groupName,
+        Machine: this.machine.stateMachineArn,
+      },
+      {
+        machineName: this.machineName,
+        ledger,
+        writesTo: [props.dataset, registry],
+        before: [this.servingRole], // SageMaker deletes an endpoint with the endpoint's own role
+        encryptionKey,
+      },
+    );
+    stopFeedingBefore(this.cleanUp, this.starter);
   }
 
   private definition(bakeTime: Duration, quotaWait: Duration, encryptionKey: kms.IKey | undefined): sfn.IChainable {
@@ -551,33 +567,5 @@ export class ModelDeployment extends Construct {
     })
       .next(orFail(plan, failed))
       .next(action);
-  }
-
-  private takenAway(encryptionKey: kms.IKey | undefined): CustomResource {
-    const { dataset, ledger, registry, pipelineName } = this.props;
-    const stack = Stack.of(this);
-    const cleanUp = CleanUp.of(this, encryptionKey);
-    cleanUp.allowToStop(this.machineName);
-    cleanUp.allow(['sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'], ['*']);
-    cleanUp.allow(['sagemaker:DescribeEndpoint'], [sageMakerArn(stack, 'endpoint/*')]);
-    cleanUp.allowToTake({
-      'sagemaker:DeleteEndpoint': 'endpoint',
-      'sagemaker:DeleteEndpointConfig': 'endpoint-config',
-      'sagemaker:DeleteModel': 'model',
-    });
-    ledger.grantRead(cleanUp.role);
-    const properties: CleanUpProperties = {
-      What: 'deployment',
-      Endpoint: this.endpointName,
-      Pipeline: pipelineName,
-      Registry: registry.groupName,
-      Machine: this.machine.stateMachineArn,
-      Ledger: ledger.table.tableName,
-    };
-    // SageMaker deletes an endpoint with the endpoint's own role: the role must go after it
-    const before = [this.servingRole, ...emptiedBy(dataset), ...emptiedBy(registry)];
-    const resource = cleanUp.take(this, properties, before);
-    stopFeedingBefore(resource, this.starter);
-    return resource;
   }
 }

@@ -5,8 +5,75 @@ import { CfnEventSourceMapping, type Function as LambdaFunction } from 'aws-cdk-
 import type { Construct, IConstruct, IDependable } from 'constructs';
 import type { CleanUpProperties } from '../core/clean-up';
 import { OwnerTag } from '../core/ownership';
+import type { IRunLedger } from '../ledger/run-ledger';
 import { sageMakerArn } from './grants';
 import { Handler } from './handler';
+
+/** What the executions of a state machine make in SageMaker: what lists it, what looks at it, and what takes it away. */
+const MADE_BY = {
+  deployment: {
+    lists: ['sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'],
+    looks: { 'sagemaker:DescribeEndpoint': 'endpoint' },
+    takes: {
+      'sagemaker:DeleteEndpoint': 'endpoint',
+      'sagemaker:DeleteEndpointConfig': 'endpoint-config',
+      'sagemaker:DeleteModel': 'model',
+    },
+  },
+  training: {
+    lists: [
+      'sagemaker:ListHyperParameterTuningJobs',
+      'sagemaker:ListTrainingJobs',
+      'sagemaker:ListTransformJobs',
+      'sagemaker:ListModels',
+    ],
+    looks: {},
+    takes: {
+      'sagemaker:StopHyperParameterTuningJob': 'hyper-parameter-tuning-job',
+      'sagemaker:StopTrainingJob': 'training-job',
+      'sagemaker:StopTransformJob': 'transform-job',
+      'sagemaker:DeleteModel': 'model',
+    },
+  },
+} as const;
+
+/** The state machine whose executions are stopped and cleaned up after. */
+export interface MachineCleanUpProps {
+  /** The machine's physical name, as the template knows it. */
+  readonly machineName: string;
+  readonly ledger: IRunLedger;
+  /** Where its executions write: emptied after it, if it is to be. */
+  readonly writesTo: readonly IConstruct[];
+  /** What must go after what is taken away: an endpoint is deleted with its role. */
+  readonly before?: readonly IDependable[];
+  readonly encryptionKey: kms.IKey | undefined;
+}
+
+/** What is said of a machine, less where its ledger is. */
+type MadeProperties = CleanUpProperties extends infer Each
+  ? Each extends { readonly What: keyof typeof MADE_BY }
+    ? Omit<Each, 'Ledger'>
+    : never
+  : never;
+
+/** Takes away what a state machine has made at run time, with its stack or when a name of it changes. */
+export function cleanUpAfter(
+  scope: Construct,
+  properties: MadeProperties,
+  { machineName, ledger, writesTo, before = [], encryptionKey }: MachineCleanUpProps,
+): CustomResource {
+  const { lists, looks, takes } = MADE_BY[properties.What];
+  const cleanUp = CleanUp.of(scope, encryptionKey);
+  cleanUp.allowToStop(machineName);
+  cleanUp.allow([...lists], ['*']);
+  for (const [action, kind] of Object.entries(looks)) {
+    cleanUp.allow([action], [sageMakerArn(Stack.of(scope), `${kind}/*`)]);
+  }
+  cleanUp.allowToTake(takes);
+  ledger.grantRead(cleanUp.role);
+  const told = { ...properties, Ledger: ledger.table.tableName } as CleanUpProperties;
+  return cleanUp.take(scope, told, [...before, ...writesTo.flatMap(emptiedBy)]);
+}
 
 /**
  * Takes away with the stack, or with a name that changes, what was made at run time: one function a stack (and key),
@@ -93,7 +160,7 @@ export function stopFeedingBefore(cleanedUp: IDependable, fed: LambdaFunction): 
 }
 
 /** What empties a resource of ours before it is deleted, if it is to be: it goes after what is written there. */
-export function emptiedBy(resource: IConstruct): IDependable[] {
+function emptiedBy(resource: IConstruct): IDependable[] {
   const { cleanUp } = resource as { cleanUp?: unknown };
   return cleanUp instanceof CustomResource ? [cleanUp] : [];
 }
