@@ -2,7 +2,8 @@ import { CfnOutput, type Duration, type RemovalPolicy, type Size } from 'aws-cdk
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
-import { metricOf } from './core/judge/metric';
+import { metricOf, problemOf } from './core/problem';
+import { changeSetting } from './core/watch/findings';
 import type { DataContract } from './dataset/data-contract';
 import { DatasetBucket } from './dataset/dataset-bucket';
 import { RetrainController } from './dataset/retrain-controller';
@@ -251,15 +252,17 @@ export class ContinuousTraining extends Construct {
       encryptionKey,
       assetsKey: props.assetsKey,
     });
-    const { higherIsBetter, name: metric } = metricOf(props.contract._contract.target.problem, props.metric);
-    refuse(this, [
-      props.scoreDropThreshold !== undefined &&
-        !higherIsBetter &&
-        `scoreDropThreshold must not be set for ${metric}, of which less is better: set errorIncreaseThreshold`,
-      props.errorIncreaseThreshold !== undefined &&
-        higherIsBetter &&
-        `errorIncreaseThreshold must not be set for ${metric}, of which more is better: set scoreDropThreshold`,
-    ]);
+    const metric = metricOf(problemOf(props.contract._contract.target.problem), props.metric);
+    const setting = changeSetting(metric);
+    refuse(
+      this,
+      (['scoreDropThreshold', 'errorIncreaseThreshold'] as const).map(
+        (name) =>
+          props[name] !== undefined &&
+          name !== setting &&
+          `${name} must not be set for ${metric.name}, of which ${metric.higherIsBetter ? 'more' : 'less'} is better: set ${setting}`,
+      ),
+    );
     const { pipelineName } = this.training;
     this.controller = new RetrainController(this, 'Controller', {
       dataset,

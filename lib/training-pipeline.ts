@@ -6,10 +6,10 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { SnapshotReport, SnapshotRequest, TrainingInput } from './core/dataset/documents';
 import { defaultMargin, JUDGE_DEFAULTS, type JudgeRules } from './core/judge/judgement';
-import { METRICS, metricOf } from './core/judge/metric';
 import type { FinishRequest, TrainingOutput } from './core/ledger/documents';
 import { EnvName, ownPrefix, Prefix, scoringModelName, searchPrefix } from './core/names';
 import type { PrepareReport, PrepareRequest } from './core/prepare/documents';
+import { metricOf, problemOf } from './core/problem';
 import { type AttemptRules, capacityPrice, longestTraining, MOST_ATTEMPTS, mostAttempts } from './core/train/attempts';
 import type { DataContract } from './dataset/data-contract';
 import type { IDataset } from './dataset/dataset';
@@ -675,7 +675,7 @@ export class TrainingPipeline extends Construct {
       role: this.trainingRole,
       attempt: this.attempt,
       rules: this.attemptRules,
-      search: props.tuning?._request(props.contract._contract.target.problem),
+      search: props.tuning?._request(problemOf(props.contract._contract.target.problem)),
       encryptionKey,
       objectsKey: props.dataset.bucket.encryptionKey,
       trained: seal(states, { seal: this.seal, sealed: judged, failed }),
@@ -705,7 +705,7 @@ export class TrainingPipeline extends Construct {
       ...(budget.maxCostPerRun !== undefined && { maxCostPerRun: budget.maxCostPerRun }),
       ...(budget.maxCostPerMonth !== undefined && { maxCostPerMonth: budget.maxCostPerMonth }),
       ...(budget.prices !== undefined && { prices: budget.prices }),
-      ...tuning?._rules(this, contract._contract.target.problem),
+      ...tuning?._rules(this, problemOf(contract._contract.target.problem)),
     };
     const metrics = Object.keys(this.trainerConfig.metrics);
     const looked = (rules.tuning ?? rules.search)?.metric;
@@ -743,7 +743,7 @@ export class TrainingPipeline extends Construct {
     const { contract, metric, margin, confidence, firstModelThreshold, promotion, minSliceRows } = this.props;
     return {
       ...(metric !== undefined && { metric }),
-      margin: margin ?? defaultMargin(metricOf(contract._contract.target.problem, metric)),
+      margin: margin ?? defaultMargin(metricOf(problemOf(contract._contract.target.problem), metric)),
       confidence: confidence ?? JUDGE_DEFAULTS.confidence,
       ...(firstModelThreshold !== undefined && { firstModelThreshold }),
       promote: promotion === Promotion.BETTER ? ['BETTER'] : JUDGE_DEFAULTS.promote,
@@ -763,18 +763,19 @@ function metricMistakes({
   margin,
   firstModelThreshold,
 }: TrainingPipelineProps): Array<string | false> {
-  const { problem } = contract._contract.target;
-  const found = METRICS.find((one) => one.problem === problem && one.name === (metric ?? one.name));
-  if (found === undefined) {
-    const names = METRICS.filter((one) => one.problem === problem).map(({ name }) => name);
-    return [`metric must be one of ${names.join(', ')} for a ${problem} target, got '${metric}'`];
+  const problem = problemOf(contract._contract.target.problem);
+  const names = problem.metrics.map(({ name }) => name);
+  if (metric !== undefined && !names.includes(metric)) {
+    return [`metric must be one of ${names.join(', ')} for a ${problem.name} target, got '${metric}'`];
   }
-  const most = found.higherIsBetter ? 1 : Number.MAX_VALUE;
+  const { isRelative, label, range } = metricOf(problem, metric);
+  const [least, most] = range;
+  const allowed = most === Number.MAX_VALUE ? `at least ${least}` : `${least} to ${most}`;
   return [
     outside(margin ?? 0, 0, 1) &&
-      `margin must be 0 to 1${found.higherIsBetter ? '' : `, a share of the champion's ${found.label}`}, got ${margin}`,
-    outside(firstModelThreshold ?? 0, 0, most) &&
-      `firstModelThreshold must be ${found.higherIsBetter ? '0 to 1' : 'at least 0'}, got ${firstModelThreshold}`,
+      `margin must be 0 to 1${isRelative ? `, a share of the champion's ${label}` : ''}, got ${margin}`,
+    outside(firstModelThreshold ?? least, least, most) &&
+      `firstModelThreshold must be ${allowed}, got ${firstModelThreshold}`,
   ];
 }
 

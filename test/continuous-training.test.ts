@@ -89,7 +89,6 @@ describe('ContinuousTraining', () => {
     );
     expect(states['Next attempt'].Arguments.Payload.rules.tuning).toMatchObject({
       metric: 'validation:rmse',
-      higherIsBetter: false,
     });
     const settings = Object.values(template.findResources('AWS::Lambda::Function'))
       .map(({ Properties }) => JSON.parse(Properties.Environment?.Variables?.SETTINGS ?? '{}'))

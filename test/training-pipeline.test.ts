@@ -233,7 +233,7 @@ describe('TrainingPipeline', () => {
     expect(StaticHyperParameters).not.toHaveProperty('eta');
     expect(TimeoutSeconds).toBe(4 * (4 + 1) * 3600 + 3600);
     expect(mistakesIn('CreateHyperParameterTuningJob', Arguments)).toEqual([]);
-    const least = Tuning.sageMaker({ ranges, maxTrials: 2, metric: 'validation:logloss', lowerIsBetter: true });
+    const least = Tuning.sageMaker({ ranges, maxTrials: 2, metric: 'validation:logloss' });
     expect(statesWith({ tuning: least })['Tune on option 1'].Arguments.HyperParameterTuningJobConfig).toMatchObject({
       Strategy: 'Bayesian',
       HyperParameterTuningJobObjective: { Type: 'Minimize', MetricName: 'validation:logloss' },
@@ -288,8 +288,7 @@ describe('TrainingPipeline', () => {
         tuning: Tuning.oneByOne({
           ranges: [HyperparameterRange.integer('max_depth', 1, 5)],
           maxTrials: 3,
-          metric: 'x',
-          lowerIsBetter: false,
+          metric: 'x_score',
         }),
       },
       'tuning.metric must be one that the trainer prints (train:auc, ',

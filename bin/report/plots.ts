@@ -191,8 +191,8 @@ export async function performancePlot(
   const name = runs.findLast(({ judged }) => judged !== undefined)?.judged?.metric ?? 'metric';
   const values = windows.flatMap(({ windowId, at, version, verdict }): Performance[] => {
     const found = findings[windowId]?.find(({ statistic }) => statistic === 'performanceDrop');
-    if (found === undefined) return [];
-    return [{ at, version: `v${version}`, value: found.value, limit: limitOf(name, found), verdict }];
+    if (found?.limit === undefined) return [];
+    return [{ at, version: `v${version}`, value: found.value, limit: found.limit, verdict }];
   });
   if (values.length === 0) return undefined;
   const times = values.map(({ at }) => at);
@@ -264,15 +264,6 @@ function timeAxis(title: string, times: readonly string[], padding = 0) {
     scale: { type: 'utc', padding },
     axis: { tickCount: 8, labelOverlap: true, format },
   } as const;
-}
-
-/** Higher is better for these; the effect of the others is the rise of an error as a share of the baseline's. */
-const HIGHER_IS_BETTER: ReadonlySet<string> = new Set(['auc', 'accuracy']);
-
-/** The value from which the monitor says that the change matters. */
-function limitOf(name: string, { value, effect, threshold }: Finding): number {
-  if (HIGHER_IS_BETTER.has(name)) return value + effect - threshold;
-  return (value / (1 + effect)) * (1 + threshold);
 }
 
 /** How far inputs and predictions have moved, as multiples of what matters, by window; undefined if nothing was compared. */

@@ -6,6 +6,7 @@ import { AGGREGATING } from '../../lib/core/prepare/functions';
 import type { Node } from '../../lib/core/prepare/growth';
 import { literal, named } from '../../lib/core/prepare/rules';
 import { rowHash } from '../../lib/core/prepare/split';
+import { problemOf } from '../../lib/core/problem';
 import { MOST_MISTAKES } from '../../lib/core/shape';
 import type { Database } from './duckdb';
 import { shown } from './reader';
@@ -205,7 +206,7 @@ export async function derive(database: Database, contract: Contract, derived: re
         ? [{ rule: `${name}: must be a finite number`, broken: `NOT isfinite(f${i})`, value: `f${i}` }]
         : [];
     }),
-    ...targetRules(contract, derived[derived.length - 1]),
+    ...targetRules(contract),
   ];
   const broken = rules.map((rule) => `coalesce(${rule.broken}, false)`).join(' OR ');
   const { bad } = await database.row<{ bad: number }>(`SELECT count(*) AS bad FROM data WHERE ${broken}`);
@@ -226,14 +227,12 @@ function oneLine(name: string, column: string) {
   return { rule: `${name}: must not contain a line break`, broken, value: column };
 }
 
-function targetRules(contract: Contract, { stored }: Derived) {
-  const { name, problem } = contract.target;
-  const missing = { rule: `${name}: must be known, for it is the target`, broken: 'y IS NULL', value: 'y' };
-  if (problem === 'binary')
-    return [missing, { rule: `${name}: must be 0 or 1`, broken: 'y NOT IN (0, 1)', value: 'y' }];
-  return stored === 'DOUBLE'
-    ? [missing, { rule: `${name}: must be a finite number`, broken: 'NOT isfinite(y)', value: 'y' }]
-    : [missing];
+function targetRules({ target: { name, problem } }: Contract) {
+  const { are, refusedBy } = problemOf(problem).labels;
+  return [
+    { rule: `${name}: must be known, for it is the target`, broken: 'y IS NULL', value: 'y' },
+    { rule: `${name}: must be ${are}`, broken: refusedBy('y'), value: 'y' },
+  ];
 }
 
 /** The row of `loaded` as the quarantine shows it, where it had a form to begin with. */

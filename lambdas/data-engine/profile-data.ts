@@ -1,11 +1,13 @@
 import { type Contract, contractId } from '../../lib/core/dataset/contract';
 import {
   type Histogram,
+  type NumberHistogram,
   numberHistogram,
   PROFILE_CATEGORIES,
   type Profile,
   quantileEdges,
 } from '../../lib/core/prepare/profile';
+import { problemOf } from '../../lib/core/problem';
 import { quantile } from '../../lib/core/statistics';
 import type { Database } from './duckdb';
 
@@ -22,21 +24,20 @@ export async function profileData(database: Database, contract: Contract, where:
         ? await profileNumber(database, `f${i}`, where, rows)
         : await profileCategory(database, `f${i}`, where);
   }
-  const target =
-    contract.target.problem === 'binary'
-      ? await countNumber(database, 'y', where, [1])
-      : await profileNumber(database, 'y', where, rows);
-  const trivial = await trivialAnswers(database, where, rows);
+  const labels = await sampleOf(database, 'y', where, rows);
+  const edges = problemOf(contract.target.problem).labels.edges(labels);
+  const target = await countNumber(database, 'y', where, edges);
+  const trivial = {
+    mean: target.mean,
+    median:
+      labels.length === 0
+        ? 0
+        : quantile(
+            labels.sort((a, b) => a - b),
+            0.5,
+          ),
+  };
   return { contractId: contractId(contract), rows, features, target, trivial };
-}
-
-/** The target's mean, and its median in a sample. */
-async function trivialAnswers(database: Database, where: string, rows: number): Promise<Profile['trivial']> {
-  const { mean } = await database.row<{ mean: number | null }>(
-    `SELECT avg(y::DOUBLE) AS mean FROM data WHERE ${where} AND y IS NOT NULL`,
-  );
-  const values = (await sampleOf(database, 'y', where, rows)).sort((a, b) => a - b);
-  return { mean: rounded(mean) ?? 0, median: values.length === 0 ? 0 : quantile(values, 0.5) };
 }
 
 async function profileNumber(database: Database, column: string, where: string, rows: number): Promise<Histogram> {
@@ -57,7 +58,7 @@ async function countNumber(
   column: string,
   where: string,
   edges: readonly number[],
-): Promise<Histogram> {
+): Promise<NumberHistogram> {
   const bin = edges.length === 0 ? '0' : edges.map((edge) => `(${column} >= ${edge}::DOUBLE)::INT`).join(' + ');
   const bins = await database.rows<{ bin: number; rows: number }>(
     `SELECT ${bin} AS bin, count(*) AS rows FROM data WHERE ${where} AND ${column} IS NOT NULL GROUP BY ALL ORDER BY ALL`,

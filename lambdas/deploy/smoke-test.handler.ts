@@ -6,6 +6,7 @@ import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { checkAnswers, parseScores } from '../../lib/core/judge/scores';
 import { readRun } from '../../lib/core/ledger/stored';
 import { EnvName, runKeys, SMOKE_TEST_ID } from '../../lib/core/names';
+import { problemOf } from '../../lib/core/problem';
 import { env } from '../shared/env';
 import { firstLines } from '../shared/first-lines';
 import { lazy } from '../shared/lazy';
@@ -74,7 +75,9 @@ export async function smokeTest(
   const began = ports.now();
   const answer = await ask(ports, endpointName, `${rows.join('\n')}\n`);
   const latencyMs = Math.round(ports.now() - began);
-  checkAnswers(parseScores(answer), rows.length, contract.target.problem, parseScores(scored.join('\n')));
+  const problem = problemOf(contract.target.problem);
+  const read = (text: string) => parseScores(problem.scores, text);
+  checkAnswers(problem, read(answer), rows.length, read(scored.join('\n')));
   return { rows: rows.length, latencyMs };
 }
 

@@ -5,7 +5,7 @@ import { parseScores } from '../../lib/core/judge/scores';
 import { LedgerKey, type RunJudged } from '../../lib/core/ledger/ledger';
 import { readLabels, readProfile, readRun } from '../../lib/core/ledger/stored';
 import { EnvName, MetricName, runKeys } from '../../lib/core/names';
-import { countNumbers, quantileEdges } from '../../lib/core/prepare/profile';
+import { problemOf } from '../../lib/core/problem';
 import type { Baseline } from '../../lib/core/watch/documents';
 import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
@@ -40,22 +40,23 @@ export async function judgeRun(
   { runId, startedAt, champion, rules }: JudgeRequest,
 ): Promise<JudgeReport & { readonly candidate: number }> {
   const keys = runKeys(runId);
-  const scoresOf = async (model: 'candidate' | 'champion') =>
-    parseScores(await store.getText(`${keys.scores(model)}rows.csv.out`));
-  const [{ contract }, { labels, slices }, profile, scores, others] = await Promise.all([
+  const answersOf = (model: 'candidate' | 'champion') => store.getText(`${keys.scores(model)}rows.csv.out`);
+  const [{ contract }, { labels, slices }, profile, answers, others] = await Promise.all([
     store.getJson(keys.run).then((document) => readRun(document, keys.run)),
     store.getJson(keys.holdoutLabels).then((document) => readLabels(document, keys.holdoutLabels)),
     store.getJson(keys.profile).then((document) => readProfile(document, keys.profile)),
-    scoresOf('candidate'),
-    champion && scoresOf('champion'),
+    answersOf('candidate'),
+    champion && answersOf('champion'),
   ]);
+  const problem = problemOf(contract.target.problem);
+  const candidate = parseScores(problem.scores, answers);
   const judgement = judge({
-    problem: contract.target.problem,
+    problem: problem.name,
     labels,
     slices,
-    candidate: scores,
-    trivial: profile.trivial,
-    ...(champion && others && { champion: { version: champion.version, scores: others } }),
+    candidate,
+    trained: { ...profile.trivial, histogram: profile.target },
+    ...(champion && others && { champion: { version: champion.version, scores: parseScores(problem.scores, others) } }),
     rules,
   });
 
@@ -63,7 +64,7 @@ export async function judgeRun(
     runId,
     contract,
     profile,
-    scores: countNumbers(quantileEdges(scores), scores),
+    scores: problem.scores.count(candidate),
     judgement,
   };
   await store.putJson(keys.judgement, judgement);

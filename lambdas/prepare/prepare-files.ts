@@ -12,6 +12,7 @@ import type { PrepareReport } from '../../lib/core/prepare/documents';
 import { tooMuch } from '../../lib/core/prepare/limits';
 import { literal } from '../../lib/core/prepare/rules';
 import { inHoldout, inValidation } from '../../lib/core/prepare/split';
+import { problemOf } from '../../lib/core/problem';
 import { checkExpressions, derive, refuseRepeated } from '../data-engine/derive';
 import { type Database, withDatabase } from '../data-engine/duckdb';
 import { profileData } from '../data-engine/profile-data';
@@ -271,6 +272,7 @@ async function divide(database: Database, { contract, split }: RunDocument): Pro
 
 /** A model can neither be fitted nor judged on nothing, or on rows that all have the same answer. */
 async function refuseThinParts(database: Database, contract: Contract, split: Split): Promise<void> {
+  const { lackIfAlike } = problemOf(contract.target.problem).labels;
   for (const [part, where] of Object.entries(split)) {
     const { rows, least, most } = await database.row<{ rows: number; least: number; most: number }>(
       `SELECT count(*) AS rows, min(y) AS least, max(y) AS most FROM data WHERE ${where}`,
@@ -282,11 +284,11 @@ async function refuseThinParts(database: Database, contract: Contract, split: Sp
         `the ${name} part must have at least one row, got none. Upload more data`,
       );
     }
-    if (contract.target.problem === 'binary' && least === most) {
+    if (lackIfAlike !== undefined && least === most) {
       throw new PerennialError(
         ErrorName.DATA_REJECTED,
-        `the target '${contract.target.name}' must have both classes in the ${name} part, but all its ${rows} rows have ${least}. ` +
-          'Upload data with both outcomes, or change the target',
+        `the target '${contract.target.name}' must have ${lackIfAlike} in the ${name} part, but all its ${rows} rows have ${least}. ` +
+          'Upload data with other outcomes as well, or change the target',
       );
     }
   }

@@ -14,6 +14,7 @@ import {
 } from '../../lib/core/train/attempts';
 import type { AttemptReport, AttemptRequest, TuningDocument } from '../../lib/core/train/documents';
 import { type CaughtError, type Failure, failureOf, type JobFacts, refusalOf } from '../../lib/core/train/failures';
+import { directionOf } from '../../lib/core/train/printed-metric';
 import { bestTrial, type Trial, type TuningRules } from '../../lib/core/train/tuning';
 import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
@@ -144,7 +145,7 @@ async function report(
 
 function tuningDocument(
   runId: string,
-  { metric, higherIsBetter, target }: Pick<TuningRules, 'metric' | 'higherIsBetter' | 'target'>,
+  { metric, target }: Pick<TuningRules, 'metric' | 'target'>,
   trials: readonly Trial[],
   best: Trial,
 ): TuningDocument {
@@ -152,7 +153,7 @@ function tuningDocument(
   return {
     runId,
     metric,
-    higherIsBetter,
+    higherIsBetter: directionOf(metric),
     ...(target !== undefined && { target }),
     trials,
     chosen: iteration,

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import type { Contract } from '../../lib/core/dataset/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { named } from '../../lib/core/prepare/rules';
+import { problemOf } from '../../lib/core/problem';
 import type { GroundTruth } from '../../lib/core/watch/ground-truth';
 import { checkExpressions, refuseRepeated } from '../data-engine/derive';
 import { type Database, withDatabase } from '../data-engine/duckdb';
@@ -62,6 +63,7 @@ async function outcomes(
       'GROUP BY reason ORDER BY rows DESC, reason LIMIT 20',
   );
 
+  const { allows } = problemOf(contract.target.problem).labels;
   const labels = new Map<string, number>();
   let known = 0;
   let unknown = 0;
@@ -72,9 +74,7 @@ async function outcomes(
   for await (const [keys, targets] of database.blocks(sql)) {
     for (const [row, value] of targets.entries()) {
       const label = value as number | null;
-      const usable =
-        label !== null &&
-        (contract.target.problem === 'regression' ? Number.isFinite(label) : label === 0 || label === 1);
+      const usable = label !== null && allows(label);
       if (usable) known++;
       else unknown++;
       if (usable && wantedKeys.has(keys[row] as string)) labels.set(keys[row] as string, label);

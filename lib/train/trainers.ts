@@ -1,6 +1,7 @@
 import { Duration } from 'aws-cdk-lib';
 import * as assets from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
+import { PROBLEMS } from '../core/problem';
 import { built } from '../private/assets';
 import { noCount, refuse } from '../private/validate';
 import { CapacityOption } from './capacity-option';
@@ -24,7 +25,10 @@ const PYTORCH_CPU = '2.13-cpu-amzn2023-sagemaker';
 /** What our own training scripts print, as `validation:auc=0.71`. */
 const PRINTED_METRICS: Record<string, string> = Object.fromEntries(
   ['train', 'validation'].flatMap((part) =>
-    ['auc', 'logloss', 'rmse', 'mae'].map((metric) => [`${part}:${metric}`, `${part}:${metric}=([0-9.eE+-]+)`]),
+    PROBLEMS.flatMap(({ printed }) => printed).map((metric) => [
+      `${part}:${metric}`,
+      `${part}:${metric}=([0-9.eE+-]+)`,
+    ]),
   ),
 );
 

@@ -1,7 +1,7 @@
 import { Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import type { Problem } from '../core/dataset/contract';
-import { printedMetric, validationMetric } from '../core/judge/metric';
+import type { Problem } from '../core/problem';
+import { directionOf, moreIsBetter, printedNames, validationMetric } from '../core/train/printed-metric';
 import { type NumericRange, type Range, type SearchRules, suggestions, type TuningRules } from '../core/train/tuning';
 import { noCount, outside, refuse } from '../private/validate';
 
@@ -74,16 +74,12 @@ export interface TuningProps {
   /**
    * The metric that is looked at, by the name that the trainer gives it.
    *
+   * Its last word tells which way it points: a metric of the target's problem (auc, f1, rmse), or `_score`, of which
+   * more is better, `_loss` or `_error`, of which less is; `neg_` in front turns it round. Other names are refused.
+   *
    * @default - 'validation:auc' for a binary target, 'validation:rmse' for a number
    */
   readonly metric?: string;
-
-  /**
-   * Whether less of the metric is better: for a metric of your own script whose name does not tell.
-   *
-   * @default - as the metric's name tells, e.g. false for auc and true for rmse
-   */
-  readonly lowerIsBetter?: boolean;
 
   /**
    * The value of the metric from which the model is good enough, so that nothing more is tried.
@@ -152,7 +148,7 @@ export class Tuning {
   ) {}
 
   /** @internal */
-  public _rules(scope: Construct, problem: Problem = 'binary'): { tuning?: TuningRules; search?: SearchRules } {
+  public _rules(scope: Construct, problem: Problem): { tuning?: TuningRules; search?: SearchRules } {
     const { ranges, maxTrials, target } = this.props;
     const metric = this.metric(problem);
     const names = ranges.map(({ _range }) => _range.name);
@@ -161,7 +157,9 @@ export class Tuning {
       noCount(maxTrials, 2, 100) && `tuning: maxTrials must be a whole number from 2 to 100, got ${maxTrials}`,
       new Set(names).size < names.length && `tuning: each hyperparameter must have one range, got ${names.join(', ')}`,
       ...ranges.flatMap(({ _mistakes }) => _mistakes.map((mistake) => `tuning: ${mistake}`)),
-      ...this.mistakesOfMetric(problem),
+      // of another problem's metrics none would be printed
+      moreIsBetter(metric, [problem]) === undefined &&
+        `tuning: metric must end in one of ${printedNames(problem)} for a ${problem.name} target, got '${metric}'`,
       target !== undefined &&
         outside(target, -Number.MAX_VALUE, Number.MAX_VALUE) &&
         `tuning: target must be a number, got ${target}`,
@@ -169,7 +167,7 @@ export class Tuning {
         noCount(this.search.trialsAtOnce ?? 2, 1, 10) &&
         `tuning: trialsAtOnce must be a whole number from 1 to 10, got ${this.search.trialsAtOnce}`,
     ]);
-    const rules = { metric, higherIsBetter: this.higherIsBetter(problem), ...(target !== undefined && { target }) };
+    const rules = { metric, ...(target !== undefined && { target }) };
     if (this.search !== undefined) return { search: { ...rules, maxTrials } };
     return {
       tuning: {
@@ -183,7 +181,7 @@ export class Tuning {
   }
 
   /** As a tuning job's request has it; undefined for trials one by one. @internal */
-  public _request(problem: Problem = 'binary'): SearchRequest | undefined {
+  public _request(problem: Problem): SearchRequest | undefined {
     if (this.search === undefined) return undefined;
     const { ranges, maxTrials, target, trialsAtOnce = 2, strategy } = this.search;
     const all = ranges.map(({ _range }) => _range);
@@ -204,7 +202,7 @@ export class Tuning {
       config: {
         Strategy: strategy ?? SearchStrategy.BAYESIAN,
         HyperParameterTuningJobObjective: {
-          Type: this.higherIsBetter(problem) ? 'Maximize' : 'Minimize',
+          Type: directionOf(this.metric(problem)) ? 'Maximize' : 'Minimize',
           MetricName: this.metric(problem),
         },
         ResourceLimits: { MaxNumberOfTrainingJobs: maxTrials, MaxParallelTrainingJobs: atOnce },
@@ -223,29 +221,5 @@ export class Tuning {
 
   private metric(problem: Problem): string {
     return this.props.metric ?? validationMetric(problem);
-  }
-
-  /** The metric's name tells the direction; where it tells nothing, the props do. */
-  private higherIsBetter(problem: Problem): boolean {
-    return printedMetric(this.metric(problem))?.higherIsBetter ?? this.props.lowerIsBetter === false;
-  }
-
-  private mistakesOfMetric(problem: Problem): Array<string | false> {
-    const metric = this.metric(problem);
-    const { lowerIsBetter } = this.props;
-    const known = printedMetric(metric);
-    if (known === undefined) {
-      return [
-        lowerIsBetter === undefined &&
-          `tuning: lowerIsBetter must say which way ${metric} points, because its name does not tell`,
-      ];
-    }
-    return [
-      known.problem !== undefined &&
-        known.problem !== problem &&
-        `tuning: metric must be one for a ${problem} target, e.g. ${validationMetric(problem)}, got ${metric}`,
-      lowerIsBetter === known.higherIsBetter &&
-        `tuning: lowerIsBetter must be ${!known.higherIsBetter} for ${metric}, got ${lowerIsBetter}; leave it out`,
-    ];
   }
 }

@@ -34,7 +34,13 @@ const RUN = {
   split: { holdout: 0.2, validation: 0.2 },
   snapshot: freeze([]),
 };
-const PROFILE = { contractId: 'c', rows: 1, features: {}, target: countNumbers([1], [0]) };
+const PROFILE = {
+  contractId: 'c',
+  rows: 2,
+  features: {},
+  target: countNumbers([1], [0, 1]),
+  trivial: { mean: 0.5, median: 0.5 },
+};
 
 /** A run whose holdout has 400 rows, every second of them positive. */
 function world(candidate: (row: number) => string, other?: (row: number) => string) {

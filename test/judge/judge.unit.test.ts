@@ -2,8 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { judge } from '../../lib/core/judge/judge';
 import { defaultMargin, type JudgeInput, type JudgeRules } from '../../lib/core/judge/judgement';
-import { METRICS } from '../../lib/core/judge/metric';
+import { countNumbers } from '../../lib/core/prepare/profile';
+import { PROBLEMS } from '../../lib/core/problem';
 import { random } from '../../lib/core/random';
+
+const METRICS = PROBLEMS.flatMap(({ name: problem, metrics }) => metrics.map((metric) => ({ ...metric, problem })));
 
 const RULES: JudgeRules = {
   margin: 0.01,
@@ -77,7 +80,8 @@ describe('a first model', () => {
   ])("must be better than the training rows' %s, the better constant by %s of %o", (of, metric, trivial) => {
     const { firstModelThreshold: _, ...rules } = RULES;
     const constant = trivial[of as 'mean' | 'median'];
-    const input = { ...regression({ candidate: 60 }), trivial, rules: { ...rules, metric } };
+    const trained = { ...trivial, histogram: countNumbers([], []) };
+    const input = { ...regression({ candidate: 60 }), trained, rules: { ...rules, metric } };
     const judgement = judge(input);
 
     expect(judgement).toMatchObject({ verdict: 'FIRST', promote: true });
@@ -90,7 +94,7 @@ describe('a first model', () => {
     expect(judgement.difference).toBeCloseTo(expected - judgement.candidate, 9);
     expect(judgement.because).toContain(`of the trivial answer, the training rows' ${of}, on`);
     // the same numbers, of which none goes with its row
-    expect(judge({ ...input, candidate: Float64Array.from(input.candidate).reverse() }).verdict).toBe('FIRST_REFUSED');
+    expect(judge({ ...input, candidate: Array.from(input.candidate).reverse() }).verdict).toBe('FIRST_REFUSED');
   });
 
   it('that answers one constant is refused by every metric', () => {
@@ -120,7 +124,8 @@ describe('a first model', () => {
 describe('the unit of a regression', () => {
   const UNITS = [1e-6, 1e-3, 1, 60, 1e9];
   const scaled = (input: JudgeInput, unit: number): JudgeInput => {
-    const scale = (values: ArrayLike<number>) => Float64Array.from(values, (value) => value * unit);
+    const scale = (values: ArrayLike<unknown>) =>
+      Float64Array.from(values as ArrayLike<number>, (value) => value * unit);
     const { labels, candidate, champion } = input;
     return {
       ...input,
@@ -158,7 +163,7 @@ describe('the unit of a regression', () => {
     for (const unit of UNITS) {
       expect(judge({ ...scaled(regression({ candidate: 60 }), unit), rules }).verdict).toBe('FIRST');
       const reverse = scaled(regression({ candidate: 60 }), unit);
-      expect(judge({ ...reverse, candidate: Float64Array.from(reverse.candidate).reverse(), rules }).verdict).toBe(
+      expect(judge({ ...reverse, candidate: Array.from(reverse.candidate).reverse(), rules }).verdict).toBe(
         'FIRST_REFUSED',
       );
     }

@@ -253,7 +253,14 @@ export function ledgerFindings(): Record<string, Finding[]> {
             threshold: 0.1,
           }),
           finding({ family: 'predictions', statistic: 'chiSquare', value: 300, effect: score, threshold: 0.1 }),
-          finding({ family: 'performance', statistic: 'performanceDrop', value: auc, effect: drop, threshold: 0.02 }),
+          finding({
+            family: 'performance',
+            statistic: 'performanceDrop',
+            value: auc,
+            limit: auc + drop - 0.02,
+            effect: drop,
+            threshold: 0.02,
+          }),
         ],
       ];
     }),

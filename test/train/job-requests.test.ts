@@ -24,7 +24,6 @@ import {
   TrainingPipeline,
   Tuning,
 } from '../../lib';
-import { printedMetric } from '../../lib/core/judge/metric';
 import { jobName, searchName } from '../../lib/core/names';
 import type { AttemptReport } from '../../lib/core/train/documents';
 import { definitionsOf, type State } from '../support/definition';
@@ -126,7 +125,12 @@ const metrics = fc
     said(50).filter((of) => of !== '' && of !== '__proto__'),
     { minLength: 1, maxLength: 40 },
   )
-  .map((names) => Object.fromEntries(names.map((of, i) => [of, `metric ${i}=([0-9.]+)`])));
+  .map((names) =>
+    Object.fromEntries(
+      // so that it tells which way it points, and can be searched by
+      names.map((of, i) => [`${of}_loss`, `metric ${i}=([0-9.]+)`]),
+    ),
+  );
 const PRINTED = ['validation:auc', 'train:auc'];
 
 interface Case {
@@ -217,7 +221,6 @@ const testCase = fc.record({
           ranges,
           maxTrials: fc.integer({ min: 2, max: 20 }),
           metric: fc.constantFrom(...made.metrics),
-          lowerIsBetter: fc.boolean(),
           target: maybe(fc.double({ min: -1e9, max: 1e9, noNaN: true })),
           atSageMaker: fc.boolean(),
           trialsAtOnce: fc.integer({ min: 1, max: 10 }),
@@ -225,11 +228,7 @@ const testCase = fc.record({
         }),
         { nil: undefined, freq: 2 }, // as often a plain job as a search, so that every kind is met
       )
-      .map((tuning) => ({
-        ...made,
-        // where a metric's name tells the direction, nothing else may
-        tuning: tuning && { ...tuning, ...(printedMetric(tuning.metric) && { lowerIsBetter: undefined }) },
-      })),
+      .map((tuning) => ({ ...made, tuning })),
   ),
   pipelineName: fc.stringMatching(/^[a-z0-9](-?[a-z0-9]){0,9}$/),
   hasKey: fc.boolean(),

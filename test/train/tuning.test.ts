@@ -2,7 +2,8 @@ import { Lazy, Token } from 'aws-cdk-lib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HyperparameterRange, SearchStrategy, Tuning, type TuningProps } from '../../lib';
-import type { Problem } from '../../lib/core/dataset/contract';
+import { PROBLEMS, problemOf } from '../../lib/core/problem';
+import { moreIsBetter } from '../../lib/core/train/printed-metric';
 import {
   bestTrial,
   isGoodEnough,
@@ -17,28 +18,27 @@ const { number, integer, choice } = HyperparameterRange;
 const DEPTH = integer('max_depth', 3, 10);
 
 /** The rules of a search one by one. */
-const rulesOf = (props: Partial<TuningProps> = {}, problem?: Problem): TuningRules =>
-  Tuning.oneByOne({ ranges: [DEPTH], maxTrials: 4, ...props })._rules(emptyStack(), problem).tuning as TuningRules;
+const rulesOf = (props: Partial<TuningProps> = {}, problem = 'binary'): TuningRules =>
+  Tuning.oneByOne({ ranges: [DEPTH], maxTrials: 4, ...props })._rules(emptyStack(), problemOf(problem))
+    .tuning as TuningRules;
 
 describe('Tuning.oneByOne', () => {
   test("tries the trainer's own values first, then others, and takes more of validation:auc for better", () => {
     expect(rulesOf()).toEqual({
       metric: 'validation:auc',
-      higherIsBetter: true,
       suggestions: [{}, { max_depth: '7' }, { max_depth: '5' }, { max_depth: '9' }],
     });
-    expect(Tuning.oneByOne({ ranges: [DEPTH], maxTrials: 4 })._request()).toBeUndefined();
+    expect(Tuning.oneByOne({ ranges: [DEPTH], maxTrials: 4 })._request(problemOf('binary'))).toBeUndefined();
   });
 
   test('looks at what it is told, until that is good enough', () => {
     expect(rulesOf({ metric: 'validation:logloss', target: 0 })).toMatchObject({
       metric: 'validation:logloss',
-      higherIsBetter: false,
       target: 0,
     });
   });
 
-  test.each<[Problem, string | undefined, string, boolean]>([
+  test.each<[string, string | undefined, string, boolean]>([
     ['binary', undefined, 'validation:auc', true],
     ['regression', undefined, 'validation:rmse', false],
     ['regression', 'validation:rmse', 'validation:rmse', false],
@@ -47,18 +47,32 @@ describe('Tuning.oneByOne', () => {
     ['binary', 'validation:logloss', 'validation:logloss', false],
     ['binary', 'eval_loss', 'eval_loss', false],
     ['binary', 'Validation-Accuracy', 'Validation-Accuracy', true],
+    ['binary', 'val_f1_score', 'val_f1_score', true],
+    ['binary', 'brier_score', 'brier_score', false],
+    ['binary', 'd2_log_loss_score', 'd2_log_loss_score', true],
+    ['regression', 'neg_mean_squared_error', 'neg_mean_squared_error', true],
+    ['regression', 'my_own_score', 'my_own_score', true],
+    ['regression', 'my_own_loss', 'my_own_loss', false],
   ])('knows of a %s target and %s which way the metric points', (problem, metric, expected, higherIsBetter) => {
     const props = { ranges: [DEPTH], maxTrials: 4, ...(metric !== undefined && { metric }) };
-    expect(rulesOf(props, problem)).toMatchObject({ metric: expected, higherIsBetter });
-    expect(Tuning.sageMaker(props)._request(problem)?.config.HyperParameterTuningJobObjective).toEqual({
+    expect(rulesOf(props, problem).metric).toBe(expected);
+    expect(moreIsBetter(expected)).toBe(higherIsBetter);
+    expect(Tuning.sageMaker(props)._request(problemOf(problem))?.config.HyperParameterTuningJobObjective).toEqual({
       Type: higherIsBetter ? 'Maximize' : 'Minimize',
       MetricName: expected,
     });
   });
 
-  test('is told which way a metric points whose name does not tell', () => {
-    expect(rulesOf({ metric: 'surprise', lowerIsBetter: true }).higherIsBetter).toBe(false);
-    expect(rulesOf({ metric: 'surprise', lowerIsBetter: false }).higherIsBetter).toBe(true);
+  test('finds no name that points two ways', () => {
+    const names = PROBLEMS.map(({ metrics, printed, alsoPrinted }) => [
+      ...metrics.map(({ name }) => name),
+      ...printed,
+      ...Object.keys(alsoPrinted),
+    ]);
+    for (const [i, problem] of PROBLEMS.entries()) {
+      for (const name of names[i]) expect(moreIsBetter(name, [problem]), name).toBe(moreIsBetter(name));
+    }
+    expect(names.flat()).toContain('f1');
   });
 });
 
@@ -67,10 +81,10 @@ describe('Tuning.sageMaker', () => {
 
   test('asks SageMaker for as many jobs, two at once, by what has been tried so far', () => {
     const tuning = Tuning.sageMaker({ ranges, maxTrials: 20 });
-    expect(tuning._rules(emptyStack())).toEqual({
-      search: { metric: 'validation:auc', higherIsBetter: true, maxTrials: 20 },
+    expect(tuning._rules(emptyStack(), problemOf('binary'))).toEqual({
+      search: { metric: 'validation:auc', maxTrials: 20 },
     });
-    expect(tuning._request()).toEqual({
+    expect(tuning._request(problemOf('binary'))).toEqual({
       names: ['max_depth', 'eta', 'gamma', 'booster'],
       maxTrials: 20,
       atOnce: 2,
@@ -100,7 +114,7 @@ describe('Tuning.sageMaker', () => {
       metric: 'validation:rmse',
       target: 0.5,
     });
-    expect(tuning._request('regression')).toMatchObject({
+    expect(tuning._request(problemOf('regression'))).toMatchObject({
       atOnce: 3,
       config: {
         Strategy: 'Random',
@@ -112,9 +126,9 @@ describe('Tuning.sageMaker', () => {
   });
 
   test.each([0, 11])('refuses %i at once', (trialsAtOnce) => {
-    expect(() => Tuning.sageMaker({ ranges, maxTrials: 5, trialsAtOnce })._rules(emptyStack())).toThrow(
-      `tuning: trialsAtOnce must be a whole number from 1 to 10, got ${trialsAtOnce}`,
-    );
+    expect(() =>
+      Tuning.sageMaker({ ranges, maxTrials: 5, trialsAtOnce })._rules(emptyStack(), problemOf('binary')),
+    ).toThrow(`tuning: trialsAtOnce must be a whole number from 1 to 10, got ${trialsAtOnce}`);
   });
 });
 
@@ -124,21 +138,12 @@ describe('a search', () => {
     [{ ranges: Array.from({ length: 21 }, (_, i) => integer(`n${i}`, 1, 2)) }, 'ranges must be 1 to 20, got 21'],
     [
       { metric: 'surprise' },
-      'tuning: lowerIsBetter must say which way surprise points, because its name does not tell',
+      'tuning: metric must end in one of auc, logloss, brier, accuracy, f1, precision, recall, loss, error, score ' +
+        "for a binary target, got 'surprise'",
     ],
-    [
-      { metric: 'neg_mean_squared_error' },
-      'lowerIsBetter must say which way neg_mean_squared_error points, because its name does not tell',
-    ],
-    [
-      { metric: 'validation:auc', lowerIsBetter: true },
-      'tuning: lowerIsBetter must be false for validation:auc, got true; leave it out',
-    ],
-    [{ lowerIsBetter: true }, 'tuning: lowerIsBetter must be false for validation:auc, got true; leave it out'],
-    [
-      { metric: 'validation:rmse' },
-      'tuning: metric must be one for a binary target, e.g. validation:auc, got validation:rmse',
-    ],
+    [{ metric: 'false_negative_rate' }, "for a binary target, got 'false_negative_rate'"],
+    [{ metric: 'validation:rmse' }, "for a binary target, got 'validation:rmse'"],
+    [{ metric: 'constructor' }, "for a binary target, got 'constructor'"],
     [{ target: Number.NaN }, 'tuning: target must be a number, got NaN'],
     [{ maxTrials: 1 }, 'tuning: maxTrials must be a whole number from 2 to 100, got 1'],
     [{ maxTrials: 101 }, 'tuning: maxTrials must be a whole number from 2 to 100, got 101'],
@@ -282,8 +287,8 @@ describe('the best trial', () => {
     hyperparameters: {},
     ...(value !== undefined && { value }),
   });
-  const higher = { higherIsBetter: true };
-  const lower = { higherIsBetter: false };
+  const higher = { metric: 'validation:auc' };
+  const lower = { metric: 'validation:rmse' };
 
   test('has the most, or the least, of the metric', () => {
     const trials = [trial(1, 0.5), trial(2, 0.9), trial(3, 0.1)];
@@ -310,7 +315,7 @@ describe('the best trial', () => {
       fc.property(trials, fc.boolean(), (values, higherIsBetter) => {
         const all = values.map((value, i) => trial(i + 1, value));
         const known = values.filter((value) => value !== undefined);
-        const best = bestTrial({ higherIsBetter }, all)?.value;
+        const best = bestTrial(higherIsBetter ? higher : lower, all)?.value;
         if (known.length === 0) expect(best).toBeUndefined();
         // -0 and 0 are the same
         else expect((best as number) + 0).toBe((higherIsBetter ? Math.max : Math.min)(...known) + 0);
@@ -320,8 +325,7 @@ describe('the best trial', () => {
 
   test('is good enough once it reaches the target', () => {
     const rules = (target?: number, higherIsBetter = true): TuningRules => ({
-      metric: 'm',
-      higherIsBetter,
+      ...(higherIsBetter ? higher : lower),
       suggestions: [],
       ...(target !== undefined && { target }),
     });
@@ -331,6 +335,9 @@ describe('the best trial', () => {
     expect(isGoodEnough(rules(0.2, false), [trial(1, 0.3)])).toBe(false);
     expect(isGoodEnough(rules(0.5), [trial(1)])).toBe(false);
     expect(isGoodEnough(rules(), [trial(1, 1)])).toBe(false);
+    expect(() => isGoodEnough({ ...rules(1), metric: 'm' }, [trial(1, 1)])).toThrow(
+      "the metric of a search must have a name that tells which way it points, got 'm'",
+    );
   });
 });
 

@@ -181,6 +181,7 @@ describe('a window', () => {
     const performance = assess(windowOf(small, 50_000, 2), small).findings.at(-1);
 
     expect(performance).toMatchObject({ family: 'performance', enough: false });
+    expect(performance?.limit).toBeCloseTo(small.judgement.candidate - ASSESS_DEFAULTS.scoreDropThreshold, 12);
     expect(performance?.rowsNeeded).toBeUndefined();
   });
 
@@ -286,5 +287,7 @@ describe('the error of a regression', () => {
 
     expect(assessment.verdict).toBe(verdict);
     expect(assessment.findings[0].effect).toBeCloseTo(Math.max(0, noise / 10 - 1), 1);
+    // also where the model has become better
+    expect(assessment.findings[0].limit).toBeCloseTo(regression.judgement.candidate * 1.05, 9);
   });
 });

@@ -97,7 +97,7 @@ describe('parseCapturedLine', () => {
     const regression = { ...contract, target: { ...contract.target, problem: 'regression' } } as const;
     expect(parseCapturedLine(line('7,1,OAK', '-1.5e3'), regression)).toHaveProperty('rows.0.score', -1500);
     expect(parseCapturedLine(line('7,1,OAK', '-1.5e3'), contract)).toEqual({
-      unreadable: 'an answer is no probability',
+      unreadable: 'answers must be probabilities from 0 to 1',
     });
   });
 

@@ -2,6 +2,7 @@ import { ErrorName, PerennialError } from '../errors';
 import { listed } from '../listed';
 import { shortHash } from '../names';
 import { didYouMean } from '../nearest';
+import { PROBLEMS, problemFor, problemNames } from '../problem';
 import { isObject, items, type Json, MOST_MISTAKES, own, show } from '../shape';
 
 /**
@@ -57,11 +58,9 @@ export interface Target {
   readonly name: string;
   /** A scalar SQL expression (DuckDB's dialect) over the columns: true/false or 1/0 for `binary`, a number for `regression`. */
   readonly sql: string;
-  readonly problem: Problem;
+  /** The name of a {@link PROBLEMS problem}. */
+  readonly problem: string;
 }
-
-export const PROBLEMS = ['binary', 'regression'] as const;
-export type Problem = (typeof PROBLEMS)[number];
 
 const COLUMN_MEMBERS = ['name', 'type', 'nullable', 'minimum', 'maximum', 'allowed', 'unique'];
 const CONTRACT_MEMBERS = ['columns', 'key', 'eventTime', 'features', 'target', 'slices', 'maxBadShare'];
@@ -279,19 +278,19 @@ function parseFeature(value: unknown, where: string, columns: readonly Column[],
 function parseTarget(value: unknown, columns: readonly Column[], mistakes: string[]): Target {
   if (value === undefined) {
     mistakes.push('target must name a column, or be {name, sql, problem}');
-    return { name: '', sql: '', problem: 'binary' };
+    return { name: '', sql: '', problem: '' };
   }
   const json =
     typeof value === 'string' ? { name: value } : record(value, 'target', ['name', 'sql', 'problem'], mistakes);
   const name = parseName(json.name, 'target.name', mistakes);
   const { sql, column } = expression(name, json.sql, `target '${name}'`, columns, mistakes);
-  const problem = json.problem ?? (column && defaultProblem(column));
+  const problem = json.problem ?? (column && problemFor(column)?.name);
   if (column && ['string', 'timestamp', 'date'].includes(column.type)) {
     mistakes.push(`target '${name}' is a ${column.type}: make it true/false or a number by 'sql'`);
-  } else if (!PROBLEMS.includes(problem as Problem) && sql !== '') {
-    mistakes.push(`target '${name}': problem must be one of ${PROBLEMS.join(', ')}, got ${show(json.problem)}`);
+  } else if (!PROBLEMS.some((one) => one.name === problem) && sql !== '') {
+    mistakes.push(`target '${name}': problem must be one of ${problemNames()}, got ${show(json.problem)}`);
   }
-  return { name, sql, problem: problem as Problem };
+  return { name, sql, problem: problem as string };
 }
 
 /** The SQL of a feature or target; without any, the name is a column's. */
@@ -338,13 +337,6 @@ function sqlMistake(sql: string): string | undefined {
 function defaultKind(type: ColumnType): Feature['kind'] | undefined {
   if (type === 'string' || type === 'boolean') return 'category';
   return type === 'integer' || type === 'number' ? 'number' : undefined;
-}
-
-/** An integer may be either, unless only 0 and 1 are allowed. */
-function defaultProblem({ type, minimum, maximum, allowed }: Column): Problem | undefined {
-  const zeroOrOne = (minimum === 0 && maximum === 1) || allowed?.every((value) => value === 0 || value === 1);
-  if (type === 'boolean' || (type === 'integer' && zeroOrOne)) return 'binary';
-  return type === 'number' ? 'regression' : undefined;
 }
 
 /** The object's own members of these names; everything else is a mistake. */

@@ -1,6 +1,7 @@
 import { ErrorName, PerennialError } from '../errors';
 import { inQuotes, listed } from '../listed';
 import { didYouMean } from '../nearest';
+import { problemFor } from '../problem';
 import type { ColumnType } from './contract';
 
 /** What sample data shows of one column. */
@@ -87,10 +88,7 @@ export function inferContract(columns: readonly ColumnSummary[], target?: string
       ...(key && { key: key.name }),
       ...(eventTime && { eventTime: eventTime.name }),
       features,
-      target:
-        label.type === 'integer'
-          ? { name: label.name, problem: isZeroOrOne(label) ? 'binary' : 'regression' }
-          : label.name,
+      target: label.type === 'integer' ? { name: label.name, problem: problemFor(label, true)?.name } : label.name,
     },
     notes,
   };

@@ -17,13 +17,13 @@ export function amount(rows: number): string {
 export function explainFirst(
   metric: Metric,
   judgement: Omit<Judgement, 'because'>,
-  trivialOf: 'mean' | 'median',
+  /** The trivial answer that it must beat. */
+  answer: string,
   required: number | undefined,
   isConstant: boolean,
 ): string {
   const { candidate, trivial = Number.NaN, rows, difference, interval, confidence, verdict } = judgement;
   const [low, high] = interval.map((end) => figure(end));
-  const answer = metric.problem === 'binary' ? 'the base rate' : `the training rows' ${trivialOf}`;
   const facts =
     `${metric.label} ${figure(candidate, 4)} against ${figure(trivial, 4)} of the trivial answer, ${answer}, ` +
     `on ${amount(rows)}: difference ${figure(difference)} [${low}, ${high}] at ${figure(confidence * 100)} %`;

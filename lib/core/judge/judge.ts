@@ -1,7 +1,10 @@
-import { calibrationError, moments, quantile } from '../statistics';
+import { countNumbers } from '../prepare/profile';
+import { type LabelSummary, metricOf, type Problem, problemOf } from '../problem';
+import { moments, quantile } from '../statistics';
 import { explainComparison, explainFirst } from './explain';
 import type { JudgeInput, Judgement, Verdict } from './judgement';
-import { METRICS, type Metric, marginOf, metricOf, refuseLabels, refuseScores, type TrivialAnswers } from './metric';
+import { isBetter, type Metric, marginOf, type Scores } from './metric';
+import { refuseLabels, refuseScores, sameScore } from './scores';
 import { findWorseSlices } from './slices';
 
 /**
@@ -13,24 +16,28 @@ import { findWorseSlices } from './slices';
  * more than the margin and that is significant (one-sided, Holm over all slices judged).
  */
 export function judge(input: JudgeInput): Judgement {
-  const { problem, labels, candidate, champion, rules } = input;
-  refuseLabels(problem, labels);
-  refuseScores('candidate', problem, labels, candidate);
-  if (champion !== undefined) refuseScores(`champion (version ${champion.version})`, problem, labels, champion.scores);
+  const { labels, candidate, champion, rules } = input;
+  const problem = problemOf(input.problem);
+  refuseLabels(problem.labels, labels);
+  refuseScores('candidate', problem, labels.length, candidate);
+  if (champion !== undefined)
+    refuseScores(`champion (version ${champion.version})`, problem, labels.length, champion.scores);
 
   const metric = metricOf(problem, rules.metric);
   const { value, error } = metric.measure(labels, candidate);
   const common = {
-    problem,
+    problem: problem.name,
     metric: metric.name,
     higherIsBetter: metric.higherIsBetter,
     rows: labels.length,
     candidate: value,
     candidateError: error,
     confidence: rules.confidence,
-    also: otherMetrics(metric, input),
+    also: otherMetrics(problem, metric, input),
   };
-  return champion === undefined ? judgeFirst(metric, input, common) : judgeChallenger(metric, input, champion, common);
+  return champion === undefined
+    ? judgeFirst(problem, metric, input, common)
+    : judgeChallenger(metric, input, champion, common);
 }
 
 /** What all judgements say alike. */
@@ -39,16 +46,17 @@ type Common = Pick<
   'problem' | 'metric' | 'higherIsBetter' | 'rows' | 'candidate' | 'candidateError' | 'confidence' | 'also'
 >;
 
-function judgeFirst(metric: Metric, input: JudgeInput, common: Common): Judgement {
+function judgeFirst(problem: Problem, metric: Metric, input: JudgeInput, common: Common): Judgement {
   const { labels, candidate, rules } = input;
-  const { of, answers, value: trivial } = bestConstant(metric, labels, input.trivial ?? trivialOf(labels));
+  const { what, answers, value: trivial } = bestConstant(problem, metric, labels, input.trained);
   const compared = metric.compare(labels, candidate, answers);
   const interval = compared.interval(rules.confidence);
   const { firstModelThreshold } = rules;
   const reaches =
     firstModelThreshold === undefined ||
-    (metric.higherIsBetter ? common.candidate >= firstModelThreshold : common.candidate <= firstModelThreshold);
-  const isConstant = Array.prototype.every.call(candidate, (score) => score === candidate[0]);
+    common.candidate === firstModelThreshold ||
+    isBetter(metric, common.candidate, firstModelThreshold);
+  const isConstant = Array.prototype.every.call(candidate, (score) => sameScore(score, candidate[0]));
   const promote = interval[0] > 0 && reaches && !isConstant;
   const judgement = {
     ...common,
@@ -60,23 +68,30 @@ function judgeFirst(metric: Metric, input: JudgeInput, common: Common): Judgemen
     margin: 0,
     worseSlices: [],
   } as const;
-  return { ...judgement, because: explainFirst(metric, judgement, of, firstModelThreshold, isConstant) };
+  return { ...judgement, because: explainFirst(metric, judgement, what, firstModelThreshold, isConstant) };
 }
 
-/** The constant that comes nearest to the labels: a binary target's base rate, a number's mean or median. */
-function bestConstant(metric: Metric, labels: ArrayLike<number>, constants: TrivialAnswers) {
-  const kinds = metric.problem === 'binary' ? (['mean'] as const) : (['mean', 'median'] as const);
-  const all = kinds.map((of) => {
-    const answers = new Float64Array(labels.length).fill(constants[of]);
-    return { of, answers, value: metric.measure(labels, answers).value };
+/** The best answer that is the same for every row. */
+function bestConstant(
+  problem: Problem,
+  metric: Metric,
+  labels: ArrayLike<number>,
+  trained = summaryOf(problem, labels),
+) {
+  const all = problem.trivialAnswers(trained).map(({ what, score }) => {
+    const answers: Scores = Array.from(labels, () => score);
+    return { what, answers, value: metric.measure(labels, answers).value };
   });
-  return all.reduce((best, one) => (one.value < best.value ? one : best));
+  return all.reduce((best, one) => (isBetter(metric, one.value, best.value) ? one : best));
 }
 
-/** The mean and the median of some labels. */
-function trivialOf(labels: ArrayLike<number>): TrivialAnswers {
+function summaryOf({ labels: { edges } }: Problem, labels: ArrayLike<number>): LabelSummary {
   const sorted = Float64Array.from(labels).sort();
-  return { mean: moments(labels).mean, median: quantile(sorted, 0.5) };
+  return {
+    mean: moments(labels).mean,
+    median: quantile(sorted, 0.5),
+    histogram: countNumbers(edges(labels), labels),
+  };
 }
 
 function judgeChallenger(
@@ -112,15 +127,20 @@ function verdictOf([low, high]: readonly [number, number], margin: number): Verd
   return high < 0 ? 'WORSE' : 'INCONCLUSIVE';
 }
 
-function otherMetrics(compared: Metric, { problem, labels, candidate, champion }: JudgeInput): Judgement['also'] {
-  const of = (measure: (scores: ArrayLike<number>) => number) =>
+function otherMetrics(
+  { metrics, alsoMeasured }: Problem,
+  compared: Metric,
+  { labels, candidate, champion }: JudgeInput,
+): Judgement['also'] {
+  const of = (measure: (scores: Scores) => number) =>
     champion === undefined
       ? { candidate: measure(candidate) }
       : { candidate: measure(candidate), champion: measure(champion.scores) };
-  const others = METRICS.filter((metric) => metric.problem === problem && metric !== compared).map(
-    (metric) => [metric.name, of((scores) => metric.measure(labels, scores).value)] as const,
+  const others = metrics
+    .filter((metric) => metric !== compared)
+    .map((metric) => [metric.name, of((scores) => metric.measure(labels, scores).value)] as const);
+  const also = Object.entries(alsoMeasured).map(
+    ([name, measure]) => [name, of((scores) => measure(labels, scores))] as const,
   );
-  const calibration =
-    problem === 'binary' ? [['calibrationError', of((scores) => calibrationError(labels, scores))] as const] : [];
-  return Object.fromEntries([...others, ...calibration]);
+  return Object.fromEntries([...others, ...also]);
 }

@@ -1,5 +1,5 @@
-import type { Problem } from '../dataset/contract';
-import type { Metric, TrivialAnswers } from './metric';
+import type { LabelSummary } from '../problem';
+import type { Metric, Scores } from './metric';
 
 /** The ground truth about the holdout, row for row. */
 export interface HoldoutLabels {
@@ -40,8 +40,8 @@ export const JUDGE_DEFAULTS = {
 } as const;
 
 /** The margin by which a model may be worse and still count as not worse, as {@link JudgeRules.margin} has it. */
-export function defaultMargin({ higherIsBetter }: Pick<Metric, 'higherIsBetter'>): number {
-  return higherIsBetter ? JUDGE_DEFAULTS.margin.score : JUDGE_DEFAULTS.margin.error;
+export function defaultMargin({ isRelative }: Pick<Metric, 'isRelative'>): number {
+  return isRelative ? JUDGE_DEFAULTS.margin.error : JUDGE_DEFAULTS.margin.score;
 }
 
 /** INCONCLUSIVE and WORSE keep the champion. */
@@ -53,7 +53,8 @@ export interface Judgement {
   readonly verdict: Verdict;
   /** Whether the candidate is to be registered and offered for deployment. */
   readonly promote: boolean;
-  readonly problem: Problem;
+  /** The problem's name. */
+  readonly problem: string;
   readonly metric: string;
   readonly higherIsBetter: boolean;
   readonly rows: number;
@@ -87,13 +88,14 @@ export interface Judgement {
 
 /** What a judgement is made of: row for row the ground truth and the scores of both models. */
 export interface JudgeInput {
-  readonly problem: Problem;
+  /** The problem's name. */
+  readonly problem: string;
   readonly labels: ArrayLike<number>;
-  readonly candidate: ArrayLike<number>;
+  readonly candidate: Scores;
   /** Absent for a first model. */
-  readonly champion?: { readonly version: number; readonly scores: ArrayLike<number> };
-  /** What a first model must beat; the holdout's own, which are harder to beat, if absent. */
-  readonly trivial?: TrivialAnswers;
+  readonly champion?: { readonly version: number; readonly scores: Scores };
+  /** The labels that the candidate was trained on; the holdout's own, of which trivial answers are harder to beat, if absent. */
+  readonly trained?: LabelSummary;
   readonly slices: HoldoutLabels['slices'];
   readonly rules: JudgeRules;
 }

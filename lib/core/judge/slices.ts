@@ -1,7 +1,7 @@
 import { ErrorName, PerennialError } from '../errors';
 import { holm, normalTail } from '../statistics';
 import type { JudgeInput, Judgement } from './judgement';
-import { type Metric, marginOf } from './metric';
+import { type Metric, marginOf, type Scores } from './metric';
 
 type WorseSlice = Judgement['worseSlices'][number];
 
@@ -11,7 +11,7 @@ type WorseSlice = Judgement['worseSlices'][number];
  * A slice is judged if it has `minSliceRows` rows and, for a metric that needs them, both classes; its `p`
  * is one-sided and corrected (Holm) for all slices judged.
  */
-export function findWorseSlices(metric: Metric, input: JudgeInput, champion: ArrayLike<number>): WorseSlice[] {
+export function findWorseSlices(metric: Metric, input: JudgeInput, champion: Scores): WorseSlice[] {
   const { labels, candidate, slices, rules } = input;
   const judged: Array<WorseSlice & { readonly margin: number }> = [];
   for (const [feature, { values, codes }] of Object.entries(slices)) {
@@ -27,7 +27,7 @@ export function findWorseSlices(metric: Metric, input: JudgeInput, champion: Arr
     });
     rowsOf.forEach((rows, code) => {
       if (rows.length < Math.max(2, rules.minSliceRows)) return;
-      const pick = (from: ArrayLike<number>) => Float64Array.from(rows, (row) => from[row]);
+      const pick = <T>(from: ArrayLike<T>) => rows.map((row) => from[row]);
       const [groundTruth, known] = [pick(labels), pick(champion)];
       const { difference, error } = metric.compare(groundTruth, pick(candidate), known);
       if (Number.isNaN(error)) return;

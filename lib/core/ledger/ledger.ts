@@ -1,5 +1,4 @@
 import type { Spent } from '../dataset/budget';
-import type { Problem } from '../dataset/contract';
 import type { Evidence, Need, TrainingInput } from '../dataset/documents';
 import type { DeploymentInput, DeploymentOutcome } from '../deploy/documents';
 import type { Verdict } from '../judge/judgement';
@@ -141,7 +140,8 @@ export interface TrainingAttempt extends Fact {
 export interface RunJudged extends Fact {
   readonly runId: string;
   readonly verdict: Verdict;
-  readonly problem: Problem;
+  /** Its name. */
+  readonly problem: string;
   readonly metric: string;
   readonly candidate: number;
   readonly champion?: number;

@@ -85,6 +85,7 @@ const REPORT = object<MonitorReport>({
     object<Finding>({
       feature: optional(text),
       statistic: text as Shape<Finding['statistic']>,
+      limit: optional(number()),
       effect: number(),
       threshold: number(),
     }),

@@ -1,7 +1,7 @@
 import { quantileEdges } from '../prepare/profile';
 
 /** What one row costs, from its label and its score. */
-export type Loss = (label: number, score: number) => number;
+export type Loss<Score = number> = (label: number, score: Score) => number;
 
 /** The row losses whose means are the metrics of that name; a probability of 0.5 counts as 1. */
 export const LOSSES = {
@@ -15,7 +15,7 @@ export const LOSSES = {
 } satisfies Record<string, Loss>;
 
 /** Each row's loss. */
-export function rowLosses(loss: Loss, labels: ArrayLike<number>, scores: ArrayLike<number>): Float64Array {
+export function rowLosses<Score>(loss: Loss<Score>, labels: ArrayLike<number>, scores: ArrayLike<Score>): Float64Array {
   const losses = new Float64Array(labels.length);
   for (let i = 0; i < labels.length; i++) losses[i] = loss(labels[i], scores[i]);
   return losses;

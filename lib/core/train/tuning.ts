@@ -1,3 +1,5 @@
+import { directionOf } from './printed-metric';
+
 /** Hyperparameters as SageMaker takes them: all strings. */
 export type Hyperparameters = Readonly<Record<string, string>>;
 
@@ -21,9 +23,8 @@ export type Range = NumericRange | ChoiceRange;
 
 /** The bounded search for hyperparameters within a run. */
 export interface TuningRules {
-  /** What is looked at, as the training job names it, e.g. `validation:auc`. */
+  /** What is looked at, as the training job names it, e.g. `validation:auc`; its name tells which way it points. */
   readonly metric: string;
-  readonly higherIsBetter: boolean;
   /** The value that ends the search; absent: all suggestions are tried. */
   readonly target?: number;
   /** What is tried, in order; the first is the trainer's own parameters. */
@@ -33,7 +34,6 @@ export interface TuningRules {
 /** The search that is left to SageMaker. */
 export interface SearchRules {
   readonly metric: string;
-  readonly higherIsBetter: boolean;
   readonly target?: number;
   /** Training jobs, at most. */
   readonly maxTrials: number;
@@ -52,11 +52,8 @@ export interface Trial {
 }
 
 /** The best trial so far; undefined if none has a value. Of equals, the first. */
-export function bestTrial(
-  { higherIsBetter }: Pick<TuningRules, 'higherIsBetter'>,
-  trials: readonly Trial[],
-): Trial | undefined {
-  const sign = higherIsBetter ? 1 : -1;
+export function bestTrial({ metric }: Pick<TuningRules, 'metric'>, trials: readonly Trial[]): Trial | undefined {
+  const sign = directionOf(metric) ? 1 : -1;
   return trials
     .filter(({ value }) => value !== undefined)
     .reduce<Trial | undefined>(
@@ -70,7 +67,7 @@ export function bestTrial(
 export function isGoodEnough(rules: TuningRules, trials: readonly Trial[]): boolean {
   const best = bestTrial(rules, trials)?.value;
   if (best === undefined || rules.target === undefined) return false;
-  return rules.higherIsBetter ? best >= rules.target : best <= rules.target;
+  return directionOf(rules.metric) ? best >= rules.target : best <= rules.target;
 }
 
 /** The first primes: bases of the Halton sequence, one a hyperparameter. */

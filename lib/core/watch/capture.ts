@@ -1,5 +1,7 @@
 import type { Contract } from '../dataset/contract';
+import type { Score } from '../judge/metric';
 import { SMOKE_TEST_ID } from '../names';
+import { problemOf, type ScoreRules } from '../problem';
 
 /** One question and its answer, as an endpoint captured them. */
 export interface CapturedRow {
@@ -7,7 +9,7 @@ export interface CapturedRow {
   readonly key?: string;
   /** In the contract's order: a finite number or null of a quantity, a text or null of a category. */
   readonly features: ReadonlyArray<number | string | null>;
-  readonly score: number;
+  readonly score: Score;
   /** Milliseconds since the epoch. */
   readonly at: number;
 }
@@ -24,7 +26,7 @@ export type CapturedLine =
  * and its answer. Never throws: whatever else the line holds has a reason.
  *
  * A row counts only if the endpoint could have served it as it stands: as many fields as the contract has, numbers
- * that are finite, one score for each, of a binary model from 0 to 1.
+ * that are finite, one score for each, which the contract's problem allows.
  *
  * @param line as text, or its bytes in UTF-8
  */
@@ -36,10 +38,10 @@ export function parseCapturedLine(line: string | Uint8Array, contract: Contract)
     const at = momentOf(inferenceTime);
     const { endpointInput, endpointOutput } = members(record.captureData);
     const questions = questionsOf(partOf(endpointInput, 'question'), fieldsOf(contract));
-    const scores = answersOf(partOf(endpointOutput, 'answer'));
+    const scores = answersOf(partOf(endpointOutput, 'answer'), problemOf(contract.target.problem).scores);
     if (questions.length === 0) throw new Unreadable('the question has no row');
     if (questions.length !== scores.length) throw new Unreadable('questions and answers differ in number');
-    return { rows: questions.map((question, i) => rowOf(question, scores[i] as number, at, contract)) };
+    return { rows: questions.map((question, i) => rowOf(question, scores[i] as Score, at, contract)) };
   } catch (error) {
     if (error instanceof Unreadable) return { unreadable: error.message };
     throw error;
@@ -61,11 +63,10 @@ function fieldsOf({ key, features }: Contract): number {
   return features.length + (key === undefined ? 0 : 1);
 }
 
-function rowOf(question: Fields, score: number, at: number, contract: Contract): CapturedRow {
-  const { key, features, target } = contract;
+function rowOf(question: Fields, score: Score, at: number, contract: Contract): CapturedRow {
+  const { key, features } = contract;
   const fields = fieldsOf(contract);
   if (question.length !== fields) throw new Unreadable(`a row must have ${fields} fields, got ${question.length}`);
-  if (target.problem === 'binary' && (score < 0 || score > 1)) throw new Unreadable('an answer is no probability');
   const first = fields - features.length;
   const values = features.map(({ name, kind }, f) => {
     const field = question[first + f] as string | null;
@@ -116,20 +117,37 @@ function fieldOf(value: unknown): string | null {
 }
 
 /** One score a row; what is no number is none, neither `null` nor a text nor true. */
-function answersOf({ text, isJson }: Part): number[] {
-  if (!isJson) return linesOf(text).map((line) => scoreOf(NUMBER.test(line.trim()) ? Number(line) : undefined));
+function answersOf({ text, isJson }: Part, rules: ScoreRules): Score[] {
+  if (!isJson) {
+    return linesOf(text).map((line) =>
+      scoreOf(
+        line.split(',').map((field) => (NUMBER.test(field.trim()) ? Number(field) : undefined)),
+        rules,
+      ),
+    );
+  }
   const json = parseJson(text, NO_JSON);
   const found = Array.isArray(json) ? json : (members(json).predictions ?? [json]);
   if (!Array.isArray(found))
     throw new Unreadable('a JSON answer must be a list of scores, or have them in predictions');
-  return found.map((answer) => scoreOf(typeof answer === 'number' ? answer : members(answer).score));
+  return found.map((answer) => {
+    const said = typeof answer === 'number' || Array.isArray(answer) ? answer : members(answer).score;
+    const score = scoreOf(Array.isArray(said) ? said : [said], rules);
+    if (Array.isArray(said) !== Array.isArray(score)) throw new Unreadable(NO_NUMBER);
+    return score;
+  });
 }
 
-function scoreOf(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw new Unreadable('an answer is no finite number');
-  return value;
+function scoreOf(values: readonly unknown[], { are, read, allows }: ScoreRules): Score {
+  if (!values.every((value): value is number => Number.isFinite(value))) {
+    throw new Unreadable(NO_NUMBER);
+  }
+  const score = read(values);
+  if (score === undefined || !allows(score)) throw new Unreadable(`answers must be ${are}`);
+  return score;
 }
 
+const NO_NUMBER = 'an answer is no finite number';
 const NO_JSON = 'captured as JSON, but it is none';
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 

@@ -1,6 +1,8 @@
 import { ErrorName, PerennialError } from '../errors';
-import { metricOf, refuseScores } from '../judge/metric';
+import { worsenedBy, worsening } from '../judge/metric';
+import { refuseScores } from '../judge/scores';
 import { comparable, type Histogram, histogramRows } from '../prepare/profile';
+import { metricOf, problemOf } from '../problem';
 import {
   chiSquareTail,
   chiSquareTest,
@@ -12,12 +14,12 @@ import {
   rareRise,
 } from '../statistics';
 import type { Baseline } from './documents';
-import type { AssessRules, Finding, MonitoredWindow } from './findings';
+import { type AssessRules, changeSetting, type Finding, type MonitoredWindow } from './findings';
 
 /** A finding as far as one comparison alone can tell. */
 export type Comparison = Pick<
   Finding,
-  'family' | 'feature' | 'statistic' | 'value' | 'effect' | 'threshold' | 'p' | 'meanShift'
+  'family' | 'feature' | 'statistic' | 'value' | 'limit' | 'effect' | 'threshold' | 'p' | 'meanShift'
 > & {
   readonly rows: number;
   /** The p value that an effect of the threshold would have in a window of so many rows. */
@@ -98,24 +100,25 @@ function comparePerformance(
   rules: AssessRules,
 ): Comparison[] {
   if (groundTruth === undefined) return [];
-  const { problem } = baseline.contract.target;
+  const problem = problemOf(baseline.contract.target.problem);
   const { candidate: usual, candidateError: usualError, metric: name } = baseline.judgement;
   const metric = metricOf(problem, name);
   const rows = groundTruth.labels.length;
-  refuseScores('model', problem, groundTruth.labels, groundTruth.scores);
+  refuseScores('model', problem, rows, groundTruth.scores);
   const measured =
     rows < 2 ? { value: Number.NaN, error: Number.NaN } : metric.measure(groundTruth.labels, groundTruth.scores);
   const known = Number.isFinite(measured.value) && Number.isFinite(measured.error); // not with a single class
   const { value, error } = known ? measured : { value: usual, error: 0 };
-  const unit = metric.higherIsBetter ? 1 : usual;
-  const threshold = metric.higherIsBetter ? rules.scoreDropThreshold : rules.errorIncreaseThreshold;
-  const effect = unit === 0 ? 0 : (metric.higherIsBetter ? usual - value : value - usual) / unit;
+  const unit = metric.isRelative ? usual : 1;
+  const threshold = rules[changeSetting(metric)];
+  const effect = worsening(metric, usual, value);
   const chanceOf = (drop: number, at: number) => normalTail((drop * unit) / (Math.hypot(usualError, at) || 1e-300));
   return [
     {
       family: 'performance',
       statistic: 'performanceDrop',
       value,
+      limit: worsenedBy(metric, usual, threshold),
       effect: Math.max(0, effect),
       threshold,
       p: known ? chanceOf(effect, error) : 1,

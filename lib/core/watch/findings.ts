@@ -1,3 +1,4 @@
+import type { Metric, Scores } from '../judge/metric';
 import type { Histogram } from '../prepare/profile';
 
 /** What the monitor saw of one model version in one stretch of time. */
@@ -8,7 +9,7 @@ export interface MonitoredWindow {
   /** What the model answered, counted with the edges of the baseline's scores. */
   readonly scores?: Histogram;
   /** Truth that has become known, row for row with what the model answers for it. */
-  readonly performance?: { readonly labels: ArrayLike<number>; readonly scores: ArrayLike<number> };
+  readonly performance?: { readonly labels: ArrayLike<number>; readonly scores: Scores };
 }
 
 /** When the monitor speaks of drift. */
@@ -40,6 +41,13 @@ export const ASSESS_DEFAULTS: AssessRules = {
   errorIncreaseThreshold: 0.05,
 };
 
+/** The setting from which a change of a metric matters. */
+export function changeSetting({
+  isRelative,
+}: Pick<Metric, 'isRelative'>): 'scoreDropThreshold' | 'errorIncreaseThreshold' {
+  return isRelative ? 'errorIncreaseThreshold' : 'scoreDropThreshold';
+}
+
 /** One comparison of a window with the baseline. */
 export interface Finding {
   readonly family: 'inputs' | 'predictions' | 'performance';
@@ -48,6 +56,8 @@ export interface Finding {
   readonly statistic: 'chiSquare' | 'newCategories' | 'performanceDrop';
   /** The statistic: chi-square; the share of never seen categories; the metric in the window. */
   readonly value: number;
+  /** The value from which on the change matters, of `performanceDrop`. */
+  readonly limit?: number;
   /**
    * How big the difference is, whatever the number of rows.
    *

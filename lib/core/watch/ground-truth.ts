@@ -1,6 +1,7 @@
 import type { Contract } from '../dataset/contract';
 import { ErrorName } from '../errors';
 import { countLike } from '../prepare/profile';
+import { problemOf } from '../problem';
 import type { CapturedRow } from './capture';
 import type { CapturedWindow } from './captured-window';
 import type { Baseline } from './documents';
@@ -134,9 +135,9 @@ function profiled({ contract, profile, scores }: Baseline, rows: readonly Captur
   return {
     rows: rows.length,
     features: Object.fromEntries(features),
-    scores: countLike(
-      scores,
+    scores: problemOf(contract.target.problem).scores.count(
       rows.map(({ score }) => score),
+      scores,
     ),
   };
 }

@@ -66,14 +66,13 @@ describe('the report', () => {
     expectParts(page, 'hour has moved by 0.23');
   });
 
-  test('draws the limit of an error above the errors', async () => {
+  test('draws the limit that the monitor went by', async () => {
     const judged = facts.runs.map((run) =>
       run.judged === undefined ? run : { ...run, judged: { ...run.judged, metric: 'rmse' } },
     );
     const finding = ledgerFindings().w0?.at(-1);
     if (finding === undefined) throw new Error('the story has findings');
-    // 11 is 10 % above the baseline of 10; 5 % matter
-    const findings = { w0: [{ ...finding, value: 11, effect: 0.1, threshold: 0.05 }] };
+    const findings = { w0: [{ ...finding, value: 11, limit: 10.5 }] };
     expectParts(await renderReport({ ...facts, runs: judged, findings }), '11.0000, limit 10.5000');
   });
 });
