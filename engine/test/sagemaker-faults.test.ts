@@ -211,7 +211,7 @@ describe('an internal error', () => {
     expect(job).toMatchObject({ TrainingJobStatus: 'Failed', FailureReason: INTERNAL });
     expect(path(job)).toEqual(['Starting', 'Downloading', 'Training', 'Failed']);
     expect(job.TrainingStartTime).toBeInstanceOf(Date);
-    expect(job.BillableTimeInSeconds).toBe(1);
+    expect(job.BillableTimeInSeconds).toBeGreaterThanOrEqual(1);
     expect(await lab.keys('checkpoints/internal/')).toEqual(['checkpoints/internal/round-0']); // no SIGTERM
   });
 

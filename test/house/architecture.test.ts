@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 /** What the code of each folder may import, besides its own folder and node itself. */
 const ALLOWED: Record<string, RegExp> = {
   'lib/core': /^$/,
-  'engine/src': /^(jsonata$|fast-xml-parser$|@smithy\/signature-v4$|tar-stream$)/,
+  'engine/src': /^(@aws-sdk\/client-|jsonata$|fast-xml-parser$|@smithy\/signature-v4$|tar-stream$)/,
   lambdas: /^(lib\/core|@aws-sdk\/|@duckdb\/node-api$)/,
   lib: /^(lib\/|aws-cdk-lib|constructs|nanotar$)/,
   examples: /^(lib|aws-cdk-lib|constructs)/,
@@ -34,6 +34,14 @@ test.each(Object.entries(ALLOWED))('%s imports only what it may', (folder, allow
   );
   expect(files.length).toBeGreaterThan(0);
   expect(strays).toEqual([]);
+});
+
+test('the engine takes of the SDK its types alone', () => {
+  const lines = filesOf('engine/src').flatMap(
+    (file) => readFileSync(file, 'utf8').match(/^import [^;]*? from '@aws-sdk\/[^']+'/gm) ?? [],
+  );
+  expect(lines.length).toBeGreaterThan(10);
+  expect(lines.filter((line) => !line.startsWith('import type '))).toEqual([]);
 });
 
 test('lib, its core, the handlers and the tests are divided by the same stages', () => {

@@ -1,4 +1,4 @@
-import { ApiError, type Caller, type Context, type Shape } from '../service';
+import { ApiError, type Caller, type Context } from '../service';
 
 /** How often and how long a delivery is tried again, and where it goes if that does not help. */
 export interface Delivering {
@@ -98,9 +98,15 @@ function classify(error: unknown): { readonly code: string; readonly retry: bool
   return error.status >= 500 ? { code: 'INTERNAL_ERROR', retry: true } : { code: 'SDK_CLIENT_ERROR', retry: false };
 }
 
+/** The target of a rule or a schedule, as far as it matters here. */
+interface Receiver {
+  readonly Arn: string;
+  readonly SqsParameters?: { readonly MessageGroupId?: string | undefined };
+}
+
 /** Gives a text to a queue, topic, function or state machine. */
-export async function sendToArn(context: Context, target: Shape, input: string, caller: Caller): Promise<void> {
-  const arn: string = target.Arn;
+export async function sendToArn(context: Context, target: Receiver, input: string, caller: Caller): Promise<void> {
+  const arn = target.Arn;
   switch (arn.split(':')[2]) {
     case 'sqs':
       await context.call(

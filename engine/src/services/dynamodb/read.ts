@@ -1,5 +1,4 @@
 import { shortened } from '../../engine/text';
-import type { Shape } from '../../service';
 import { holds, projected } from './evaluate';
 import {
   type Comparator,
@@ -9,6 +8,7 @@ import {
   parseCondition,
   parseProjection,
 } from './expression';
+import type { Expressions, GetRequest, PageRequest, QueryRequest, ScanRequest } from './requests';
 import { type Index, idOf, namesOf, type Table } from './table';
 import { checkedItem, checkedValue, compare, equal, type Item, invalid, sizeOfItem, type Value } from './values';
 
@@ -25,9 +25,9 @@ const VALUED = ['UpdateExpression', 'ConditionExpression', 'KeyConditionExpressi
  *
  * @param possible the expressions that a request of this kind may have
  */
-export function placeholdersOf(input: Shape, possible: readonly string[]): Placeholders {
+export function placeholdersOf(input: Expressions, possible: readonly string[]): Placeholders {
   const { ExpressionAttributeNames: names, ExpressionAttributeValues: values } = input;
-  const given = possible.filter((name) => input[name] !== undefined);
+  const given = possible.filter((name) => isGiven(input, name));
   refuseLegacy(input, given);
   if (names !== undefined && given.length === 0) {
     throw invalid('ExpressionAttributeNames can only be specified when using expressions');
@@ -65,7 +65,7 @@ function placeholderValue(key: string, value: Value): Value {
   }
 }
 
-export function getItem(table: Table, input: Shape): Shape {
+export function getItem(table: Table, input: GetRequest): { Item?: Item } {
   const placeholders = placeholdersOf(input, ['ProjectionExpression']);
   const show = projectionOf(input, placeholders);
   placeholders.checkUsed();
@@ -73,7 +73,10 @@ export function getItem(table: Table, input: Shape): Shape {
   return item ? { Item: show(item) } : {};
 }
 
-function projectionOf(input: Shape, placeholders: Placeholders): (item: Item) => Item {
+function projectionOf(
+  input: { readonly ProjectionExpression?: string | undefined },
+  placeholders: Placeholders,
+): (item: Item) => Item {
   if (input.ProjectionExpression === undefined) return (item) => item;
   const paths = parseProjection(input.ProjectionExpression, placeholders);
   return (item) => projected(item, paths);
@@ -84,8 +87,12 @@ const LEGACY = [
   'ScanFilter',
 ];
 
-function refuseLegacy(input: Shape, expressions: readonly string[]): void {
-  const legacy = LEGACY.filter((name) => input[name] !== undefined);
+function isGiven(input: object, member: string): boolean {
+  return (input as Readonly<Record<string, unknown>>)[member] !== undefined;
+}
+
+function refuseLegacy(input: Expressions, expressions: readonly string[]): void {
+  const legacy = LEGACY.filter((name) => isGiven(input, name));
   if (legacy.length === 0) return;
   if (expressions.length === 0) throw invalid(`${legacy.join(', ')}: the local engine takes expressions only`);
   throw invalid(
@@ -102,7 +109,7 @@ export interface KeyCondition {
 export function keyConditionOf(
   table: Table,
   index: Index | undefined,
-  input: Shape,
+  input: QueryRequest,
   placeholders = placeholdersOf(input, QUERY_EXPRESSIONS),
 ): KeyCondition {
   if (input.KeyConditionExpression === undefined) {
@@ -189,7 +196,7 @@ function valuesIn(part: Condition): Value[] {
 const SCAN_EXPRESSIONS = ['FilterExpression', 'ProjectionExpression'];
 const QUERY_EXPRESSIONS = ['KeyConditionExpression', ...SCAN_EXPRESSIONS];
 
-export function query(table: Table, input: Shape): Shape {
+export function query(table: Table, input: QueryRequest): Page {
   const index = table.index(input.IndexName);
   if (index?.global && input.ConsistentRead)
     throw invalid('Consistent reads are not supported on global secondary indexes');
@@ -210,7 +217,7 @@ function rangeOrder(table: Table): (a: Item, b: Item) => number {
   return (a, b) => (range === undefined ? 0 : (compare(a[range], b[range]) ?? 0));
 }
 
-export function scan(table: Table, input: Shape): Shape {
+export function scan(table: Table, input: ScanRequest): Page {
   const index = table.index(input.IndexName);
   const placeholders = placeholdersOf(input, SCAN_EXPRESSIONS);
   checkSegments(input);
@@ -225,7 +232,7 @@ export function scan(table: Table, input: Shape): Shape {
   return page(table, index, input, placeholders, mine, after);
 }
 
-function checkSegments({ Segment, TotalSegments }: Shape): void {
+function checkSegments({ Segment, TotalSegments }: ScanRequest): void {
   if (Segment !== undefined && TotalSegments === undefined) {
     throw invalid(
       'The TotalSegments parameter is required but was not present in the request when Segment parameter is present',
@@ -236,7 +243,7 @@ function checkSegments({ Segment, TotalSegments }: Shape): void {
       'The Segment parameter is required but was not present in the request when parameter TotalSegments is present',
     );
   }
-  if (Segment >= TotalSegments) {
+  if (Segment !== undefined && TotalSegments !== undefined && Segment >= TotalSegments) {
     throw invalid(
       `The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: ${Segment} is not less than TotalSegments: ${TotalSegments}`,
     );
@@ -254,15 +261,23 @@ function inIndex(table: Table, index: Index): Item[] {
   return [...table.all()].filter((item) => names.every((name) => item[name] !== undefined));
 }
 
+/** What a query or a scan found. */
+interface Page {
+  readonly Items?: Item[];
+  readonly Count: number;
+  readonly ScannedCount: number;
+  readonly LastEvaluatedKey?: Item;
+}
+
 /** Reads on after the start key until the limit, or as much as fits a page; filters what it read. */
 function page(
   table: Table,
   index: Index | undefined,
-  input: Shape,
+  input: PageRequest,
   placeholders: Placeholders,
   items: readonly Item[],
   isAfter: (item: Item, start: Item) => boolean,
-): Shape {
+): Page {
   const { Limit, Select, ExclusiveStartKey, FilterExpression } = input;
   checkSelect(input);
   const filter =
@@ -291,7 +306,7 @@ function page(
   };
 }
 
-function checkSelect({ Select, IndexName, ProjectionExpression }: Shape): void {
+function checkSelect({ Select, IndexName, ProjectionExpression }: PageRequest): void {
   const projects = ProjectionExpression !== undefined;
   if (Select === 'ALL_PROJECTED_ATTRIBUTES' && IndexName === undefined) {
     throw invalid('ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName');
@@ -319,7 +334,10 @@ function carriedBy(table: Table, index: Index, included: readonly string[], item
 }
 
 /** Whether an item meets the request's condition; throws if the condition cannot be read. */
-export function conditionOf(input: Shape, placeholders: Placeholders): (item: Item | undefined) => boolean {
+export function conditionOf(
+  input: { readonly ConditionExpression?: string | undefined },
+  placeholders: Placeholders,
+): (item: Item | undefined) => boolean {
   if (input.ConditionExpression === undefined) return () => true;
   const condition = parseCondition(input.ConditionExpression, 'ConditionExpression', placeholders);
   return (item) => holds(condition, item ?? {});

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { DescribeTimeToLiveOutput, TableDescription } from '@aws-sdk/client-dynamodb';
 import {
   ApiError,
   type Context,
@@ -10,6 +11,16 @@ import {
 } from '../../service';
 import type { Kept } from '../../state/state-store';
 import { getItem, keyConditionOf, query, scan } from './read';
+import type {
+  BatchGetRequest,
+  BatchWriteRequest,
+  CreateRequest,
+  Definition,
+  TransactGetRequest,
+  TransactItem,
+  TransactWriteRequest,
+  WriteRequest,
+} from './requests';
 import { RESOURCES } from './resources';
 import { idOf, Table } from './table';
 import { checkedItem, type Item, invalid, sizeOfItem, TableFault, typeOf } from './values';
@@ -38,7 +49,7 @@ export class DynamoDb implements Service {
   readonly operations: Readonly<Record<string, Operation>>;
   private readonly tables = new Map<string, Table>();
   private readonly kept: {
-    readonly tables: Kept<{ readonly definition: Shape; readonly created: number }>;
+    readonly tables: Kept<{ readonly definition: Definition; readonly created: number }>;
     readonly items: Kept<{ readonly table: string; readonly item: Item }>;
     readonly tokens: Kept<Done>;
   };
@@ -73,12 +84,12 @@ export class DynamoDb implements Service {
         return reply;
       },
     });
-    const read = (action: string, run: (table: Table, input: Shape) => Shape): Operation => ({
+    const read = <I>(action: string, run: (table: Table, input: I) => object): Operation => ({
       needs: underKey((input) => [this.need(action, input.TableName, this.leading(input, action), input.IndexName)]),
       run: (input) => run(this.table(input.TableName), input),
     });
-    const control = (action: string, run: (input: Shape) => Shape): Operation => ({
-      needs: (input) => [this.need(action, input.TableName)],
+    const control = <I extends { TableName: string }>(action: string, run: (input: I) => object): Operation => ({
+      needs: (input: I) => [this.need(action, input.TableName)],
       run,
     });
     this.operations = {
@@ -101,14 +112,14 @@ export class DynamoDb implements Service {
         run: (input) => this.batchWrite(input),
       },
       TransactGetItems: {
-        needs: underKey(({ TransactItems = [] }) =>
-          TransactItems.map(({ Get }: Shape) => this.need('GetItem', Get.TableName, this.leading(Get, 'GetItem'))),
+        needs: underKey(({ TransactItems = [] }: TransactGetRequest) =>
+          TransactItems.map(({ Get }) => this.need('GetItem', Get.TableName, this.leading(Get, 'GetItem'))),
         ),
         run: (input) => this.transactGet(input),
       },
       TransactWriteItems: {
-        needs: underKey(({ TransactItems = [] }) =>
-          TransactItems.map((item: Shape) => {
+        needs: underKey(({ TransactItems = [] }: TransactWriteRequest) =>
+          TransactItems.map((item) => {
             const [kind, input] = transactionItem(item);
             const action = kind === 'ConditionCheck' ? 'ConditionCheckItem' : `${kind}Item`;
             return this.need(action, input.TableName, this.leading(input, kind));
@@ -236,12 +247,12 @@ export class DynamoDb implements Service {
     }
   }
 
-  private batchGet({ RequestItems = {} }: Shape): Shape {
-    const Responses: Shape = {};
-    const UnprocessedKeys: Shape = {};
-    const requests = Object.entries<Shape>(RequestItems).map(([name, { Keys = [], ...rest }]) => {
+  private batchGet({ RequestItems = {} }: BatchGetRequest): object {
+    const Responses: Record<string, Item[]> = {};
+    const UnprocessedKeys: BatchGetRequest['RequestItems'] = {};
+    const requests = Object.entries(RequestItems).map(([name, { Keys = [], ...rest }]) => {
       const table = this.table(name);
-      const keys: Item[] = Keys.map((Key: Item) => table.checkedKey(Key));
+      const keys: Item[] = Keys.map((Key) => table.checkedKey(Key));
       refuseRepeats(
         keys.map((key) => [table, key]),
         'Provided list of item keys contains duplicates',
@@ -253,7 +264,8 @@ export class DynamoDb implements Service {
     }
     let bytes = 0;
     for (const { name, table, keys, rest } of requests) {
-      Responses[name] = [];
+      const answers: Item[] = [];
+      Responses[name] = answers;
       for (const [index, Key] of keys.entries()) {
         const stored = table.get(Key);
         bytes += stored === undefined ? 0 : sizeOfItem(stored);
@@ -262,14 +274,14 @@ export class DynamoDb implements Service {
           break;
         }
         const { Item: found } = getItem(table, { ...rest, Key });
-        if (found !== undefined) Responses[name].push(found);
+        if (found !== undefined) answers.push(found);
       }
     }
     return { Responses, UnprocessedKeys };
   }
 
-  private batchWrite({ RequestItems = {} }: Shape): Shape {
-    const requests = Object.entries<Shape[]>(RequestItems);
+  private batchWrite({ RequestItems = {} }: BatchWriteRequest): object {
+    const requests = Object.entries(RequestItems);
     if (requests.reduce((sum, [, list]) => sum + list.length, 0) > 25) {
       throw invalid('Too many items requested for the BatchWriteItem call');
     }
@@ -289,15 +301,15 @@ export class DynamoDb implements Service {
     return { UnprocessedItems: {} };
   }
 
-  private transactGet({ TransactItems = [] }: Shape): Shape {
-    const gets: Shape[] = TransactItems.map(({ Get }: Shape) => Get);
+  private transactGet({ TransactItems = [] }: TransactGetRequest): object {
+    const gets = TransactItems.map(({ Get }) => Get);
     const read = inTransaction(gets, (get) => getItem(this.table(get.TableName), get));
     const bytes = read.reduce((sum, { Item: found }) => sum + (found === undefined ? 0 : sizeOfItem(found)), 0);
     checkTransactionSize(bytes);
     return { Responses: read };
   }
 
-  private transact({ TransactItems = [], ClientRequestToken }: Shape): Shape {
+  private transact({ TransactItems = [], ClientRequestToken }: TransactWriteRequest): object {
     const digest = createHash('sha256').update(JSON.stringify(TransactItems)).digest('hex');
     this.forgetTokens();
     const earlier = ClientRequestToken === undefined ? undefined : this.tokens.get(ClientRequestToken);
@@ -308,7 +320,7 @@ export class DynamoDb implements Service {
         'Request uses the same client token as a previous, but non-identical request',
       );
     }
-    const items: [WriteKind, Shape][] = TransactItems.map(transactionItem);
+    const items = TransactItems.map(transactionItem);
     const keys = items.flatMap(([kind, input]): [Table, Item][] => {
       const table = this.table(input.TableName);
       try {
@@ -343,7 +355,7 @@ export class DynamoDb implements Service {
     }
   }
 
-  private createTable(input: Shape): Shape {
+  private createTable(input: CreateRequest): object {
     if (this.tables.has(input.TableName)) {
       throw new ApiError('ResourceInUseException', `Table already exists: ${input.TableName}`);
     }
@@ -352,7 +364,7 @@ export class DynamoDb implements Service {
     return { TableDescription: this.described(table) };
   }
 
-  private deleteTable({ TableName }: Shape): Shape {
+  private deleteTable({ TableName }: Named): object {
     const table = this.table(TableName);
     if (table.definition.DeletionProtectionEnabled) {
       throw invalid(`Resource cannot be deleted as it is currently protected against deletion: ${table.name}`);
@@ -365,15 +377,15 @@ export class DynamoDb implements Service {
     return { TableDescription: { ...this.described(table), TableStatus: 'DELETING' } };
   }
 
-  private described(table: Table): Shape {
+  private described(table: Table): TableDescription {
     const { KeySchema, AttributeDefinitions, GlobalSecondaryIndexes, LocalSecondaryIndexes, BillingMode } =
       table.definition;
-    const indexes = (of: readonly Shape[] | undefined) =>
+    const indexes = (of: Definition['GlobalSecondaryIndexes'] | Definition['LocalSecondaryIndexes']) =>
       of?.map(({ IndexName, KeySchema: keys, Projection }) => ({
         IndexName,
         KeySchema: keys,
         Projection,
-        IndexStatus: 'ACTIVE',
+        IndexStatus: 'ACTIVE' as const,
         IndexArn: this.arn(table.name, IndexName),
       }));
     return {
@@ -390,14 +402,17 @@ export class DynamoDb implements Service {
     };
   }
 
-  private timeToLive({ TableName }: Shape): Shape {
+  private timeToLive({ TableName }: Named): DescribeTimeToLiveOutput {
     const { AttributeName, Enabled } = this.table(TableName).definition.TimeToLiveSpecification ?? {};
     const on = Enabled === true || Enabled === 'true';
     return { TimeToLiveDescription: { TimeToLiveStatus: on ? 'ENABLED' : 'DISABLED', ...(on && { AttributeName }) } };
   }
 }
 
-function transactionItem(item: Shape): [WriteKind, Shape] {
+/** What names a table. */
+type Named = { readonly TableName: string };
+
+function transactionItem(item: TransactItem): [WriteKind, WriteRequest & Named] {
   const kinds = (['Put', 'Update', 'Delete', 'ConditionCheck'] as const).filter((kind) => item[kind] !== undefined);
   const [kind] = kinds;
   if (kind === undefined) {
@@ -406,13 +421,13 @@ function transactionItem(item: Shape): [WriteKind, Shape] {
   if (kinds.length > 1) {
     throw invalid('TransactItems can only contain one of Check, Put, Update or Delete');
   }
-  return [kind, item[kind]];
+  return [kind, item[kind] as WriteRequest & Named];
 }
 
 /** Does something for each item of a transaction; what fails for one of them cancels it, with a reason for each. */
 function inTransaction<T, R>(items: readonly T[], run: (item: T) => R): R[] {
   const done: R[] = [];
-  const reasons: Shape[] = [];
+  const reasons: { Code: string; Message?: string }[] = [];
   for (const item of items) {
     try {
       done.push(run(item));

@@ -1,5 +1,6 @@
 import { shortened } from '../../engine/text';
-import { ApiError, type Shape } from '../../service';
+import { ApiError } from '../../service';
+import type { Definition } from './requests';
 import {
   checkedItem,
   compare,
@@ -43,20 +44,20 @@ export class Table {
   constructor(
     readonly name: string,
     /** As in the template or in CreateTable. */
-    readonly definition: Shape,
+    readonly definition: Definition,
     readonly created: number,
   ) {
     this.keys = keysOf(definition.KeySchema ?? []);
     const [{ SSESpecification: ofReplica = {} } = {}] = definition.Replicas ?? []; // of a global table
     this.kmsKey = definition.SSESpecification?.KMSMasterKeyId ?? ofReplica.KMSMasterKeyId;
     this.types = Object.fromEntries(
-      (definition.AttributeDefinitions ?? []).map((one: Shape) => [one.AttributeName, one.AttributeType]),
+      (definition.AttributeDefinitions ?? []).map((one) => [one.AttributeName, one.AttributeType]),
     );
     const indexes = [
-      ...(definition.GlobalSecondaryIndexes ?? []).map((one: Shape) => indexOf(one, true)),
-      ...(definition.LocalSecondaryIndexes ?? []).map((one: Shape) => indexOf(one, false)),
+      ...(definition.GlobalSecondaryIndexes ?? []).map((one) => indexOf(one, true)),
+      ...(definition.LocalSecondaryIndexes ?? []).map((one) => indexOf(one, false)),
     ];
-    this.indexes = new Map(indexes.map((index: Index) => [index.name, index]));
+    this.indexes = new Map(indexes.map((index) => [index.name, index]));
     for (const keys of [this.keys, ...indexes.map((index) => index.keys)]) {
       for (const name of namesOf(keys)) {
         if (!this.types[name]) {
@@ -300,7 +301,7 @@ export function idOf(value: Value): string {
   return `${type}:${value[type]}`;
 }
 
-function keysOf(schema: readonly Shape[]): KeySchema {
+function keysOf(schema: readonly { readonly AttributeName: string; readonly KeyType: string }[]): KeySchema {
   const named = (type: string) => schema.find((one) => one.KeyType === type)?.AttributeName;
   const hash = named('HASH');
   const range = named('RANGE');
@@ -308,7 +309,9 @@ function keysOf(schema: readonly Shape[]): KeySchema {
   return { hash, ...(range && { range }) };
 }
 
-function indexOf({ IndexName, KeySchema, Projection = {} }: Shape, global: boolean): Index {
+type IndexDefinition = NonNullable<Definition['LocalSecondaryIndexes']>[number];
+
+function indexOf({ IndexName, KeySchema, Projection = {} }: IndexDefinition, global: boolean): Index {
   const { ProjectionType = 'ALL', NonKeyAttributes = [] } = Projection;
   const included = ProjectionType === 'ALL' ? undefined : ProjectionType === 'INCLUDE' ? NonKeyAttributes : [];
   return { name: IndexName, keys: keysOf(KeySchema), global, ...(included && { included }) };

@@ -1,7 +1,8 @@
-import { ApiError, type Shape } from '../../service';
+import { ApiError } from '../../service';
 import { updated } from './evaluate';
 import { type Path, parseUpdate } from './expression';
 import { conditionOf, placeholdersOf } from './read';
+import type { WriteRequest } from './requests';
 import { namesOf, type Table } from './table';
 import { type Item, invalid } from './values';
 
@@ -19,7 +20,7 @@ export interface Write {
 export type WriteKind = 'Put' | 'Update' | 'Delete' | 'ConditionCheck';
 
 /** Checks a write against the table as it is; throws `ConditionalCheckFailedException` if its condition does not hold. */
-export function prepare(kind: WriteKind, table: Table, input: Shape): Write {
+export function prepare(kind: WriteKind, table: Table, input: WriteRequest): Write {
   const expressions = kind === 'Update' ? ['UpdateExpression', 'ConditionExpression'] : ['ConditionExpression'];
   const placeholders = placeholdersOf(input, expressions);
   const item = kind === 'Put' ? table.checked(input.Item ?? {}) : undefined;
@@ -52,7 +53,7 @@ export function prepare(kind: WriteKind, table: Table, input: Shape): Write {
 }
 
 /** The attributes that a reply shows. */
-export function returned(write: Write, wanted = 'NONE', allowed = ['NONE', 'ALL_OLD']): Shape {
+export function returned(write: Write, wanted = 'NONE', allowed = ['NONE', 'ALL_OLD']): { Attributes?: Item } {
   if (!allowed.includes(wanted)) throw invalid('ReturnValues can only be ALL_OLD or NONE');
   const { before, after, touched = [] } = write;
   const only = (item: Item | undefined) =>

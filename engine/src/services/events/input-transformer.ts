@@ -1,3 +1,5 @@
+import type { InputTransformer, Target } from '@aws-sdk/client-eventbridge';
+import type { Checked } from '../../api/checked';
 import type { Shape } from '../../service';
 
 /** What EventBridge says about itself in a template, beyond the event. */
@@ -9,7 +11,7 @@ export interface RuleFacts {
 }
 
 /** The text that a target gets for an event, by the target's `Input`, `InputPath` or `InputTransformer`. */
-export function targetInput(target: Shape, event: Shape, facts: RuleFacts): string {
+export function targetInput(target: Checked<Target>, event: object, facts: RuleFacts): string {
   if (target.Input !== undefined) return target.Input;
   if (target.InputPath !== undefined) return JSON.stringify(readPath(target.InputPath, event) ?? null);
   if (target.InputTransformer !== undefined) return transform(target.InputTransformer, event, facts);
@@ -20,7 +22,11 @@ export function targetInput(target: Shape, event: Shape, facts: RuleFacts): stri
  * Fills a template's `<name>`s as EventBridge does: a value that stands by itself in a JSON template keeps its JSON type;
  * inside a string it becomes text, without quotes; what the event lacks becomes an empty string.
  */
-function transform({ InputPathsMap = {}, InputTemplate }: Shape, event: Shape, facts: RuleFacts): string {
+function transform(
+  { InputPathsMap = {}, InputTemplate }: Checked<InputTransformer>,
+  event: object,
+  facts: RuleFacts,
+): string {
   const isJson = /^\s*[{[]/.test(InputTemplate);
   return InputTemplate.replace(/<([\w.-]+)>/g, (placeholder: string, name: string, at: number) => {
     const value = lookUp(name, InputPathsMap, event, facts);

@@ -1,5 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import type {
+  DescribeRuleResponse,
+  ListRulesRequest,
+  ListRulesResponse,
+  PutEventsRequest,
+  PutEventsRequestEntry,
+  PutEventsResponse,
+  PutEventsResultEntry,
+  PutRuleRequest,
+  PutRuleResponse,
+  PutTargetsRequest,
+  RemoveTargetsRequest,
+  RuleState,
+  Target,
+  TestEventPatternRequest,
+} from '@aws-sdk/client-eventbridge';
+import type { Checked } from '../../api/checked';
 import { Outbox } from '../../delivery/outbox';
 import { deliver, sendToArn } from '../../delivery/target-delivery';
 import {
@@ -41,6 +58,12 @@ export interface SeenEvent {
   readonly rules: readonly string[];
 }
 
+type RuleTarget = Checked<Target>;
+/** Of a template too, where a pattern is an object. */
+type RuleProperties = Omit<Checked<PutRuleRequest>, 'EventPattern'> & { readonly EventPattern?: string | object };
+/** What names a rule. */
+type Named = { readonly Name?: string; readonly Rule?: string; readonly EventBusName?: string };
+
 interface Rule {
   readonly name: string;
   readonly arn: string;
@@ -48,8 +71,8 @@ interface Rule {
   readonly description?: string;
   readonly pattern?: { readonly text: string; readonly compiled: EventPattern };
   readonly schedule?: string;
-  state: string;
-  targets: Shape[];
+  state: RuleState;
+  targets: RuleTarget[];
   readonly stop: AbortController;
   /** The fingerprint of the template's rule, if it is one of those. */
   readonly template?: string;
@@ -57,15 +80,15 @@ interface Rule {
 
 /** A rule as it is kept: its properties, as in the template, and what tells it. */
 interface KeptRule {
-  readonly properties: Shape;
-  readonly targets: Shape[];
+  readonly properties: RuleProperties;
+  readonly targets: RuleTarget[];
   readonly template?: string;
 }
 
 /** An event on its way to a target. */
 interface Delivery {
   readonly rule: { readonly name: string; readonly arn: string };
-  readonly target: Shape;
+  readonly target: RuleTarget;
   readonly event: Envelope;
   readonly since: number;
   readonly attempts: number;
@@ -89,13 +112,13 @@ export class EventBridge implements Service {
 
   readonly operations: Readonly<Record<string, Operation>> = {
     PutEvents: {
-      needs: (input) => {
+      needs: (input: PutEventsRequest) => {
         const buses = new Set<string>(entriesOf(input).map((entry) => busName(entry?.EventBusName)));
         return [...buses].map((bus) => ({ action: 'events:PutEvents', resource: this.busArn(bus) }));
       },
       run: (input) => this.putEvents(input),
     },
-    PutRule: this.onRule('PutRule', (input) => this.putRule(input)),
+    PutRule: this.onRule('PutRule', (input: Checked<PutRuleRequest>) => this.putRule(input)),
     DeleteRule: this.onRule('DeleteRule', (input) => {
       const rule = this.rules.get(this.ruleArn(input));
       if (rule !== undefined && rule.targets.length > 0) {
@@ -110,20 +133,20 @@ export class EventBridge implements Service {
     DescribeRule: this.onRule('DescribeRule', (input) => describe(this.find(input))),
     EnableRule: this.onRule('EnableRule', (input) => this.change(input, { state: 'ENABLED' })),
     DisableRule: this.onRule('DisableRule', (input) => this.change(input, { state: 'DISABLED' })),
-    PutTargets: this.onRule('PutTargets', (input) => {
-      const ids = input.Targets.map((target: Shape) => target.Id);
+    PutTargets: this.onRule('PutTargets', (input: Checked<PutTargetsRequest>) => {
+      const ids = input.Targets.map((target) => target.Id);
       const others = this.find(input).targets.filter((target) => !ids.includes(target.Id));
       this.change(input, { targets: [...others, ...input.Targets] });
       return { FailedEntryCount: 0, FailedEntries: [] };
     }),
-    RemoveTargets: this.onRule('RemoveTargets', (input) => {
+    RemoveTargets: this.onRule('RemoveTargets', (input: Checked<RemoveTargetsRequest>) => {
       this.change(input, { targets: this.find(input).targets.filter((target) => !input.Ids.includes(target.Id)) });
       return { FailedEntryCount: 0, FailedEntries: [] };
     }),
     ListTargetsByRule: this.onRule('ListTargetsByRule', (input) => ({ Targets: this.find(input).targets })),
     ListRules: {
       needs: () => [{ action: 'events:ListRules', resource: '*' }],
-      run: ({ NamePrefix = '', EventBusName }) => ({
+      run: ({ NamePrefix = '', EventBusName }: ListRulesRequest): ListRulesResponse => ({
         Rules: [...this.rules.values()]
           .filter((rule) => rule.bus === busName(EventBusName) && rule.name.startsWith(NamePrefix))
           .map(describe),
@@ -131,7 +154,9 @@ export class EventBridge implements Service {
     },
     TestEventPattern: {
       needs: () => [{ action: 'events:TestEventPattern', resource: '*' }],
-      run: ({ EventPattern, Event }) => ({ Result: matchesPattern(compilePattern(EventPattern), JSON.parse(Event)) }),
+      run: ({ EventPattern, Event }: Checked<TestEventPatternRequest>) => ({
+        Result: matchesPattern(compilePattern(EventPattern), JSON.parse(Event)),
+      }),
     },
   };
 
@@ -264,7 +289,7 @@ export class EventBridge implements Service {
     });
   }
 
-  private putEvents(input: Shape): Shape {
+  private putEvents(input: PutEventsRequest): PutEventsResponse {
     const entries = entriesOf(input);
     if (entries.length < 1 || entries.length > MAX_ENTRIES) {
       throw new ApiError(
@@ -279,23 +304,24 @@ export class EventBridge implements Service {
     return { FailedEntryCount: results.filter((result) => 'ErrorCode' in result).length, Entries: results };
   }
 
-  private putEvent(entry: Shape): Shape {
-    const missing = ['Source', 'DetailType', 'Detail'].find((member) => !entry[member]);
-    if (missing !== undefined) {
+  private putEvent(entry: PutEventsRequestEntry): PutEventsResultEntry {
+    const { Source, DetailType, Detail } = entry;
+    if (!Source || !DetailType || !Detail) {
+      const missing = Source ? (DetailType ? 'Detail' : 'DetailType') : 'Source';
       const ErrorMessage = `Parameter ${missing} is not valid. Reason: ${missing} is a required argument.`;
       return { ErrorCode: 'InvalidArgument', ErrorMessage };
     }
-    if (entry.Source.startsWith('aws.')) {
+    if (Source.startsWith('aws.')) {
       return { ErrorCode: 'NotAuthorizedForSourceException', ErrorMessage: 'Not authorized for the source.' };
     }
-    const detail = jsonObject(entry.Detail);
+    const detail = jsonObject(Detail);
     if (detail === undefined) return { ErrorCode: 'MalformedDetail', ErrorMessage: 'Detail is malformed.' };
     const EventId = this.publish(
       {
-        source: entry.Source,
-        'detail-type': entry.DetailType,
+        source: Source,
+        'detail-type': DetailType,
         detail,
-        resources: entry.Resources,
+        ...(entry.Resources !== undefined && { resources: entry.Resources }),
         ...(entry.Time !== undefined && { time: readTime(entry.Time) }),
       },
       busName(entry.EventBusName),
@@ -303,7 +329,7 @@ export class EventBridge implements Service {
     return { EventId };
   }
 
-  private putRule(input: Shape): Shape {
+  private putRule(input: Checked<PutRuleRequest>): PutRuleResponse {
     if (!/^[\w.-]{1,64}$/.test(input.Name ?? '')) {
       throw new ApiError('ValidationException', `Parameter Name must be 1 to 64 of [.-_A-Za-z0-9], got ${input.Name}`);
     }
@@ -315,7 +341,7 @@ export class EventBridge implements Service {
     return { RuleArn: rule.arn };
   }
 
-  private change(input: Shape, changes: Partial<Pick<Rule, 'state' | 'targets'>>): Shape {
+  private change(input: Named, changes: Partial<Pick<Rule, 'state' | 'targets'>>): object {
     const rule = this.find(input);
     Object.assign(rule, changes);
     this.keep(rule);
@@ -332,7 +358,7 @@ export class EventBridge implements Service {
     this.kept.put(arn, { properties, targets, ...(template !== undefined && { template }) });
   }
 
-  private addRule(properties: Shape, arn: string, targets: Shape[], template?: string): Rule {
+  private addRule(properties: RuleProperties, arn: string, targets: RuleTarget[], template?: string): Rule {
     const { Name, EventPattern: pattern, ScheduleExpression: schedule } = properties;
     const { clock } = this.context;
     const rule: Rule = {
@@ -386,7 +412,7 @@ export class EventBridge implements Service {
     this.deliver(rule, event);
   }
 
-  private find(input: Shape): Rule {
+  private find(input: Named): Rule {
     const rule = this.rules.get(this.ruleArn(input));
     if (rule === undefined) {
       const bus = busName(input.EventBusName);
@@ -398,14 +424,14 @@ export class EventBridge implements Service {
     return rule;
   }
 
-  private onRule(operation: string, run: (input: Shape) => Shape): Operation {
+  private onRule<I extends Named>(operation: string, run: (input: I) => object): Operation {
     return {
-      needs: (input) => [{ action: `events:${operation}`, resource: this.ruleArn(input) }],
+      needs: (input: I) => [{ action: `events:${operation}`, resource: this.ruleArn(input) }],
       run,
     };
   }
 
-  private ruleArn(input: Shape): string {
+  private ruleArn(input: Named): string {
     const bus = busName(input.EventBusName);
     const name = input.Name ?? input.Rule;
     return this.arn(`rule/${bus === DEFAULT_BUS ? '' : `${bus}/`}${name}`);
@@ -426,13 +452,13 @@ function busName(nameOrArn: string | undefined): string {
   return nameOrArn === undefined ? DEFAULT_BUS : nameOrArn.slice(nameOrArn.lastIndexOf('/') + 1);
 }
 
-function entriesOf(input: Shape): Shape[] {
+function entriesOf(input: PutEventsRequest): PutEventsRequestEntry[] {
   return Array.isArray(input?.Entries) ? input.Entries : [];
 }
 
 /** The bytes of an entry as EventBridge counts them. */
-function sizeOf(entry: Shape): number {
-  const texts: string[] = [entry.Source, entry.DetailType, entry.Detail, ...(entry.Resources ?? [])];
+function sizeOf(entry: PutEventsRequestEntry): number {
+  const texts = [entry.Source, entry.DetailType, entry.Detail, ...(entry.Resources ?? [])];
   const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text ?? ''), 0);
   return bytes + (entry.Time === undefined ? 0 : 14);
 }
@@ -455,7 +481,7 @@ function wholeSeconds(moment: number): string {
   return `${new Date(moment).toISOString().slice(0, 19)}Z`;
 }
 
-function describe(rule: Rule): Shape {
+function describe(rule: Rule): DescribeRuleResponse {
   return {
     Name: rule.name,
     Arn: rule.arn,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Caller, Shape } from '../../service';
 import { type Host, now, s3Uri } from './host';
+import type { CapturesConfig } from './requests';
 
 /** Real milliseconds after which captured lines are stored, so that a monitor sees them soon. */
 const FLUSH_MS = 500;
@@ -25,7 +26,7 @@ export class Capture {
     private readonly host: Host,
     private readonly endpoint: string,
     private readonly variant: string,
-    private readonly config: Shape,
+    private readonly config: CapturesConfig,
     private readonly role: Caller,
   ) {}
 
@@ -33,7 +34,7 @@ export class Capture {
   record(input: Side, output: Side, inferenceId?: string): void {
     const { EnableCapture = true, InitialSamplingPercentage: percentage } = this.config;
     if (!EnableCapture || this.host.context.random() * 100 >= percentage) return;
-    const modes = this.config.CaptureOptions.map((option: Shape) => option.CaptureMode);
+    const modes = this.config.CaptureOptions.map((option) => option.CaptureMode);
     const both = modes.includes('InputAndOutput');
     const at = now(this.host);
     const line = JSON.stringify({

@@ -1,22 +1,23 @@
 import type { Caller, Shape } from '../../service';
 import { type Host, invalid } from './host';
+import type { DeploymentConfig, EndpointConfigRequest, Size } from './requests';
 
 /** Engine seconds between looks at the alarms while traffic shifts. */
 const ALARM_SECONDS = 30;
 
 /** Refuses a deployment that the fleet is too small for, or that contradicts itself. */
-export function refuseDeployment(deployment: Shape | undefined, config: Shape): void {
+export function refuseDeployment(deployment: DeploymentConfig | undefined, config: EndpointConfigRequest): void {
   if (deployment === undefined) return;
   const { BlueGreenUpdatePolicy: blueGreen, RollingUpdatePolicy: rolling } = deployment;
   if ((blueGreen === undefined) === (rolling === undefined)) {
     throw invalid('DeploymentConfig must have exactly one of BlueGreenUpdatePolicy and RollingUpdatePolicy.');
   }
   const { ProductionVariants: variants } = config;
-  if (variants.some(({ ServerlessConfig }: Shape) => ServerlessConfig !== undefined)) {
+  if (variants.some(({ ServerlessConfig }) => ServerlessConfig !== undefined)) {
     throw invalid('DeploymentConfig is not supported for serverless endpoints.');
   }
-  const instances = variants.reduce((sum: number, variant: Shape) => sum + (variant.InitialInstanceCount ?? 1), 0);
-  const sizes: [what: string, size: Shape, least: number, most: number][] = [];
+  const instances = variants.reduce((sum, variant) => sum + (variant.InitialInstanceCount ?? 1), 0);
+  const sizes: [what: string, size: Size | undefined, least: number, most: number][] = [];
   if (rolling !== undefined) sizes.push(['MaximumBatchSize', rolling.MaximumBatchSize, 5, 50]);
   const routing = blueGreen?.TrafficRoutingConfiguration;
   if (routing?.Type === 'CANARY') sizes.push(['CanarySize', routing.CanarySize, 0, 50]);
@@ -34,7 +35,7 @@ export function refuseDeployment(deployment: Shape | undefined, config: Shape): 
     }
   }
   const waits = waitsOf(deployment, instances).reduce((sum, [, seconds]) => sum + seconds, 0);
-  const longest = (blueGreen ?? rolling).MaximumExecutionTimeoutInSeconds;
+  const longest = (blueGreen ?? rolling)?.MaximumExecutionTimeoutInSeconds;
   if (longest !== undefined && longest <= waits) {
     throw invalid(
       `MaximumExecutionTimeoutInSeconds must be more than the sum of all waits, ${waits} s, got ${longest}.`,
@@ -51,12 +52,12 @@ export function refuseDeployment(deployment: Shape | undefined, config: Shape): 
  */
 export async function awaitBake(
   host: Host,
-  deployment: Shape | undefined,
+  deployment: DeploymentConfig | undefined,
   instances: number,
   caller: Caller,
   share: (share: number) => void,
 ): Promise<void> {
-  const alarms: string[] = (deployment?.AutoRollbackConfiguration?.Alarms ?? []).map((one: Shape) => one.AlarmName);
+  const alarms = (deployment?.AutoRollbackConfiguration?.Alarms ?? []).flatMap(({ AlarmName = [] }) => AlarmName);
   await refuseAlarms(host, alarms, caller);
   const { context } = host;
   for (const [part, seconds] of deployment === undefined ? [[1, 0] as const] : waitsOf(deployment, instances)) {
@@ -79,17 +80,18 @@ async function refuseAlarms(host: Host, names: readonly string[], caller: Caller
 }
 
 /** The new fleet's share of the traffic, and how long it stays so, in seconds. */
-function waitsOf(deployment: Shape, instances: number): (readonly [share: number, seconds: number])[] {
+function waitsOf(deployment: DeploymentConfig, instances: number): (readonly [share: number, seconds: number])[] {
   const { BlueGreenUpdatePolicy: blueGreen, RollingUpdatePolicy: rolling } = deployment;
-  const part = (size: Shape) => (size.Type === 'INSTANCE_COUNT' ? size.Value / instances : size.Value / 100);
-  const steps = (size: Shape, wait: number) => {
+  const part = (size: Size) => (size.Type === 'INSTANCE_COUNT' ? size.Value / instances : size.Value / 100);
+  const steps = (size: Size, wait: number) => {
     const count = Math.ceil(1 / Math.max(part(size), 0.05));
     return Array.from({ length: count }, (_, index) => [Math.min(1, (index + 1) * part(size)), wait] as const);
   };
   if (rolling !== undefined) return steps(rolling.MaximumBatchSize, rolling.WaitIntervalInSeconds);
+  if (blueGreen === undefined) return [];
   const { Type, WaitIntervalInSeconds: wait, CanarySize, LinearStepSize } = blueGreen.TrafficRoutingConfiguration;
   const last = [1, blueGreen.TerminationWaitInSeconds ?? 0] as const;
-  if (Type === 'CANARY') return [[part(CanarySize), wait], [1, wait], last];
-  if (Type === 'LINEAR') return [...steps(LinearStepSize, wait), last];
+  if (Type === 'CANARY' && CanarySize) return [[part(CanarySize), wait], [1, wait], last];
+  if (Type === 'LINEAR' && LinearStepSize) return [...steps(LinearStepSize, wait), last];
   return [[1, wait], last];
 }

@@ -1,7 +1,9 @@
-import type { Operation, Shape } from '../../service';
+import type { CreateEndpointConfigOutput } from '@aws-sdk/client-sagemaker';
+import type { Operation } from '../../service';
 import { KeptMap } from '../../state/state-store';
 import { arnOf, creationNeeds, type Host, invalid, now, page, sorted } from './host';
 import type { Models } from './models';
+import type { EndpointConfigRequest, KeptConfig, VariantConfig } from './requests';
 import * as shape from './shape';
 import { required } from './shape';
 
@@ -10,7 +12,7 @@ const NVME = /^ml\.(g4dn|g5|g6e?|g7e|p4de?|p5e?n?|p6|m5d|c5d|r5d|m6gd|c6gd|r6gd|
 
 /** Endpoint configurations: which models an endpoint serves, and what it captures. */
 export class EndpointConfigs {
-  private readonly configs: KeptMap<Shape>;
+  private readonly configs: KeptMap<KeptConfig>;
 
   constructor(
     private readonly host: Host,
@@ -67,12 +69,12 @@ export class EndpointConfigs {
     },
   };
 
-  find(name: string): Shape | undefined {
+  find(name: string): KeptConfig | undefined {
     return this.configs.get(name);
   }
 
   /** A configuration, or the API's complaint that there is none. */
-  get(name: string): Shape {
+  get(name: string): KeptConfig {
     const config = this.configs.get(name);
     if (config === undefined) {
       throw invalid(`Could not find endpoint configuration "${arnOf(this.host, 'endpoint-config', String(name))}".`);
@@ -80,12 +82,12 @@ export class EndpointConfigs {
     return config;
   }
 
-  private create(input: Shape): Shape {
+  private create(input: EndpointConfigRequest): CreateEndpointConfigOutput {
     shape.validate(input, REQUEST);
     const { EndpointConfigName: name, ProductionVariants: variants } = input;
     const arn = arnOf(this.host, 'endpoint-config', name);
     if (this.configs.has(name)) throw invalid(`Cannot create already existing endpoint configuration "${arn}".`);
-    const names = variants.map((variant: Shape) => variant.VariantName);
+    const names = variants.map((variant) => variant.VariantName);
     if (new Set(names).size < names.length) throw invalid(`Variant names must be unique, got ${names.join(', ')}.`);
     for (const variant of variants) this.refuseVariant(variant, input);
     this.configs.set(name, { ...input, EndpointConfigArn: arn, CreationTime: now(this.host) });
@@ -93,7 +95,7 @@ export class EndpointConfigs {
     return { EndpointConfigArn: arn };
   }
 
-  private refuseVariant(variant: Shape, input: Shape): void {
+  private refuseVariant(variant: VariantConfig, input: EndpointConfigRequest): void {
     const { VariantName, ModelName, InstanceType, InitialInstanceCount, ServerlessConfig } = variant;
     if (ModelName === undefined) {
       throw invalid(`Variant ${VariantName}: this engine serves models only, so ModelName must be given.`);
@@ -113,7 +115,7 @@ export class EndpointConfigs {
     }
   }
 
-  private need(action: string, input: Shape) {
+  private need(action: string, input: { readonly EndpointConfigName?: string | undefined }) {
     return {
       action: `sagemaker:${action}`,
       resource: arnOf(this.host, 'endpoint-config', String(input.EndpointConfigName ?? '')),

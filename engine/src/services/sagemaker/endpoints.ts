@@ -1,5 +1,13 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type {
+  CreateEndpointOutput,
+  DescribeEndpointOutput,
+  ListEndpointsInput,
+  ListEndpointsOutput,
+  UpdateEndpointOutput,
+  UpdateEndpointWeightsAndCapacitiesOutput,
+} from '@aws-sdk/client-sagemaker';
 import { ApiError, type Caller, type Operation, type RequiredPermission, type Shape } from '../../service';
 import type { Kept } from '../../state/state-store';
 import type { Containers } from './container';
@@ -11,6 +19,7 @@ import { endFleet, type Fleet, Fleets, type KeptVariant, type Variant } from './
 import { arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, sorted } from './host';
 import { checkDiskKey } from './keys';
 import type { Models } from './models';
+import type { DeploymentConfig, EndpointRequest, EndpointUpdate, KeptConfig, WeightsUpdate } from './requests';
 import * as shape from './shape';
 
 const NO_INSTANCES =
@@ -31,15 +40,18 @@ export interface Endpoint {
   shift?: { readonly fleet: Fleet; share: number };
   pending?: Shape;
   failure?: string;
-  deployment?: Shape;
+  deployment?: DeploymentConfig;
   /** What is being made of it. */
   change?: Change;
 }
 
+/** What names an endpoint. */
+type Named = { readonly EndpointName?: string | undefined };
+
 /** A configuration on its way into service. */
 interface Change {
-  readonly config: Shape;
-  readonly deployment?: Shape;
+  readonly config: KeptConfig;
+  readonly deployment?: DeploymentConfig;
   /** Whether weights and sizes are retained. */
   readonly retain: boolean;
   readonly caller: Caller;
@@ -161,7 +173,7 @@ export class Endpoints {
     await Promise.all(fleets.flatMap((fleet: Fleet) => [...fleet.values()].map(({ capture }) => capture?.flush())));
   }
 
-  private create(input: Shape, caller: Caller): Shape {
+  private create(input: EndpointRequest, caller: Caller): CreateEndpointOutput {
     shape.validate(input, CREATE);
     const { EndpointName: name, EndpointConfigName: configName, DeploymentConfig } = input;
     const arn = arnOf(this.host, 'endpoint', name);
@@ -200,7 +212,7 @@ export class Endpoints {
     this.enter(endpoint, 'Failed');
   }
 
-  private update(input: Shape, caller: Caller): Shape {
+  private update(input: EndpointUpdate, caller: Caller): UpdateEndpointOutput {
     shape.validate(input, UPDATE);
     const endpoint = this.get(input.EndpointName);
     const config = this.configs.get(input.EndpointConfigName);
@@ -241,18 +253,15 @@ export class Endpoints {
   }
 
   /** The fault of a new fleet; a call that is not to be is refused. */
-  private meet(endpoint: string, { ProductionVariants: variants }: Shape): EndpointFault | undefined {
+  private meet(endpoint: string, { ProductionVariants: variants }: KeptConfig): EndpointFault | undefined {
     const faults = this.host.options.faults?.endpoints ?? [];
-    const types: string[] = variants.map(({ InstanceType }: Shape) => InstanceType);
+    const types = variants.map(({ InstanceType = '' }): string => InstanceType);
     const fleets = [...this.endpoints.values()].flatMap(({ fleet, shift }) => [fleet, ...(shift ? [shift.fleet] : [])]);
     const inUse = fleets
       .flatMap((fleet) => [...fleet.values()])
-      .filter(({ config }) => types.includes(config.InstanceType))
+      .filter(({ config }) => types.includes(config.InstanceType ?? ''))
       .reduce((sum, { instances }) => sum + instances, 0);
-    const instances = variants.reduce(
-      (sum: number, { InitialInstanceCount = 1 }: Shape) => sum + InitialInstanceCount,
-      0,
-    );
+    const instances = variants.reduce((sum: number, { InitialInstanceCount = 1 }) => sum + InitialInstanceCount, 0);
     const asked = { endpoint, types, instances, inUse };
     return refuseCall(takeServingFault(faults, 'endpoints', asked), `${types[0]} for endpoint usage`, asked);
   }
@@ -286,11 +295,11 @@ export class Endpoints {
     await endFleet(old);
   }
 
-  private reweigh(input: Shape): Shape {
+  private reweigh(input: WeightsUpdate): UpdateEndpointWeightsAndCapacitiesOutput {
     shape.validate(input, REWEIGH);
     const endpoint = this.get(input.EndpointName);
     this.refuseInProgress(endpoint);
-    const wanted = input.DesiredWeightsAndCapacities as Shape[];
+    const wanted = input.DesiredWeightsAndCapacities;
     const missing = wanted.find(({ VariantName }) => !endpoint.fleet.has(VariantName));
     if (missing !== undefined) {
       throw invalid(
@@ -307,8 +316,8 @@ export class Endpoints {
     return { EndpointArn: endpoint.arn };
   }
 
-  private delete(input: Shape): Shape {
-    const endpoint = this.get(input.EndpointName);
+  private delete({ EndpointName = '' }: Named): object {
+    const endpoint = this.get(EndpointName);
     this.refuseInProgress(endpoint);
     this.enter(endpoint, 'Deleting');
     this.host.context.background(`endpoint ${endpoint.name}`, async () => {
@@ -374,7 +383,7 @@ export class Endpoints {
     });
   }
 
-  private describe(endpoint: Endpoint): Shape {
+  private describe(endpoint: Endpoint): Partial<DescribeEndpointOutput> {
     const { name, arn, configName, status, failure, deployment, pending } = endpoint;
     const [first] = endpoint.fleet.values();
     const capture = first?.capture && this.configs.find(configName)?.DataCaptureConfig;
@@ -408,7 +417,7 @@ export class Endpoints {
     };
   }
 
-  private list(input: Shape): Shape {
+  private list(input: ListEndpointsInput): ListEndpointsOutput {
     const endpoints = [...this.endpoints.values()].filter(
       ({ name, status }) =>
         name.includes(input.NameContains ?? '') && (input.StatusEquals === undefined || status === input.StatusEquals),
@@ -423,14 +432,14 @@ export class Endpoints {
     return { Endpoints, NextToken };
   }
 
-  private need(action: string, input: Shape): RequiredPermission {
+  private need(action: string, input: Named): RequiredPermission {
     return { action: `sagemaker:${action}`, resource: arnOf(this.host, 'endpoint', String(input.EndpointName ?? '')) };
   }
 
   /** Both take the configuration as a resource too, and read the alarms that they are to roll back on. */
-  private configNeeds(action: string, input: Shape): RequiredPermission[] {
+  private configNeeds(action: string, input: EndpointRequest & EndpointUpdate): RequiredPermission[] {
     const { account, partition, region } = this.host.context.aws;
-    const alarms: Shape[] = input.DeploymentConfig?.AutoRollbackConfiguration?.Alarms ?? [];
+    const alarms = input.DeploymentConfig?.AutoRollbackConfiguration?.Alarms ?? [];
     return [
       {
         action: `sagemaker:${action}`,

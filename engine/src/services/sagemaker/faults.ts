@@ -1,6 +1,5 @@
 import { listed, shortened } from '../../engine/text';
 import { ApiError, type Shape } from '../../service';
-import { groupsOf, hostNames } from './instance-groups';
 
 /** Which jobs or endpoints a fault may happen to: those that fit all that is said here. */
 export interface FaultMatch {
@@ -112,16 +111,19 @@ type Fault = TrainingFault | TransformFault;
 
 const taken = new WeakMap<Fault, number>();
 
+/** What a training job is asked for. */
+export interface AskedTraining {
+  readonly job: string;
+  readonly types: readonly string[];
+  readonly spot: boolean;
+  /** The hosts' names. */
+  readonly hosts: readonly string[];
+}
+
 /** The fault that a new training job meets; it leaves the queue once it was taken as often as it says. */
-export function takeFault(queue: TrainingFault[], input: Shape): TrainingFault | undefined {
+export function takeFault(queue: TrainingFault[], asked: AskedTraining): TrainingFault | undefined {
   checkFaults({ training: queue });
-  const groups = groupsOf(input.ResourceConfig);
-  const isSpot = input.EnableManagedSpotTraining === true;
-  const types = groups.map(({ InstanceType }) => InstanceType);
-  const fault = queue.find(
-    (one) =>
-      matches(one, { job: input.TrainingJobName, types, spot: isSpot }) && canHave(one, isSpot, hostNames(groups)),
-  );
+  const fault = queue.find((one) => matches(one, asked) && canHave(one, asked.spot, asked.hosts));
   if (fault !== undefined) take(queue, fault);
   return fault;
 }

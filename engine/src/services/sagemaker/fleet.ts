@@ -1,10 +1,11 @@
 import { join } from 'node:path';
-import type { RoleCaller, Shape } from '../../service';
+import type { RoleCaller } from '../../service';
 import { Capture } from './capture';
 import type { Containers } from './container';
 import { actAs, type Host } from './host';
 import { ModelServer } from './model-server';
 import type { Models, ServingContainer } from './models';
+import type { CapturesConfig, KeptConfig, VariantConfig } from './requests';
 
 /** How long a container may take to answer `/ping`, unless the options say otherwise. */
 const START_SECONDS = 20;
@@ -13,18 +14,18 @@ const MOST_RESTARTS = 3;
 
 /** One variant as it is kept: what its container is started from, whatever became of configuration and model since. */
 export interface KeptVariant {
-  readonly config: Shape;
+  readonly config: VariantConfig;
   readonly model: ServingContainer;
   readonly roleArn: string;
   /** The configuration's `DataCaptureConfig`, if it captures. */
-  readonly captures?: Shape;
+  readonly captures?: CapturesConfig;
   readonly weight: number;
   readonly instances: number;
 }
 
 /** One variant with its container. */
 export interface Variant {
-  readonly config: Shape;
+  readonly config: VariantConfig;
   readonly kept: KeptVariant;
   /** Once it answers; who asks before waits. */
   server: Promise<ModelServer>;
@@ -59,7 +60,7 @@ export class Fleets {
    *
    * @param retained the fleet whose weights and sizes are kept
    */
-  async start(endpoint: Owner, config: Shape, retained?: Fleet): Promise<Fleet> {
+  async start(endpoint: Owner, config: KeptConfig, retained?: Fleet): Promise<Fleet> {
     const fleet = new Map<string, Variant>();
     try {
       for (const variant of config.ProductionVariants) {
@@ -84,7 +85,7 @@ export class Fleets {
     return [...fleet.values()].map(({ kept, weight, instances }) => ({ ...kept, weight, instances }));
   }
 
-  private resolve(config: Shape, variant: Shape, retained: Fleet | undefined): KeptVariant {
+  private resolve(config: KeptConfig, variant: VariantConfig, retained: Fleet | undefined): KeptVariant {
     const before = retained?.get(variant.VariantName);
     const { DataCaptureConfig } = config;
     return {

@@ -19,13 +19,19 @@ export interface SageMakerOptions {
   readonly faults?: Partial<Faults>;
 }
 
+/** A tag of a resource. */
+export interface Tag {
+  readonly Key: string;
+  readonly Value: string;
+}
+
 /** What every part of the service works with. */
 export interface Host {
   readonly context: Context;
   readonly objects: Objects;
   readonly options: SageMakerOptions;
   /** Tags by ARN. */
-  readonly tags: Map<string, Shape[]>;
+  readonly tags: Map<string, Tag[]>;
 }
 
 export const PRINCIPAL = 'sagemaker.amazonaws.com';

@@ -1,4 +1,4 @@
-import type { Shape } from '../../service';
+import type { TrainingRequest } from './requests';
 
 /** Instances of one type, as `InstanceGroups` has them. */
 export interface InstanceGroup {
@@ -8,8 +8,8 @@ export interface InstanceGroup {
 }
 
 /** The groups of instances that a request asks for: one without a name of its own, unless it names several. */
-export function groupsOf(resources: Shape): InstanceGroup[] {
-  const { InstanceType, InstanceCount, InstanceGroups } = resources;
+export function groupsOf(resources: TrainingRequest['ResourceConfig']): InstanceGroup[] {
+  const { InstanceType = '', InstanceCount = 0, InstanceGroups } = resources;
   return InstanceGroups ?? [{ InstanceGroupName: 'homogeneousCluster', InstanceType, InstanceCount }];
 }
 

@@ -1,7 +1,9 @@
-import type { Operation, Shape } from '../../service';
+import type { CreateModelOutput } from '@aws-sdk/client-sagemaker';
+import type { Operation } from '../../service';
 import { KeptMap } from '../../state/state-store';
 import { actAs, arnOf, creationNeeds, type Host, invalid, now, page, sorted } from './host';
 import type { Registry } from './registry';
+import type { KeptModel, ModelRequest } from './requests';
 import * as shape from './shape';
 import { required } from './shape';
 
@@ -14,7 +16,7 @@ export interface ServingContainer {
 
 /** Models: what a container serves, and under which role. */
 export class Models {
-  private readonly models: KeptMap<Shape>;
+  private readonly models: KeptMap<KeptModel>;
 
   constructor(
     private readonly host: Host,
@@ -64,7 +66,7 @@ export class Models {
   };
 
   /** A model, or the API's complaint that there is none. */
-  get(name: string): Shape {
+  get(name: string): KeptModel {
     const model = this.models.get(name);
     if (model === undefined) throw invalid(`Could not find model "${arnOf(this.host, 'model', String(name))}".`);
     return model;
@@ -73,7 +75,7 @@ export class Models {
   /** The container of a model with its registered artifacts looked up. */
   container(name: string): ServingContainer {
     const model = this.get(name);
-    const [definition] = model.Containers ?? [model.PrimaryContainer];
+    const definition = containerOf(model);
     const registered =
       definition.ModelPackageName === undefined ? {} : this.registry.container(definition.ModelPackageName);
     const merged = { ...registered, ...definition };
@@ -84,16 +86,16 @@ export class Models {
     };
   }
 
-  private create(input: Shape): Shape {
+  private create(input: ModelRequest): CreateModelOutput {
     shape.validate(input, REQUEST);
     const arn = arnOf(this.host, 'model', input.ModelName);
     if (this.models.has(input.ModelName)) throw invalid(`Cannot create already existing model "${arn}".`);
     if ((input.PrimaryContainer === undefined) === (input.Containers === undefined)) {
       throw invalid('Exactly one of PrimaryContainer and Containers must be specified.');
     }
-    if (input.Containers?.length > 1) throw invalid('this engine serves models of one container only');
+    if ((input.Containers?.length ?? 0) > 1) throw invalid('this engine serves models of one container only');
     actAs(this.host, input.ExecutionRoleArn, arn);
-    const [container] = input.Containers ?? [input.PrimaryContainer];
+    const container = containerOf(input);
     if (container.ModelPackageName !== undefined) {
       if (container.Image ?? container.ModelDataUrl) {
         throw invalid('A container with ModelPackageName cannot have Image or ModelDataUrl.');
@@ -107,7 +109,7 @@ export class Models {
     return { ModelArn: arn };
   }
 
-  private need(action: string, input: Shape) {
+  private need(action: string, input: { readonly ModelName?: string | undefined }) {
     return { action: `sagemaker:${action}`, resource: arnOf(this.host, 'model', String(input.ModelName ?? '')) };
   }
 }
@@ -136,3 +138,8 @@ const REQUEST: shape.Members = {
   VpcConfig: vpc,
   EnableNetworkIsolation: flag,
 };
+
+/** The container of a model, which has one. */
+function containerOf({ Containers, PrimaryContainer }: ModelRequest) {
+  return Containers?.[0] ?? PrimaryContainer ?? {};
+}

@@ -1,6 +1,16 @@
+import type {
+  CreateModelPackageGroupOutput,
+  CreateModelPackageOutput,
+  ListModelPackageGroupsInput,
+  ListModelPackageGroupsOutput,
+  ListModelPackagesInput,
+  ListModelPackagesOutput,
+  UpdateModelPackageOutput,
+} from '@aws-sdk/client-sagemaker';
 import { ApiError, type Operation, type Resource, type Shape } from '../../service';
 import type { Kept } from '../../state/state-store';
 import { arnOf, asEventDetail, creationNeeds, type Host, invalid, now, page, sorted } from './host';
+import type { GroupRequest, ModelPackage, PackageRequest, PackageUpdate } from './requests';
 import * as shape from './shape';
 import { required } from './shape';
 
@@ -16,8 +26,8 @@ interface Group {
 /** Model package groups and their versions; kept in the state folder. */
 export class Registry {
   private readonly groups = new Map<string, Group>();
-  private readonly packages = new Map<string, Shape>();
-  private readonly kept: { readonly groups: Kept<Group>; readonly packages: Kept<Shape> };
+  private readonly packages = new Map<string, ModelPackage>();
+  private readonly kept: { readonly groups: Kept<Group>; readonly packages: Kept<ModelPackage> };
 
   constructor(private readonly host: Host) {
     const { store } = host.context;
@@ -30,7 +40,7 @@ export class Registry {
       }),
     };
     this.kept.groups.restore((group, name) => this.groups.set(name, group));
-    const packages: Shape[] = [];
+    const packages: ModelPackage[] = [];
     this.kept.packages.restore((made) => packages.push(made));
     packages.sort((one, other) => one.ModelPackageVersion - other.ModelPackageVersion);
     for (const made of packages) this.packages.set(made.ModelPackageArn, made);
@@ -108,7 +118,7 @@ export class Registry {
     return container;
   }
 
-  private createGroup(input: Shape): Shape {
+  private createGroup(input: GroupRequest): CreateModelPackageGroupOutput {
     shape.validate(input, GROUP);
     const { ModelPackageGroupName, ModelPackageGroupDescription } = input;
     const arn = arnOf(this.host, 'model-package-group', ModelPackageGroupName);
@@ -123,7 +133,7 @@ export class Registry {
     return { ModelPackageGroupArn: arn };
   }
 
-  private deleteGroup(group: Group): Shape {
+  private deleteGroup(group: Group): object {
     if (this.versions(group).length > 0) {
       throw new ApiError(
         'ConflictException',
@@ -135,7 +145,7 @@ export class Registry {
     return {};
   }
 
-  private listGroups(input: Shape): Shape {
+  private listGroups(input: ListModelPackageGroupsInput): ListModelPackageGroupsOutput {
     const groups = [...this.groups.values()].filter((group) =>
       group.ModelPackageGroupName.includes(input.NameContains ?? ''),
     );
@@ -143,17 +153,17 @@ export class Registry {
       sorted(groups, input, (group) => group.ModelPackageGroupName),
       input,
     );
-    const shown = items.map(({ last: _, ...group }) => ({ ...group, ModelPackageGroupStatus: 'Completed' }));
+    const shown = items.map(({ last: _, ...group }) => ({ ...group, ModelPackageGroupStatus: 'Completed' as const }));
     return { ModelPackageGroupSummaryList: shown, NextToken };
   }
 
-  private createNeeds(input: Shape) {
+  private createNeeds(input: PackageRequest) {
     const name = lastPart(String(input.ModelPackageGroupName ?? ''));
     const version = (this.groups.get(name)?.last ?? 0) + 1;
     return creationNeeds(this.host, 'CreateModelPackage', 'model-package', `${name}/${version}`, input);
   }
 
-  private createPackage(input: Shape): Shape {
+  private createPackage(input: PackageRequest): CreateModelPackageOutput {
     shape.validate(input, PACKAGE);
     if (input.ModelPackageGroupName === undefined) {
       throw invalid('this engine registers versions of a group only: ModelPackageGroupName must be given');
@@ -161,7 +171,7 @@ export class Registry {
     if (input.ModelPackageName !== undefined) {
       throw invalid('ModelPackageName and ModelPackageGroupName cannot both be specified.');
     }
-    if (input.Tags?.length > 0) {
+    if (input.Tags !== undefined && input.Tags.length > 0) {
       throw invalid('You cannot supply a tag argument when creating a versioned model package; tag its group instead.');
     }
     const group = this.group(input.ModelPackageGroupName);
@@ -176,7 +186,7 @@ export class Registry {
     const arn = arnOf(this.host, 'model-package', `${group.ModelPackageGroupName}/${group.last}`);
     const at = now(this.host);
     const { CertifyForMarketplace = false, ...given } = input;
-    const made: Shape = {
+    const made: ModelPackage = {
       ...given,
       ModelPackageGroupName: group.ModelPackageGroupName,
       ModelPackageVersion: group.last,
@@ -198,7 +208,7 @@ export class Registry {
     return { ModelPackageArn: arn };
   }
 
-  private updatePackage(input: Shape): Shape {
+  private updatePackage(input: PackageUpdate): UpdateModelPackageOutput {
     shape.validate(input, UPDATE);
     const found = this.find(input.ModelPackageArn);
     const { ModelPackageArn, ClientToken: _, CustomerMetadataPropertiesToRemove: removed = [], ...changes } = input;
@@ -220,7 +230,7 @@ export class Registry {
     return { ModelPackageArn };
   }
 
-  private listPackages(input: Shape): Shape {
+  private listPackages(input: ListModelPackagesInput): ListModelPackagesOutput {
     const group = input.ModelPackageGroupName === undefined ? undefined : this.group(input.ModelPackageGroupName);
     const packages = (group === undefined ? [...this.packages.values()] : this.versions(group)).filter(
       (made) =>
@@ -246,7 +256,7 @@ export class Registry {
     return { ModelPackageSummaryList: shown, NextToken };
   }
 
-  private announce(made: Shape, updated?: readonly string[]): void {
+  private announce(made: ModelPackage, updated?: readonly string[]): void {
     const { Tags: _, ClientToken: __, CreatedBy: ___, LastModifiedBy: ____, ...detail } = made;
     this.host.context.log(
       'sagemaker',
@@ -260,7 +270,7 @@ export class Registry {
     });
   }
 
-  private versions(group: Group): Shape[] {
+  private versions(group: Group): ModelPackage[] {
     return [...this.packages.values()].filter((made) => made.ModelPackageGroupName === group.ModelPackageGroupName);
   }
 
@@ -274,13 +284,13 @@ export class Registry {
     return [...this.groups.values()].find((group) => group.ModelPackageGroupName.toLowerCase() === name);
   }
 
-  private find(arn: string): Shape {
+  private find(arn: string): ModelPackage {
     const found = this.packages.get(arn);
     if (found === undefined) throw invalid(`ModelPackage ${arn} does not exist.`);
     return found;
   }
 
-  private onGroup(action: string, run: (group: Group) => Shape): Operation {
+  private onGroup(action: string, run: (group: Group) => object): Operation {
     return {
       needs: (input) => [
         {
@@ -292,7 +302,7 @@ export class Registry {
     };
   }
 
-  private onPackage(action: string, run: (found: Shape) => Shape): Operation {
+  private onPackage(action: string, run: (found: ModelPackage) => object): Operation {
     return {
       needs: (input) => [{ action: `sagemaker:${action}`, resource: String(input.ModelPackageName) }],
       run: (input) => run(this.find(String(input.ModelPackageName))),

@@ -1,6 +1,6 @@
 import type { Operation, RequiredPermission, Shape } from '../../service';
 import { conditionKeys } from './condition-keys';
-import type { Host } from './host';
+import type { Host, Tag } from './host';
 import * as shape from './shape';
 import { required } from './shape';
 
@@ -14,7 +14,7 @@ export function withConditions(
   operations: Readonly<Record<string, Operation>>,
 ): Readonly<Record<string, Operation>> {
   const conditions = (input: Shape, { action, resource }: RequiredPermission): RequiredPermission['conditions'] => {
-    const sent: Shape[] = /:(Create|AddTags)/.test(action) && Array.isArray(input.Tags) ? input.Tags : [];
+    const sent: Tag[] = /:(Create|AddTags)/.test(action) && Array.isArray(input.Tags) ? input.Tags : [];
     return {
       ...conditionKeys(action, input),
       ...valuesOf('aws:ResourceTag', tags.get(resource) ?? []),
@@ -35,7 +35,7 @@ export function withConditions(
   return Object.fromEntries(wrapped);
 }
 
-function valuesOf(key: string, tags: readonly Shape[]): Record<string, string> {
+function valuesOf(key: string, tags: readonly Tag[]): Record<string, string> {
   return Object.fromEntries(tags.map(({ Key, Value = '' }) => [`${key}/${Key}`, String(Value)]));
 }
 
@@ -44,7 +44,7 @@ export function tagOperations(host: Host): Readonly<Record<string, Operation>> {
   const need = (action: string) => (input: Shape) => [
     { action: `sagemaker:${action}`, resource: String(input.ResourceArn ?? '') },
   ];
-  const replace = (arn: string, without: readonly string[], added: Shape[]) => {
+  const replace = (arn: string, without: readonly string[], added: Tag[]) => {
     const kept = (host.tags.get(arn) ?? []).filter(({ Key }) => !without.includes(Key));
     host.tags.set(arn, [...kept, ...added]);
     return [...kept, ...added];
@@ -54,7 +54,7 @@ export function tagOperations(host: Host): Readonly<Record<string, Operation>> {
       needs: need('AddTags'),
       run: (input) => {
         shape.validate(input, { ResourceArn: required(shape.text()), Tags: required(shape.tags) });
-        const names = input.Tags.map(({ Key }: Shape) => Key);
+        const names = input.Tags.map(({ Key }: Tag) => Key);
         return { Tags: replace(input.ResourceArn, names, input.Tags) };
       },
     },

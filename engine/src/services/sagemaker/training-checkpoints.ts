@@ -1,13 +1,15 @@
 import { join, posix } from 'node:path';
+import type { CheckpointConfig } from '@aws-sdk/client-sagemaker';
+import type { Checked } from '../../api/checked';
 import { ownPart } from '../../engine/paths';
-import type { Caller, Shape } from '../../service';
+import type { Caller } from '../../service';
 import { type Host, invalid, s3Uri } from './host';
 import { clientSide } from './job-failure';
 import { download, timesBelow, uploadFolder, withSlash } from './staging';
 import { filesBelow } from './tar';
 
 /** The folder of checkpoints, below /opt/ml. */
-export function checkpointFolder({ LocalPath = '/opt/ml/checkpoints' }: Shape): string {
+export function checkpointFolder({ LocalPath = '/opt/ml/checkpoints' }: Pick<CheckpointConfig, 'LocalPath'>): string {
   const path = posix.relative('/opt/ml', posix.normalize(LocalPath)).replace(/\/$/, '');
   if (path === '' || path.startsWith('..')) {
     throw invalid(`CheckpointConfig.LocalPath must lie below /opt/ml in this engine, got ${LocalPath}`);
@@ -29,7 +31,7 @@ export class CheckpointSync {
   /** @param root what the host sees as /opt/ml */
   constructor(
     private readonly host: Host,
-    config: Shape,
+    config: Checked<CheckpointConfig>,
     private readonly root: string,
   ) {
     this.part = checkpointFolder(config);

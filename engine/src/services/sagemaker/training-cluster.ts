@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import type { Shape } from '../../service';
+
 import { groupsOf, hostNames } from './instance-groups';
 import { processesOn } from './instances';
 import type { Job, Node } from './training-job';
@@ -32,7 +32,7 @@ function streamName(job: Job, host: string, created: number): string {
 }
 
 /** What /opt/ml/input/config/resourceconfig.json says on one of the hosts. */
-export function resourceConfig(node: Node, nodes: readonly Node[]): Shape {
+export function resourceConfig(node: Node, nodes: readonly Node[]): object {
   const groups = [...new Set(nodes.map(({ group }) => group))];
   return {
     current_host: node.name,

@@ -1,9 +1,10 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { below } from '../../engine/paths';
-import type { Caller, Shape } from '../../service';
+import type { Caller } from '../../service';
 import { type Host, s3Uri } from './host';
 import { clientSide, JobFailure } from './job-failure';
+import type { TrainingRequest } from './requests';
 import { download } from './staging';
 import { filesBelow } from './tar';
 import { CheckpointSync } from './training-checkpoints';
@@ -29,11 +30,11 @@ export async function prepare(
   for (const path of ['input/config', 'input/data', 'model', 'output/data', 'checkpoints', 'code']) {
     await mkdir(at(path), { recursive: true });
   }
-  const channels: Record<string, Shape> = {};
+  const channels: Record<string, object> = {};
   for (const channel of input.InputDataConfig ?? []) {
     const sharers = nodes.filter(({ group }) => receives(group.InstanceGroupName, channel));
     if (!sharers.includes(node)) continue;
-    const { S3Uri, S3DataDistributionType: distribution = 'FullyReplicated' } = channel.DataSource.S3DataSource;
+    const { S3Uri, S3DataDistributionType: distribution = 'FullyReplicated' } = sourceOf(channel);
     const folder = at('input/data', channel.ChannelName);
     const files = await clientSide('Data download failed', () => download(host, role, S3Uri, folder, linked));
     if (files === 0) {
@@ -65,9 +66,16 @@ export async function prepare(
   }
 }
 
+type Channel = NonNullable<TrainingRequest['InputDataConfig']>[number];
+
+function sourceOf({ ChannelName, DataSource: { S3DataSource } }: Channel) {
+  if (S3DataSource === undefined) throw new Error(`the channel ${ChannelName} must have been refused: it is not in S3`);
+  return S3DataSource;
+}
+
 /** Whether the hosts of a group get a channel. */
-function receives(group: string, channel: Shape): boolean {
-  return channel.DataSource.S3DataSource.InstanceGroupNames?.includes(group) ?? true;
+function receives(group: string, channel: Channel): boolean {
+  return sourceOf(channel).InstanceGroupNames?.includes(group) ?? true;
 }
 
 /** Leaves of a channel what one of several hosts gets: every n-th file, in the order of the keys. */

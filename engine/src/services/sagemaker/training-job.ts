@@ -1,11 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { runInNewContext } from 'node:vm';
+import type {
+  DescribeTrainingJobResponse,
+  MetricData,
+  SecondaryStatus,
+  SecondaryStatusTransition,
+} from '@aws-sdk/client-sagemaker';
 import { ownPart } from '../../engine/paths';
-import type { Shape } from '../../service';
+
 import type { LogFile } from '../logs/log-file';
 import type { Container } from './container';
 import type { TrainingFault } from './faults';
 import type { InstanceGroup } from './instance-groups';
+import type { TrainingRequest } from './requests';
 import type { CheckpointSync } from './training-checkpoints';
 
 /** How long an expression may search a log. */
@@ -52,20 +59,20 @@ export const StopReason = {
 
 /** One training job, from its request to its end. */
 export interface Job {
-  readonly input: Shape;
+  readonly input: TrainingRequest;
   readonly arn: string;
   /** Its hosts' folders lie in here. */
   readonly folder: string;
   readonly CreationTime: Date;
   status: 'InProgress' | 'Stopping' | 'Completed' | 'Failed' | 'Stopped';
-  secondary: string;
+  secondary: SecondaryStatus;
   modified: Date;
   started?: Date;
   ended?: Date;
   failure?: string;
   model?: string;
-  metrics: Shape[];
-  readonly transitions: Shape[];
+  metrics: MetricData[];
+  readonly transitions: SecondaryStatusTransition[];
   /** The hosts of the present attempt. */
   nodes: readonly Node[];
   /** Real seconds in which scripts ran, of all attempts. */
@@ -117,7 +124,7 @@ export function keptJob(job: Job): KeptJob {
 }
 
 /** As DescribeTrainingJob shows it. */
-export function describeJob(job: Job): Shape {
+export function describeJob(job: Job): Partial<DescribeTrainingJobResponse> {
   const { Tags: _, ...echoed } = job.input;
   const seconds = job.started && job.ended ? Math.max(1, Math.round(job.trained)) : undefined;
   return {
@@ -135,7 +142,7 @@ export function describeJob(job: Job): Shape {
     ...(job.started && { TrainingStartTime: job.started }),
     ...(job.ended && { TrainingEndTime: job.ended }),
     ...(seconds !== undefined && { TrainingTimeInSeconds: seconds, BillableTimeInSeconds: seconds }),
-    ...(echoed.ResourceConfig.KeepAlivePeriodInSeconds > 0 &&
+    ...((echoed.ResourceConfig.KeepAlivePeriodInSeconds ?? 0) > 0 &&
       job.started && {
         WarmPoolStatus: { Status: job.ended ? 'Available' : 'InUse', ResourceRetainedBillableTimeInSeconds: 0 },
       }),
@@ -158,8 +165,8 @@ export async function failureText({ folder, last }: Node): Promise<string> {
  *
  * @param lines what all hosts wrote, in its order
  */
-export function finalMetrics(job: Job, lines: readonly string[]): Shape[] {
-  const found: Shape[] = [];
+export function finalMetrics(job: Job, lines: readonly string[]): MetricData[] {
+  const found: MetricData[] = [];
   for (const { Name, Regex } of job.input.AlgorithmSpecification.MetricDefinitions ?? []) {
     const value = lastMatch(Regex, lines);
     if (value !== undefined && Number.isFinite(Number(value))) {

@@ -2,6 +2,7 @@ import type { Shape } from '../../service';
 import { invalid } from './host';
 import { groupsOf, hostNames } from './instance-groups';
 import { hasLocalDisk } from './instances';
+import type { TrainingRequest } from './requests';
 import * as shape from './shape';
 import { required } from './shape';
 import { checkpointFolder } from './training-checkpoints';
@@ -13,7 +14,7 @@ export function checkRequest(input: Shape): void {
 }
 
 /** Rules that concern several members. */
-function refuseContradictions(input: Shape): void {
+function refuseContradictions(input: TrainingRequest): void {
   const { StoppingCondition: stop = {}, EnableManagedSpotTraining: spot = false } = input;
   const { MaxRuntimeInSeconds: runtime = 86_400, MaxWaitTimeInSeconds: wait } = stop;
   if (spot && wait === undefined) {
@@ -45,7 +46,7 @@ function refuseContradictions(input: Shape): void {
   if ((algorithm.TrainingImage === undefined) === (algorithm.AlgorithmName === undefined)) {
     throw invalid('AlgorithmSpecification must have either TrainingImage or AlgorithmName.');
   }
-  const names = (input.InputDataConfig ?? []).map((channel: Shape) => channel.ChannelName);
+  const names = (input.InputDataConfig ?? []).map((channel) => channel.ChannelName);
   if (new Set(names).size < names.length) throw invalid(`Channel names must be unique, got ${names.join(', ')}`);
   const nameless = names.find((name: string) => /^\.{1,2}$/.test(name)); // a channel is a folder of that name
   if (nameless !== undefined) throw invalid(`A channel cannot be called ${nameless}`);
@@ -65,7 +66,7 @@ function refuseContradictions(input: Shape): void {
 }
 
 /** Rules about the instances. */
-function refuseResources(resources: Shape, isSpot: boolean): void {
+function refuseResources(resources: TrainingRequest['ResourceConfig'], isSpot: boolean): void {
   const { InstanceType, InstanceCount, InstanceGroups, VolumeKmsKeyId, KeepAlivePeriodInSeconds = 0 } = resources;
   if (InstanceGroups !== undefined && (InstanceType !== undefined || InstanceCount !== undefined)) {
     throw invalid('ResourceConfig must not have InstanceType or InstanceCount where it has InstanceGroups.');

@@ -1,9 +1,10 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as realSleep } from 'node:timers/promises';
+import type { SecondaryStatus } from '@aws-sdk/client-sagemaker';
 import { LONGEST_TIMER_MS } from '../../engine/clock';
 import { ownPart } from '../../engine/paths';
-import type { Context, RoleCaller, Shape } from '../../service';
+import type { Context, RoleCaller } from '../../service';
 import type { Kept } from '../../state/state-store';
 import { LogFile } from '../logs/log-file';
 import { type Container, type Containers, HOSTS } from './container';
@@ -13,6 +14,7 @@ import { asEventDetail, ENGINE_ENDED, type Host, now, s3Uri } from './host';
 import { groupsOf } from './instance-groups';
 import { clientSide, JobFailure } from './job-failure';
 import { putOutput } from './keys';
+import type { TrainingRequest } from './requests';
 import { uploadFolder, withSlash } from './staging';
 import { filesBelow, othersBelow, pack } from './tar';
 import { freePort, nodesOf, processesOf } from './training-cluster';
@@ -139,7 +141,7 @@ export class TrainingRuns {
     const linked = await this.containers.literalPaths(); // there the input is read-only, so objects are safe
     for (const node of job.nodes) await prepare(this.host, job, node, job.nodes, role, linked);
     if (job.stop !== undefined) return false;
-    const image = job.input.AlgorithmSpecification.TrainingImage;
+    const { TrainingImage: image = '' } = job.input.AlgorithmSpecification;
     const python = await this.containers.python(image, join(this.first(job).folder, 'code')).catch((error: Error) => {
       throw new JobFailure(`ClientError: ${error.message}`);
     });
@@ -344,7 +346,7 @@ export class TrainingRuns {
   }
 
   /** Takes a job into a secondary status, and tells everybody. */
-  enter(job: Job, secondary: string, message = STATUS_MESSAGES[secondary] ?? secondary): void {
+  enter(job: Job, secondary: SecondaryStatus, message = STATUS_MESSAGES[secondary] ?? secondary): void {
     const at = now(this.host);
     const last = job.transitions.at(-1);
     if (last !== undefined) last.EndTime = at;
@@ -369,7 +371,7 @@ export class TrainingRuns {
 
   /** Changes what the present status says. */
   private say(job: Job, message: string): void {
-    const last: Shape = job.transitions.at(-1);
+    const last = job.transitions.at(-1);
     if (last !== undefined) last.StatusMessage = message;
   }
 
@@ -401,7 +403,7 @@ function waitLeft({ input, waited, trained }: Job): number {
 }
 
 /** Seconds for which a job may wait for its first instances: a limit that holds for accelerated instances alone. */
-function pendingLimit({ ResourceConfig, StoppingCondition }: Shape): number {
+function pendingLimit({ ResourceConfig, StoppingCondition }: TrainingRequest): number {
   const types: string[] = groupsOf(ResourceConfig).map(({ InstanceType }) => InstanceType);
   const accelerated = types.some((type) => /^ml\.(p|g|trn)\d/.test(type));
   return (accelerated ? StoppingCondition?.MaxPendingTimeInSeconds : undefined) ?? Number.POSITIVE_INFINITY;

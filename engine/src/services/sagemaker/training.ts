@@ -1,13 +1,19 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ApiError, type Caller, type Operation, type Shape } from '../../service';
+import type {
+  CreateTrainingJobResponse,
+  ListTrainingJobsRequest,
+  ListTrainingJobsResponse,
+} from '@aws-sdk/client-sagemaker';
+import { ApiError, type Caller, type Operation } from '../../service';
 import type { Kept } from '../../state/state-store';
 import type { LogStream } from '../logs/service';
 import type { Containers } from './container';
 import { type Faults, quotaMessage, takeFault } from './faults';
 import { actAs, arnOf, creationNeeds, forgetOldest, type Host, invalid, now, page, sorted } from './host';
-import { groupsOf } from './instance-groups';
+import { groupsOf, hostNames } from './instance-groups';
 import { checkDiskKey } from './keys';
+import type { TrainingRequest } from './requests';
 import * as shape from './shape';
 import { required } from './shape';
 import { describeJob, type Job, type KeptJob, StopReason } from './training-job';
@@ -115,7 +121,7 @@ export class TrainingJobs {
     );
   }
 
-  private onJob(action: string, run: (job: Job) => Shape): Operation {
+  private onJob(action: string, run: (job: Job) => object): Operation {
     return {
       needs: (input) => [
         { action: `sagemaker:${action}`, resource: arnOf(this.host, 'training-job', input.TrainingJobName ?? '') },
@@ -129,7 +135,7 @@ export class TrainingJobs {
     };
   }
 
-  private create(input: Shape, caller: Caller): Shape {
+  private create(input: TrainingRequest, caller: Caller): CreateTrainingJobResponse {
     checkRequest(input);
     const { TrainingJobName: name } = input;
     const arn = arnOf(this.host, 'training-job', name);
@@ -141,7 +147,13 @@ export class TrainingJobs {
     }
     const role = actAs(this.host, input.RoleArn, arn);
     checkDiskKey(this.host, input.ResourceConfig.VolumeKmsKeyId, caller, role);
-    const fault = takeFault(this.faults.training, input);
+    const groups = groupsOf(input.ResourceConfig);
+    const fault = takeFault(this.faults.training, {
+      job: input.TrainingJobName,
+      types: groups.map(({ InstanceType }) => InstanceType),
+      spot: input.EnableManagedSpotTraining === true,
+      hosts: hostNames(groups),
+    });
     if (fault?.kind === 'throttle') throw new ApiError('ThrottlingException', 'Rate exceeded');
     if (fault?.kind === 'quota') {
       const [limit, instances] = limitOf(input);
@@ -160,7 +172,7 @@ export class TrainingJobs {
     return { TrainingJobArn: arn };
   }
 
-  private stopJob(job: Job): Shape {
+  private stopJob(job: Job): object {
     if (job.status !== 'InProgress') {
       throw invalid(`The request was rejected because the training job is in status ${job.status}.`);
     }
@@ -168,7 +180,7 @@ export class TrainingJobs {
     return {};
   }
 
-  private list(input: Shape): Shape {
+  private list(input: ListTrainingJobsRequest): ListTrainingJobsResponse {
     const jobs = [...this.jobs.values()].filter(
       (job) =>
         (input.StatusEquals === undefined || job.status === input.StatusEquals) &&
@@ -206,7 +218,10 @@ function fateOf({ status, started, input, retries }: Job): string {
   return isRetried ? 'it is restarted from its checkpoints' : 'it has failed with InternalServerError';
 }
 
-function limitOf({ ResourceConfig, EnableManagedSpotTraining: isSpot }: Shape): [limit: string, instances: number] {
+function limitOf({
+  ResourceConfig,
+  EnableManagedSpotTraining: isSpot,
+}: TrainingRequest): [limit: string, instances: number] {
   const [{ InstanceType, InstanceCount }] = groupsOf(ResourceConfig);
   return [`${InstanceType} for ${isSpot ? 'spot training' : 'training'} job usage`, InstanceCount];
 }

@@ -1,7 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ApiError, type Caller, type Operation, type RoleCaller, type Shape } from '../../service';
+import type {
+  CreateTransformJobResponse,
+  DescribeTransformJobResponse,
+  ListTransformJobsRequest,
+  ListTransformJobsResponse,
+} from '@aws-sdk/client-sagemaker';
+import { ApiError, type Caller, type Operation, type RoleCaller } from '../../service';
 import type { Kept } from '../../state/state-store';
 import type { Containers } from './container';
 import { CAPACITY, INTERNAL, refuseCall, type TransformFault, takeServingFault, waitOf } from './faults';
@@ -22,6 +28,7 @@ import {
 import { checkDiskKey, putOutput } from './keys';
 import { ModelServer } from './model-server';
 import type { Models } from './models';
+import type { TransformRequest } from './requests';
 import * as shape from './shape';
 import { required } from './shape';
 import { withSlash } from './staging';
@@ -33,7 +40,7 @@ const START_MS = 60_000;
 class TransformFailure extends Error {}
 
 interface Job {
-  readonly input: Shape;
+  readonly input: TransformRequest;
   readonly arn: string;
   readonly CreationTime: Date;
   status: 'InProgress' | 'Stopping' | 'Completed' | 'Failed' | 'Stopped';
@@ -100,7 +107,7 @@ export class TransformJobs {
     },
   };
 
-  private onJob(action: string, run: (job: Job) => Shape): Operation {
+  private onJob(action: string, run: (job: Job) => object): Operation {
     return {
       needs: (input) => [
         { action: `sagemaker:${action}`, resource: arnOf(this.host, 'transform-job', input.TransformJobName ?? '') },
@@ -113,7 +120,7 @@ export class TransformJobs {
     };
   }
 
-  private create(input: Shape, caller: Caller): Shape {
+  private create(input: TransformRequest, caller: Caller): CreateTransformJobResponse {
     shape.validate(input, REQUEST);
     const { TransformJobName: name, ModelName } = input;
     const arn = arnOf(this.host, 'transform-job', name);
@@ -137,7 +144,7 @@ export class TransformJobs {
   }
 
   /** The fault of a job; a call that is not to be is refused. */
-  private meet({ TransformJobName: job, TransformResources }: Shape): TransformFault | undefined {
+  private meet({ TransformJobName: job, TransformResources }: TransformRequest): TransformFault | undefined {
     const { InstanceType: type, InstanceCount: instances } = TransformResources;
     const others = [...this.jobs.values()].filter(
       (other) => !hasEnded(other) && other.input.TransformResources.InstanceType === type,
@@ -258,7 +265,7 @@ export class TransformJobs {
     });
   }
 
-  private describe(job: Job): Shape {
+  private describe(job: Job): Partial<DescribeTransformJobResponse> {
     const { Tags: _, ...echoed } = job.input;
     return {
       ...echoed,
@@ -271,7 +278,7 @@ export class TransformJobs {
     };
   }
 
-  private list(input: Shape): Shape {
+  private list(input: ListTransformJobsRequest): ListTransformJobsResponse {
     const jobs = [...this.jobs.values()].filter(
       (job) =>
         (input.StatusEquals === undefined || job.status === input.StatusEquals) &&

@@ -1,4 +1,12 @@
-import type { Shape } from '../../service';
+import type {
+  DescribeHyperParameterTuningJobResponse,
+  DescribeTrainingJobResponse,
+  HyperParameterTrainingJobSummary,
+  HyperParameterTuningJobSummary,
+  TrainingJobStatus,
+} from '@aws-sdk/client-sagemaker';
+
+import type { TuningDefinition, TuningRequest } from './requests';
 import type { Point } from './tuning-search';
 
 /** One training job of a tuning job. */
@@ -10,15 +18,15 @@ export interface Trial {
   /** Why it could not be started. */
   refused?: string;
   /** As DescribeTrainingJob last showed it. */
-  described?: Shape;
+  described?: DescribeTrainingJobResponse;
 }
 
 /** One tuning job, from its request to its end. */
 export interface TuningJob {
-  readonly input: Shape;
+  readonly input: TuningRequest;
   readonly arn: string;
   /** The definition of its training jobs, as SageMaker completes it. */
-  readonly definition: Shape;
+  readonly definition: TuningDefinition;
   readonly CreationTime: Date;
   readonly trials: Trial[];
   /** Trials that have ended, in the order in which they did. */
@@ -42,12 +50,12 @@ const PROGRESS = 0.01;
 /** The value of the objective that a trial came to; undefined if it failed or told none. */
 export function objectiveOf({ input }: TuningJob, { described }: Trial): number | undefined {
   const { MetricName } = input.HyperParameterTuningJobConfig.HyperParameterTuningJobObjective;
-  if (!['Completed', 'Stopped'].includes(described?.TrainingJobStatus)) return undefined;
-  return described.FinalMetricDataList?.find((metric: Shape) => metric.MetricName === MetricName)?.Value;
+  if (!['Completed', 'Stopped'].includes(described?.TrainingJobStatus ?? '')) return undefined;
+  return described?.FinalMetricDataList?.find((metric) => metric.MetricName === MetricName)?.Value;
 }
 
 export function hasEnded({ refused, described }: Trial): boolean {
-  return refused !== undefined || ['Completed', 'Failed', 'Stopped'].includes(described?.TrainingJobStatus);
+  return refused !== undefined || ['Completed', 'Failed', 'Stopped'].includes(described?.TrainingJobStatus ?? '');
 }
 
 /** The ended trials that have a value, in the order in which they ended. */
@@ -92,18 +100,18 @@ export function isGoodEnough(job: TuningJob): boolean {
 }
 
 /** A trial as the tuning job's operations show it. */
-export function summary(job: TuningJob, trial: Trial): Shape {
-  const { described = {}, refused } = trial;
+export function summary(job: TuningJob, trial: Trial): HyperParameterTrainingJobSummary {
+  const { described, refused } = trial;
   const { MetricName } = job.input.HyperParameterTuningJobConfig.HyperParameterTuningJobObjective;
   const value = objectiveOf(job, trial);
-  const failure = refused ?? described.FailureReason;
+  const failure = refused ?? described?.FailureReason;
   return {
     ...(job.definition.DefinitionName && { TrainingJobDefinitionName: job.definition.DefinitionName }),
     TrainingJobName: trial.name,
     TrainingJobArn: trial.arn,
     CreationTime: trial.CreationTime,
-    ...(described.TrainingStartTime && { TrainingStartTime: described.TrainingStartTime }),
-    ...(described.TrainingEndTime && { TrainingEndTime: described.TrainingEndTime }),
+    ...(described?.TrainingStartTime && { TrainingStartTime: described.TrainingStartTime }),
+    ...(described?.TrainingEndTime && { TrainingEndTime: described.TrainingEndTime }),
     TrainingJobStatus: statusOf(trial),
     TunedHyperParameters: trial.point,
     ...(failure !== undefined && { FailureReason: failure }),
@@ -112,12 +120,14 @@ export function summary(job: TuningJob, trial: Trial): Shape {
   };
 }
 
-function statusOf({ described, refused }: Trial): string {
+function statusOf({ described, refused }: Trial): TrainingJobStatus {
   return refused === undefined ? (described?.TrainingJobStatus ?? 'InProgress') : 'Failed';
 }
 
 /** How many trials are in which state, and how many have a value. */
-export function counters(job: TuningJob): Shape {
+export function counters(
+  job: TuningJob,
+): Pick<HyperParameterTuningJobSummary, 'TrainingJobStatusCounters' | 'ObjectiveStatusCounters'> {
   const count = (fits: (trial: Trial) => boolean) => job.trials.filter(fits).length;
   const internal = ({ described }: Trial) => /^InternalServerError/.test(described?.FailureReason ?? '');
   const failed = (trial: Trial) => statusOf(trial) === 'Failed';
@@ -139,7 +149,7 @@ export function counters(job: TuningJob): Shape {
 }
 
 /** As DescribeHyperParameterTuningJob shows it. */
-export function describeTuning(job: TuningJob, now: Date): Shape {
+export function describeTuning(job: TuningJob, now: Date): Partial<DescribeHyperParameterTuningJobResponse> {
   const { Tags: _, ...echoed } = job.input;
   const found = best(job);
   return {

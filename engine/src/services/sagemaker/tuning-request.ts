@@ -1,5 +1,8 @@
+import type { ContinuousParameterRange, MetricDefinition } from '@aws-sdk/client-sagemaker';
+import type { Checked } from '../../api/checked';
 import { ApiError, type Shape } from '../../service';
-import { invalid } from './host';
+import { invalid, type Tag } from './host';
+import type { TrainingRequest, TuningConfig, TuningDefinition, TuningRequest } from './requests';
 import * as shape from './shape';
 import { required } from './shape';
 import { withSlash } from './staging';
@@ -10,13 +13,21 @@ import { gridSize, type Point } from './tuning-search';
 const OBJECTIVE = '_tuning_objective_metric';
 
 /** The definition of the training jobs, as SageMaker completes and shows it. */
-export function definitionOf({ HyperParameterTuningJobConfig: config, TrainingJobDefinition: given }: Shape): Shape {
+export function definitionOf({
+  HyperParameterTuningJobConfig: config,
+  TrainingJobDefinition: given,
+}: TuningRequest): TuningDefinition {
   const { MetricName } = config.HyperParameterTuningJobObjective;
   return { ...given, StaticHyperParameters: { ...given.StaticHyperParameters, [OBJECTIVE]: MetricName } };
 }
 
 /** The request of one training job of a tuning job. */
-export function trainingRequest(definition: Shape, name: string, point: Point, tags: Shape[] | undefined): Shape {
+export function trainingRequest(
+  definition: TuningDefinition,
+  name: string,
+  point: Point,
+  tags: Tag[] | undefined,
+): TrainingRequest {
   const { DefinitionName: _, StaticHyperParameters, HyperParameterTuningResourceConfig: tuned, ...given } = definition;
   const { AllocationStrategy: __, InstanceConfigs: [first] = [], ...own } = tuned ?? {};
   const checkpoints = given.CheckpointConfig;
@@ -38,7 +49,9 @@ export function checkTuningRequest(input: Shape): void {
   const { HyperParameterTuningJobConfig: config, TrainingJobDefinition: definition, Tags } = input;
   checkRanges(config, definition);
   const { MetricName } = config.HyperParameterTuningJobObjective;
-  const metrics: string[] = (definition.AlgorithmSpecification.MetricDefinitions ?? []).map(({ Name }: Shape) => Name);
+  const metrics: string[] = (definition.AlgorithmSpecification.MetricDefinitions ?? []).map(
+    (one: MetricDefinition) => one.Name,
+  );
   if (definition.AlgorithmSpecification.TrainingImage !== undefined && !metrics.includes(MetricName)) {
     throw invalid(
       `The objective metric ${MetricName} must be one of the MetricDefinitions, got ${metrics.join(', ') || 'none'}`,
@@ -56,10 +69,13 @@ export function checkTuningRequest(input: Shape): void {
 }
 
 /** Rules about what is searched, and how far. */
-function checkRanges({ Strategy, ParameterRanges: ranges, ResourceLimits: limits }: Shape, definition: Shape): void {
+function checkRanges(
+  { Strategy, ParameterRanges: ranges, ResourceLimits: limits }: TuningConfig,
+  definition: TuningDefinition,
+): void {
   const { IntegerParameterRanges = [], ContinuousParameterRanges = [], CategoricalParameterRanges = [] } = ranges;
-  const numbers: Shape[] = [...IntegerParameterRanges, ...ContinuousParameterRanges];
-  const names = [...numbers, ...CategoricalParameterRanges].map(({ Name }: Shape) => Name);
+  const numbers = [...IntegerParameterRanges, ...ContinuousParameterRanges];
+  const names = [...numbers, ...CategoricalParameterRanges].map(({ Name }) => Name);
   if (names.length === 0) throw invalid('ParameterRanges must have at least one range.');
   const twice = names.find(
     (name, index) => names.indexOf(name) < index || name in (definition.StaticHyperParameters ?? {}),
@@ -83,7 +99,10 @@ function checkRanges({ Strategy, ParameterRanges: ranges, ResourceLimits: limits
   }
 }
 
-function checkRange({ Name, MinValue, MaxValue, ScalingType = 'Auto' }: Shape, integer: boolean): void {
+function checkRange(
+  { Name, MinValue, MaxValue, ScalingType = 'Auto' }: Checked<ContinuousParameterRange>,
+  integer: boolean,
+): void {
   const [min, max] = [MinValue, MaxValue].map((text: string) => (text.trim() === '' ? Number.NaN : Number(text)));
   const fits = integer ? Number.isInteger : Number.isFinite;
   if (!fits(min) || !fits(max) || min > max) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { random } from '../../engine/random';
-import type { Shape } from '../../service';
+
+import type { CategoricalRange, ParameterRanges, TuningConfig } from './requests';
 
 /** Hyperparameters as SageMaker gives them to a training job: all strings. */
 export type Point = Readonly<Record<string, string>>;
@@ -14,12 +15,12 @@ const REDRAWS = 100;
  * `Grid` is exact. `Random` draws from the ranges, and so does `Bayesian`, which here learns nothing from
  * what was tried: a seeded random search stands in for it.
  */
-export function* candidates(config: Shape, name: string): Generator<Point> {
+export function* candidates(config: TuningConfig, name: string): Generator<Point> {
   const { Strategy, ParameterRanges: ranges, ResourceLimits: limits, RandomSeed: seed = seedOf(name) } = config;
-  if (Strategy === 'Grid') return yield* grid(ranges.CategoricalParameterRanges);
+  if (Strategy === 'Grid') return yield* grid(ranges.CategoricalParameterRanges ?? []);
   const next = random(seed);
   const tried = new Set<string>();
-  for (let number = 0; number < limits.MaxNumberOfTrainingJobs; number++) {
+  for (let number = 0; number < (limits.MaxNumberOfTrainingJobs ?? 0); number++) {
     let point = draw(ranges, next);
     for (let again = 0; again < REDRAWS && tried.has(JSON.stringify(point)); again++) point = draw(ranges, next);
     tried.add(JSON.stringify(point));
@@ -28,18 +29,18 @@ export function* candidates(config: Shape, name: string): Generator<Point> {
 }
 
 /** How many points a grid has. */
-export function gridSize(ranges: readonly Shape[]): number {
+export function gridSize(ranges: readonly CategoricalRange[]): number {
   return ranges.reduce((product, { Values }) => product * Values.length, 1);
 }
 
-function* grid([range, ...others]: readonly Shape[]): Generator<Point> {
+function* grid([range, ...others]: readonly CategoricalRange[]): Generator<Point> {
   if (range === undefined) return yield {};
   for (const value of range.Values) {
     for (const rest of grid(others)) yield { [range.Name]: value, ...rest };
   }
 }
 
-function draw(ranges: Shape, next: () => number): Point {
+function draw(ranges: ParameterRanges, next: () => number): Point {
   const { IntegerParameterRanges = [], ContinuousParameterRanges = [], CategoricalParameterRanges = [] } = ranges;
   const point: Record<string, string> = {};
   for (const { Name, MinValue, MaxValue, ScalingType } of IntegerParameterRanges) {

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type {
+  CreateHyperParameterTuningJobResponse,
+  ListHyperParameterTuningJobsRequest,
+  ListHyperParameterTuningJobsResponse,
+  ListTrainingJobsForHyperParameterTuningJobRequest,
+  ListTrainingJobsForHyperParameterTuningJobResponse,
+} from '@aws-sdk/client-sagemaker';
 import { ApiError, type Caller, type Operation, type Shape } from '../../service';
 import type { Kept } from '../../state/state-store';
 import {
@@ -15,6 +22,7 @@ import {
   sorted,
 } from './host';
 import { checkDiskKey } from './keys';
+import type { TrainingRequest, TuningRequest } from './requests';
 import * as shape from './shape';
 import { required } from './shape';
 import {
@@ -98,7 +106,7 @@ export class TuningJobs {
     };
   }
 
-  private onJob(action: string, run: (job: TuningJob, input: Shape) => Shape, members: shape.Members = {}): Operation {
+  private onJob(action: string, run: (job: TuningJob, input: Shape) => object, members: shape.Members = {}): Operation {
     return {
       needs: (input) => [
         {
@@ -151,7 +159,7 @@ export class TuningJobs {
     }
   }
 
-  private create(input: Shape, caller: Caller): Shape {
+  private create(input: TuningRequest, caller: Caller): CreateHyperParameterTuningJobResponse {
     checkTuningRequest(input);
     const { HyperParameterTuningJobName: name, TrainingJobDefinition } = input;
     const arn = arnOf(this.host, RESOURCE, name);
@@ -163,7 +171,7 @@ export class TuningJobs {
     }
     const role = actAs(this.host, TrainingJobDefinition.RoleArn, arn); // refuses a role that does not let SageMaker in
     const { ResourceConfig, HyperParameterTuningResourceConfig } = TrainingJobDefinition;
-    checkDiskKey(this.host, (ResourceConfig ?? HyperParameterTuningResourceConfig).VolumeKmsKeyId, caller, role);
+    checkDiskKey(this.host, (ResourceConfig ?? HyperParameterTuningResourceConfig)?.VolumeKmsKeyId, caller, role);
     const created = now(this.host);
     const job: TuningJob = {
       ...{ input, arn, definition: definitionOf(input), CreationTime: created, trials: [], ended: [] },
@@ -218,7 +226,7 @@ export class TuningJobs {
     }
   }
 
-  private async createTraining(request: Shape): Promise<void> {
+  private async createTraining(request: TrainingRequest): Promise<void> {
     const { context } = this.host;
     for (;;) {
       try {
@@ -270,7 +278,7 @@ export class TuningJobs {
     this.enter(job, job.status === 'Stopping' ? 'Stopped' : job.failure === undefined ? 'Completed' : 'Failed');
   }
 
-  private stopJob(job: TuningJob): Shape {
+  private stopJob(job: TuningJob): object {
     if (job.status !== 'InProgress') {
       throw invalid(`The request was rejected because the hyperparameter tuning job is in status ${job.status}.`);
     }
@@ -307,7 +315,7 @@ export class TuningJobs {
     for (const { name } of trials) this.parents.delete(name);
   }
 
-  private list(input: Shape): Shape {
+  private list(input: ListHyperParameterTuningJobsRequest): ListHyperParameterTuningJobsResponse {
     const jobs = [...this.jobs.values()].filter(
       (job) =>
         (input.StatusEquals === undefined || job.status === input.StatusEquals) &&
@@ -356,7 +364,10 @@ const LISTING: shape.Members = {
   SortOrder: shape.text({ oneOf: ['Ascending', 'Descending'] }),
 };
 
-function listTrials(job: TuningJob, input: Shape): Shape {
+function listTrials(
+  job: TuningJob,
+  input: ListTrainingJobsForHyperParameterTuningJobRequest,
+): ListTrainingJobsForHyperParameterTuningJobResponse {
   const { SortBy, SortOrder } = { ...BY_NAME, ...input };
   const byValue = SortBy === 'FinalObjectiveMetricValue'; // lists no job without a value
   const rows = job.trials
@@ -366,7 +377,7 @@ function listTrials(job: TuningJob, input: Shape): Shape {
     .map(({ row, value }) => ({ row, CreationTime: row.CreationTime, status: row.TrainingJobStatus, value }));
   const items = byValue
     ? rows.sort((a, b) => ((a.value as number) - (b.value as number)) * (SortOrder === 'Ascending' ? 1 : -1))
-    : sorted(rows, { SortBy, SortOrder }, ({ row }) => row.TrainingJobName);
+    : sorted(rows, { SortBy, SortOrder }, ({ row }) => row.TrainingJobName ?? '');
   const { items: shown, NextToken } = page(items, input);
   return { TrainingJobSummaries: shown.map(({ row }) => row), NextToken };
 }

@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type {
+  CreateScheduleGroupInput,
+  CreateScheduleInput,
+  GetScheduleOutput,
+  ListSchedulesInput,
+  ListSchedulesOutput,
+  Target,
+} from '@aws-sdk/client-scheduler';
+import type { Checked } from '../../api/checked';
 import { Outbox } from '../../delivery/outbox';
 import { deliver, sendToArn } from '../../delivery/target-delivery';
 import { signingName } from '../../gateway/signing-names';
@@ -11,7 +20,6 @@ import {
   type Resource,
   type Sent,
   type Service,
-  type Shape,
 } from '../../service';
 import { fingerprint } from '../../state/fingerprint';
 import type { Kept } from '../../state/state-store';
@@ -20,21 +28,28 @@ import { RESOURCES } from './resources';
 import { readSchedule } from './schedule-expression';
 import { Timetable } from './timetable';
 
+/** A schedule as the API shows it; its times are numbers once it has been kept. */
+type Schedule = Checked<GetScheduleOutput & CreateScheduleInput> &
+  Required<Pick<GetScheduleOutput, 'Arn' | 'GroupName' | 'State'>>;
+
+/** What names a schedule. */
+type Named = { readonly Name?: string | undefined; readonly GroupName?: string | undefined };
+
 /** A schedule as the API shows it (`GetSchedule`), and what stops its timer. */
 interface Entry {
-  readonly schedule: Shape;
+  readonly schedule: Schedule;
   readonly stop: AbortController;
 }
 
 /** A schedule as it is kept; with the fingerprint of the template's, if it is one of those. */
 interface KeptSchedule {
-  readonly schedule: Shape;
+  readonly schedule: Schedule;
   readonly template?: string;
 }
 
 /** One firing that is to reach its target. */
 interface Firing {
-  readonly schedule: Shape;
+  readonly schedule: Schedule;
   readonly scheduledAt: number;
   readonly executionId: string;
   readonly since: number;
@@ -67,7 +82,7 @@ export class Scheduler implements Service {
     }),
     ListSchedules: {
       needs: () => [{ action: 'scheduler:ListSchedules', resource: '*' }],
-      run: ({ GroupName, NamePrefix = '', State }) => ({
+      run: ({ GroupName, NamePrefix = '', State }: ListSchedulesInput): ListSchedulesOutput => ({
         Schedules: [...this.entries.values()]
           .map(({ schedule }) => schedule)
           .filter((schedule) => GroupName === undefined || schedule.GroupName === GroupName)
@@ -141,7 +156,7 @@ export class Scheduler implements Service {
   }
 
   /** Takes a schedule of the template, or what calls have made of it since. */
-  private loadOne(properties: Shape, arn: string): void {
+  private loadOne(properties: Checked<CreateScheduleInput>, arn: string): void {
     const template = fingerprint(properties);
     const known = this.kept.get(key(properties));
     if (known?.template === template) this.begin(known.schedule);
@@ -187,11 +202,15 @@ export class Scheduler implements Service {
     return true;
   }
 
-  private put(input: Shape, arn: string, template?: string): Shape {
+  private put(
+    input: Checked<CreateScheduleInput> & Pick<GetScheduleOutput, 'CreationDate'>,
+    arn: string,
+    template?: string,
+  ): Schedule {
     if (!NAME.test(input.Name)) {
       throw new ApiError('ValidationException', `Name must be 1 to 64 of [0-9a-zA-Z-_.], got ${input.Name}`);
     }
-    for (const member of ['ScheduleExpression', 'FlexibleTimeWindow', 'Target']) {
+    for (const member of ['ScheduleExpression', 'FlexibleTimeWindow', 'Target'] as const) {
       if (input[member] === undefined) throw new ApiError('ValidationException', `${member} must be given.`);
     }
     if (!input.Target.Arn || !input.Target.RoleArn) {
@@ -200,7 +219,7 @@ export class Scheduler implements Service {
     this.requireGroup(input.GroupName ?? DEFAULT_GROUP);
     const { clock } = this.context;
     const now = new Date(clock.now());
-    const schedule = {
+    const schedule: Schedule = {
       ScheduleExpressionTimezone: 'UTC',
       ActionAfterCompletion: 'NONE',
       CreationDate: now,
@@ -219,7 +238,7 @@ export class Scheduler implements Service {
     return schedule;
   }
 
-  private begin(schedule: Shape): void {
+  private begin(schedule: Schedule): void {
     this.entries.get(key(schedule))?.stop.abort();
     const entry: Entry = { schedule, stop: new AbortController() };
     this.entries.set(key(schedule), entry);
@@ -254,7 +273,7 @@ export class Scheduler implements Service {
     this.timetable.forget(name);
   }
 
-  private fireAt(schedule: Shape, scheduledAt: number): void {
+  private fireAt(schedule: Schedule, scheduledAt: number): void {
     const since = this.context.clock.now();
     this.firings.add({ schedule, scheduledAt, executionId: randomUUID(), since, attempts: 0 });
   }
@@ -287,7 +306,7 @@ export class Scheduler implements Service {
     });
   }
 
-  private async send(target: Shape, input: string, caller: Caller, scheduleArn: string): Promise<void> {
+  private async send(target: Checked<Target>, input: string, caller: Caller, scheduleArn: string): Promise<void> {
     const [, sdkService, action] = /^arn:[^:]+:scheduler:::aws-sdk:([^:]+):([^:]+)$/.exec(target.Arn) ?? [];
     if (sdkService !== undefined && action !== undefined) {
       const service = signingName(sdkService);
@@ -318,7 +337,7 @@ export class Scheduler implements Service {
     });
   }
 
-  private find(input: Shape): Entry {
+  private find(input: Named): Entry {
     const entry = this.entries.get(key(input));
     if (entry === undefined) {
       throw new ApiError('ResourceNotFoundException', `Schedule ${input.Name} does not exist.`, 404);
@@ -332,9 +351,9 @@ export class Scheduler implements Service {
     }
   }
 
-  private onSchedule(operation: string, run: (input: Shape) => Shape): Operation {
+  private onSchedule(operation: string, run: (input: Checked<CreateScheduleInput>) => object): Operation {
     return {
-      needs: (input) => [
+      needs: (input: Partial<CreateScheduleInput>) => [
         { action: `scheduler:${operation}`, resource: this.scheduleArn(input) },
         ...(input.Target?.RoleArn === undefined
           ? []
@@ -350,11 +369,16 @@ export class Scheduler implements Service {
     };
   }
 
-  private onGroup(operation: string, run: (input: Shape) => Shape): Operation {
-    return { needs: ({ Name }) => [{ action: `scheduler:${operation}`, resource: this.groupArn(Name) }], run };
+  private onGroup(operation: string, run: (input: Checked<CreateScheduleGroupInput>) => object): Operation {
+    return {
+      needs: ({ Name }: Checked<CreateScheduleGroupInput>) => [
+        { action: `scheduler:${operation}`, resource: this.groupArn(Name) },
+      ],
+      run,
+    };
   }
 
-  private scheduleArn({ Name, GroupName = DEFAULT_GROUP }: Shape): string {
+  private scheduleArn({ Name, GroupName = DEFAULT_GROUP }: Named): string {
     return this.arn(`schedule/${GroupName}/${Name}`);
   }
 
@@ -378,13 +402,13 @@ const ROUTES: Readonly<Record<string, string | undefined>> = {
   'GET schedule-groups/name': 'GetScheduleGroup',
 };
 
-function key({ Name, GroupName = DEFAULT_GROUP }: Shape): string {
+function key({ Name, GroupName = DEFAULT_GROUP }: Named): string {
   return `${GroupName}/${Name}`;
 }
 
 /** A universal target's input: members in the SDK's capitals, which Step Functions' API writes small. */
-function parameters(service: string, input: string): Shape {
-  let value: Shape;
+function parameters(service: string, input: string): object {
+  let value: object;
   try {
     value = JSON.parse(input);
   } catch {
@@ -404,9 +428,10 @@ function present(values: Record<string, string | null>): Record<string, string> 
 }
 
 /** REST-JSON writes times as seconds. */
-function reply(response: ServerResponse, status: number, body: Shape): void {
-  const text = JSON.stringify(body, function (this: Shape, member: string, value: unknown) {
-    return this[member] instanceof Date ? this[member].getTime() / 1000 : value;
+function reply(response: ServerResponse, status: number, body: object): void {
+  const text = JSON.stringify(body, function (this: Record<string, unknown>, member: string, value: unknown) {
+    const raw = this[member];
+    return raw instanceof Date ? raw.getTime() / 1000 : value;
   });
   response.writeHead(status, { 'content-type': 'application/json' }).end(text);
 }

@@ -1,4 +1,4 @@
-import { ApiError, type Shape } from '../../service';
+import { ApiError } from '../../service';
 import { settingsOf } from './queue';
 
 /** The attributes that a queue can have. */
@@ -16,7 +16,7 @@ export const KNOWN_ATTRIBUTES: readonly string[] = [
   ...['CreatedTimestamp', 'LastModifiedTimestamp', 'QueueArn'],
 ];
 
-export function checkQueueName(name: unknown, attributes: Readonly<Record<string, Shape>>): void {
+export function checkQueueName(name: unknown, attributes: Readonly<Record<string, unknown>>): void {
   const fifo = String(attributes.FifoQueue) === 'true';
   const lawful = fifo ? /^[\w-]{1,75}\.fifo$/ : /^[\w-]{1,80}$/;
   if (lawful.test(String(name))) return;
@@ -30,7 +30,7 @@ export function checkQueueName(name: unknown, attributes: Readonly<Record<string
 
 /** Refuses attributes that no queue can have, and values that they cannot have. */
 export function checkAttributes(
-  attributes: Readonly<Record<string, Shape>>,
+  attributes: Readonly<Record<string, unknown>>,
   exists: (queueArn: string) => boolean,
 ): void {
   const unknown = Object.keys(attributes).find((name) => !SETTABLE.includes(name));
@@ -46,11 +46,11 @@ export function checkAttributes(
   if (redrive !== undefined && redrive !== '') checkRedrive(redrive, exists);
 }
 
-function checkRedrive(given: Shape, exists: (queueArn: string) => boolean): void {
+function checkRedrive(given: unknown, exists: (queueArn: string) => boolean): void {
   const text = typeof given === 'string' ? given : JSON.stringify(given);
   const wrong = (reason: string) =>
     new ApiError('InvalidParameterValue', `Value ${text} for parameter RedrivePolicy is invalid. Reason: ${reason}`);
-  let policy: Shape;
+  let policy: { readonly deadLetterTargetArn?: unknown; readonly maxReceiveCount?: unknown } | null;
   try {
     policy = JSON.parse(text);
   } catch {

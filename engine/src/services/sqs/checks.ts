@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { ApiError, type Shape } from '../../service';
+import type { SendMessageBatchRequestEntry, SendMessageRequest } from '@aws-sdk/client-sqs';
+import { ApiError } from '../../service';
+import type { MessageAttributes } from './queue';
 
 const LARGEST_BATCH = 1_048_576;
 const MOST_ATTRIBUTES = 10;
@@ -12,14 +14,14 @@ function invalid(message: string): ApiError {
 }
 
 /** A whole number in a request; undefined if it is not given. Older clients send it as text. */
-export function wholeIn(
-  input: Shape,
-  name: string,
+export function wholeIn<T>(
+  input: T,
+  name: keyof T & string,
   least: number,
   most: number,
   reason = `Must be >= ${least} and <= ${most}, if provided.`,
 ): number | undefined {
-  const given = input[name];
+  const given: unknown = input[name];
   if (given === undefined) return undefined;
   const value = Number(given);
   if (given !== '' && Number.isInteger(value) && value >= least && value <= most) return value;
@@ -52,8 +54,16 @@ function sealOf(queueArn: string, chance: Buffer): Buffer {
   return createHash('sha256').update(queueArn).update(chance).digest().subarray(0, 12);
 }
 
+/** An entry of a batch: of messages to send, or of others, which have only an id. */
+export type BatchEntry = Sent<SendMessageBatchRequestEntry>;
+
+/** A message to send as it comes by JSON. */
+export type Sent<T = SendMessageRequest> = Partial<Omit<T, 'MessageAttributes'>> & {
+  MessageAttributes?: MessageAttributes;
+};
+
 /** Refuses a batch that the API would refuse as a whole. */
-export function checkEntries(action: string, entries: readonly Shape[]): void {
+export function checkEntries(action: string, entries: readonly BatchEntry[]): void {
   if (entries.length === 0) {
     throw new ApiError('EmptyBatchRequest', `There should be at least one ${action}BatchRequestEntry in the request.`);
   }
@@ -63,8 +73,8 @@ export function checkEntries(action: string, entries: readonly Shape[]): void {
       `Maximum number of entries per request are 10. You have sent ${entries.length}.`,
     );
   }
-  const ids = entries.map(({ Id }) => Id);
-  const without = ids.indexOf(undefined);
+  const ids = entries.map(({ Id }) => Id ?? '');
+  const without = entries.findIndex(({ Id }) => Id === undefined);
   if (without >= 0) throw missing(`${action}BatchRequestEntry.${without + 1}.Id`);
   if (!ids.every((id) => /^[\w-]{1,80}$/.test(id))) {
     throw new ApiError(
@@ -87,7 +97,7 @@ export function checkEntries(action: string, entries: readonly Shape[]): void {
 }
 
 /** The bytes of a message as its limit counts them. */
-export function sizeOf(body: string, attributes: Readonly<Record<string, Shape>> = {}): number {
+export function sizeOf(body: string, attributes: MessageAttributes = {}): number {
   let size = Buffer.byteLength(body);
   for (const [name, { DataType = '', StringValue = '', BinaryValue = '' }] of Object.entries(attributes)) {
     size += Buffer.byteLength(name) + Buffer.byteLength(DataType) + Buffer.byteLength(StringValue);
@@ -97,7 +107,7 @@ export function sizeOf(body: string, attributes: Readonly<Record<string, Shape>>
 }
 
 /** Refuses a message that no queue takes, or none of this kind, or that is larger than this one takes. */
-export function checkMessage(input: Shape, fifo: boolean, maximumSize: number): void {
+export function checkMessage(input: Sent, fifo: boolean, maximumSize: number): void {
   const { MessageBody, MessageAttributes = {} } = input;
   if (typeof MessageBody !== 'string' || MessageBody === '') throw missing('MessageBody');
   const forbidden = forbiddenCharacter(MessageBody);
@@ -112,7 +122,7 @@ export function checkMessage(input: Shape, fifo: boolean, maximumSize: number): 
     throw invalid(`One or more parameters are invalid. Reason: Message must be shorter than ${maximumSize} bytes.`);
   }
   wholeIn(input, 'DelaySeconds', 0, LONGEST_DELAY, `DelaySeconds must be >= 0 and <= ${LONGEST_DELAY}.`);
-  for (const name of ['MessageGroupId', 'MessageDeduplicationId']) checkId(name, input[name]);
+  for (const name of ['MessageGroupId', 'MessageDeduplicationId'] as const) checkId(name, input[name]);
   const wrong = fifo ? 'DelaySeconds' : 'MessageDeduplicationId';
   if (input[wrong] !== undefined && !(fifo && Number(input[wrong]) === 0)) {
     throw invalid(
@@ -134,7 +144,7 @@ function checkId(name: string, value: unknown): void {
   );
 }
 
-function checkAttributes(attributes: Readonly<Record<string, Shape>>): void {
+function checkAttributes(attributes: MessageAttributes): void {
   const names = Object.keys(attributes);
   if (names.length > MOST_ATTRIBUTES) {
     throw invalid(`Number of message attributes [${names.length}] exceeds the allowed maximum [${MOST_ATTRIBUTES}].`);
@@ -142,7 +152,10 @@ function checkAttributes(attributes: Readonly<Record<string, Shape>>): void {
   for (const [name, attribute] of Object.entries(attributes)) checkAttribute(name, attribute);
 }
 
-function checkAttribute(name: string, { DataType = '', StringValue = '', BinaryValue = '' }: Shape): void {
+function checkAttribute(
+  name: string,
+  { DataType = '', StringValue = '', BinaryValue = '' }: MessageAttributes[string],
+): void {
   const lawful = /^(?!aws\.|amazon\.|\.)(?!.*\.(\.|$))[\w.-]{1,256}$/i;
   if (!lawful.test(name)) {
     throw invalid(

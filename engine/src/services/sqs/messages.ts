@@ -1,8 +1,11 @@
-import type { Shape } from '../../service';
-import { type Message, md5, md5OfAttributes } from './queue';
+import type { ReceiveMessageRequest, Message as SdkMessage } from '@aws-sdk/client-sqs';
+import { type Message, type MessageAttributes, md5, md5OfAttributes } from './queue';
+
+/** A message as clients get it. */
+export type ReceivedMessage = Omit<SdkMessage, 'MessageAttributes'> & { MessageAttributes?: MessageAttributes };
 
 /** A message as ReceiveMessage gives it: with the attributes that were asked for. */
-export function shown(message: Message, input: Shape): Shape {
+export function shown(message: Message, input: ReceiveMessageRequest): ReceivedMessage {
   const system: Record<string, string> = {
     ...message.system,
     ApproximateReceiveCount: String(message.receiveCount),

@@ -1,6 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { ApiError, type Shape } from '../../service';
+import type { MessageAttributeValue } from '@aws-sdk/client-sqs';
+import { ApiError } from '../../service';
 import { newHandle } from './checks';
+
+/** Of a message. Bytes are base64, as in JSON. */
+export type MessageAttributes = Readonly<
+  Record<string, Omit<MessageAttributeValue, 'BinaryValue'> & { BinaryValue?: string }>
+>;
 
 /** A message, or with `delivery.copies` one of its copies. */
 export interface Message {
@@ -9,7 +15,7 @@ export interface Message {
   readonly number: number;
   readonly body: string;
   /** As the sender gave them. */
-  readonly attributes: Readonly<Record<string, Shape>>;
+  readonly attributes: MessageAttributes;
   /** What SQS adds: `SentTimestamp`, `SenderId` … */
   readonly system: Readonly<Record<string, string>>;
   readonly sentAt: number;
@@ -34,7 +40,7 @@ export interface QueueSettings {
 }
 
 /** The queue attributes that matter here, with AWS's defaults; times in seconds. */
-export function settingsOf(attributes: Readonly<Record<string, Shape>>): QueueSettings {
+export function settingsOf(attributes: Readonly<Record<string, unknown>>): QueueSettings {
   const number = (name: string, fallback: number, most: number, least = 0) => {
     const value = Number(attributes[name] ?? fallback);
     if (!Number.isInteger(value) || value < least || value > most) {
@@ -46,7 +52,8 @@ export function settingsOf(attributes: Readonly<Record<string, Shape>>): QueueSe
     return value;
   };
   const { RedrivePolicy } = attributes;
-  const redrive = typeof RedrivePolicy === 'string' && RedrivePolicy !== '' ? JSON.parse(RedrivePolicy) : RedrivePolicy;
+  const redrive: { readonly deadLetterTargetArn?: string; readonly maxReceiveCount?: number | string } | undefined =
+    typeof RedrivePolicy === 'string' && RedrivePolicy !== '' ? JSON.parse(RedrivePolicy) : RedrivePolicy;
   return {
     visibilityTimeout: number('VisibilityTimeout', 30, 43_200),
     delay: number('DelaySeconds', 0, 900),
@@ -92,7 +99,7 @@ export class Queue {
   constructor(
     readonly name: string,
     readonly arn: string,
-    public attributes: Readonly<Record<string, Shape>>,
+    public attributes: Readonly<Record<string, unknown>>,
     readonly created: number,
     private readonly keeper: Keeper,
   ) {
@@ -100,7 +107,7 @@ export class Queue {
     this.fifo = name.endsWith('.fifo');
   }
 
-  configure(attributes: Readonly<Record<string, Shape>>): void {
+  configure(attributes: Readonly<Record<string, unknown>>): void {
     const next = { ...this.attributes, ...attributes };
     this.settings = settingsOf(next);
     this.attributes = next;
@@ -240,7 +247,7 @@ export function md5(text: string): string {
 }
 
 /** The digest that senders compare: of each attribute in the order of names its name, type and value, with their lengths. */
-export function md5OfAttributes(attributes: Readonly<Record<string, Shape>>): string | undefined {
+export function md5OfAttributes(attributes: MessageAttributes): string | undefined {
   const names = Object.keys(attributes).sort();
   if (names.length === 0) return undefined;
   const digest = createHash('md5');
@@ -250,7 +257,7 @@ export function md5OfAttributes(attributes: Readonly<Record<string, Shape>>): st
     digest.update(length).update(bytes);
   };
   for (const name of names) {
-    const { DataType, StringValue, BinaryValue } = attributes[name];
+    const { DataType = '', StringValue, BinaryValue = '' } = attributes[name] ?? {};
     sized(Buffer.from(name));
     sized(Buffer.from(DataType));
     digest.update(Buffer.from([StringValue === undefined ? 2 : 1]));

@@ -1,3 +1,19 @@
+import type {
+  BatchResultErrorEntry,
+  ChangeMessageVisibilityBatchRequestEntry,
+  ChangeMessageVisibilityRequest,
+  CreateQueueRequest,
+  CreateQueueResult,
+  DeleteMessageBatchRequestEntry,
+  DeleteMessageRequest,
+  GetQueueAttributesRequest,
+  GetQueueAttributesResult,
+  ListQueuesRequest,
+  ListQueuesResult,
+  ReceiveMessageRequest,
+  SendMessageResult,
+  SetQueueAttributesRequest,
+} from '@aws-sdk/client-sqs';
 import {
   ApiError,
   type Caller,
@@ -7,23 +23,34 @@ import {
   type RequiredPermission,
   type Resource,
   type Service,
-  type Shape,
 } from '../../service';
 import { fingerprint } from '../../state/fingerprint';
 import type { Kept } from '../../state/state-store';
 import { checkAttributes, checkQueueName, KNOWN_ATTRIBUTES } from './attributes';
-import { checkEntries, checkedHandle, checkMessage, LONGEST_VISIBILITY, missing, wholeIn } from './checks';
-import { shown } from './messages';
+import {
+  type BatchEntry,
+  checkEntries,
+  checkedHandle,
+  checkMessage,
+  LONGEST_VISIBILITY,
+  missing,
+  type Sent,
+  wholeIn,
+} from './checks';
+import { type ReceivedMessage, shown } from './messages';
 import { type Keeper, type Message, md5, md5OfAttributes, newId, Queue, type Seen } from './queue';
 import { RESOURCES } from './resources';
 
 /** A queue as it is kept, without its messages. */
 interface KeptQueue {
-  readonly attributes: Readonly<Record<string, Shape>>;
+  readonly attributes: Readonly<Record<string, unknown>>;
   readonly created: number;
   /** The fingerprint of the template's, if it is one of those. */
   readonly template?: string;
 }
+
+/** A queue is named by its URL; by its name, where it is made or looked for. */
+type Addressed = { readonly QueueUrl?: string | undefined; readonly QueueName?: string | undefined };
 
 type Of<T> = T & { readonly queue: string };
 
@@ -70,15 +97,20 @@ export class Sqs implements Service, Queues {
       SetQueueAttributes: this.operation('SetQueueAttributes', (input) => this.setAttributes(input)),
       PurgeQueue: this.operation('PurgeQueue', (input) => this.purge(this.queue(input))),
       SendMessage: this.operation('SendMessage', (input, caller) => this.send(this.queue(input), input, caller)),
-      SendMessageBatch: this.batch('SendMessage', (queue, entry, caller) => this.send(queue, entry, caller)),
+      SendMessageBatch: this.batch('SendMessage', (queue, entry: BatchEntry, caller) =>
+        this.send(queue, entry, caller),
+      ),
       ReceiveMessage: this.operation('ReceiveMessage', (input) => this.receive(input)),
       DeleteMessage: this.operation('DeleteMessage', (input) => this.delete(this.queue(input), input)),
-      DeleteMessageBatch: this.batch('DeleteMessage', (queue, entry) => this.delete(queue, entry)),
+      DeleteMessageBatch: this.batch('DeleteMessage', (queue, entry: Partial<DeleteMessageBatchRequestEntry>) =>
+        this.delete(queue, entry),
+      ),
       ChangeMessageVisibility: this.operation('ChangeMessageVisibility', (input) =>
         this.changeVisibility(this.queue(input), input),
       ),
-      ChangeMessageVisibilityBatch: this.batch('ChangeMessageVisibility', (queue, entry) =>
-        this.changeVisibility(queue, entry),
+      ChangeMessageVisibilityBatch: this.batch(
+        'ChangeMessageVisibility',
+        (queue, entry: Partial<ChangeMessageVisibilityBatchRequestEntry>) => this.changeVisibility(queue, entry),
       ),
     };
   }
@@ -158,13 +190,16 @@ export class Sqs implements Service, Queues {
     return { needs: (input) => [this.need(action, input), ...this.keyNeeds(action, input)], run };
   }
 
-  private batch(action: string, one: (queue: Queue, entry: Shape, caller: Caller) => Shape): Operation {
+  private batch<E extends { readonly Id?: string | undefined }>(
+    action: string,
+    one: (queue: Queue, entry: E, caller: Caller) => object,
+  ): Operation {
     return this.operation(action, ({ Entries = [], ...input }, caller) => {
       const queue = this.queue(input);
       checkEntries(action, Entries);
-      const Successful: Shape[] = [];
-      const Failed: Shape[] = [];
-      const each = (entry: Shape) => {
+      const Successful: object[] = [];
+      const Failed: BatchResultErrorEntry[] = [];
+      const each = (entry: E) => {
         try {
           Successful.push({ Id: entry.Id, ...one(queue, entry, caller) });
         } catch (error) {
@@ -177,16 +212,16 @@ export class Sqs implements Service, Queues {
     });
   }
 
-  private need(action: string, input: Shape) {
+  private need(action: string, input: Addressed) {
     const resource = action === 'ListQueues' ? '*' : this.arn(nameIn(input));
     return { action: `sqs:${action}`, resource };
   }
 
   /** What the key of an encrypted queue needs; SQS keeps a data key for minutes, the engine asks each time. */
-  private keyNeeds(action: string, input: Shape): readonly RequiredPermission[] {
+  private keyNeeds(action: string, input: Addressed): readonly RequiredPermission[] {
     const actions = KEY_ACTIONS[action];
     const queue = actions && this.queues.get(nameIn(input));
-    const key = queue?.attributes.KmsMasterKeyId;
+    const key = textOf(queue?.attributes.KmsMasterKeyId);
     if (actions === undefined || queue === undefined || !key) return [];
     return this.context.keyNeeds({ key, actions, via: 'sqs', context: { 'aws:sqs:arn': queue.arn } });
   }
@@ -200,7 +235,7 @@ export class Sqs implements Service, Queues {
     return `${this.context.url()}/${this.context.aws.account}/${name}`;
   }
 
-  private queue(input: Shape): Queue {
+  private queue(input: Addressed): Queue {
     const name = nameIn(input);
     const queue = this.queues.get(name);
     if (queue) return queue;
@@ -208,17 +243,17 @@ export class Sqs implements Service, Queues {
     throw new ApiError('QueueDoesNotExist', `The specified queue does not exist: '${name}' (there are: ${have}).`);
   }
 
-  private createQueue({ QueueName, Attributes = {} }: Shape): Shape {
+  private createQueue({ QueueName = '', Attributes = {} }: CreateQueueRequest): CreateQueueResult {
     checkQueueName(QueueName, Attributes);
     checkAttributes(Attributes, (arn) => this.queues.has(nameOf(arn)));
     const known = this.queues.get(QueueName);
-    const other = Object.keys(Attributes).find(
-      (name) => known && String(Attributes[name]) !== this.shownAttributes(known)[name],
+    const other = Object.entries(Attributes).find(
+      ([name, value]) => known && String(value) !== this.shownAttributes(known)[name],
     );
     if (other !== undefined) {
       throw new ApiError(
         'QueueNameExists',
-        `A queue already exists with the same name and a different value for attribute ${other}`,
+        `A queue already exists with the same name and a different value for attribute ${other[0]}`,
       );
     }
     if (!this.queues.has(QueueName)) {
@@ -228,7 +263,7 @@ export class Sqs implements Service, Queues {
     return { QueueUrl: this.url(QueueName) };
   }
 
-  private deleteQueue(input: Shape): Shape {
+  private deleteQueue(input: Addressed): object {
     const queue = this.queue(input);
     this.context.store.together(() => {
       this.purge(queue);
@@ -238,12 +273,12 @@ export class Sqs implements Service, Queues {
     return {};
   }
 
-  private listQueues({ QueueNamePrefix = '' }: Shape): Shape {
+  private listQueues({ QueueNamePrefix = '' }: ListQueuesRequest): ListQueuesResult {
     const names = [...this.queues.keys()].filter((name) => name.startsWith(QueueNamePrefix)).sort();
     return { QueueUrls: names.map((name) => this.url(name)) };
   }
 
-  private getAttributes(input: Shape): Shape {
+  private getAttributes(input: GetQueueAttributesRequest): GetQueueAttributesResult {
     const all = this.shownAttributes(this.queue(input));
     const wanted: string[] = input.AttributeNames ?? [];
     const unknown = wanted.find((name) => name !== 'All' && !(name in all) && !KNOWN_ATTRIBUTES.includes(name));
@@ -272,15 +307,14 @@ export class Sqs implements Service, Queues {
       MessageRetentionPeriod: String(retention),
       ReceiveMessageWaitTimeSeconds: String(receiveWait),
       MaximumMessageSize: String(maximumSize),
-      RedrivePolicy:
-        RedrivePolicy && (typeof RedrivePolicy === 'string' ? RedrivePolicy : JSON.stringify(RedrivePolicy)),
-      KmsMasterKeyId,
-      Policy,
+      RedrivePolicy: textOf(RedrivePolicy),
+      KmsMasterKeyId: textOf(KmsMasterKeyId),
+      Policy: textOf(Policy),
       FifoQueue: queue.fifo ? 'true' : undefined,
     };
   }
 
-  private setAttributes(input: Shape): Shape {
+  private setAttributes(input: SetQueueAttributesRequest): object {
     const queue = this.queue(input);
     checkAttributes(input.Attributes ?? {}, (arn) => this.queues.has(nameOf(arn)));
     queue.configure(input.Attributes ?? {});
@@ -291,15 +325,15 @@ export class Sqs implements Service, Queues {
     return {};
   }
 
-  private purge(queue: Queue): Shape {
+  private purge(queue: Queue): object {
     this.context.store.together(() => queue.purge());
     this.note(queue);
     return {};
   }
 
-  private send(queue: Queue, input: Shape, caller: Caller): Shape {
+  private send(queue: Queue, input: Sent, caller: Caller): SendMessageResult {
     checkMessage(input, queue.fifo, queue.settings.maximumSize);
-    const { MessageBody, MessageAttributes = {}, DelaySeconds, MessageGroupId, MessageSystemAttributes } = input;
+    const { MessageBody = '', MessageAttributes = {}, DelaySeconds, MessageGroupId, MessageSystemAttributes } = input;
     const now = this.context.clock.now();
     const replied = { MD5OfMessageBody: md5(MessageBody), MD5OfMessageAttributes: md5OfAttributes(MessageAttributes) };
     const deduplicationId = queue.fifo ? this.checkFifo(queue, input) : undefined;
@@ -339,7 +373,7 @@ export class Sqs implements Service, Queues {
   }
 
   /** @returns the deduplication id */
-  private checkFifo(queue: Queue, { MessageBody, MessageGroupId, MessageDeduplicationId }: Shape): string {
+  private checkFifo(queue: Queue, { MessageBody = '', MessageGroupId, MessageDeduplicationId }: Sent): string {
     if (!MessageGroupId) throw missing('MessageGroupId');
     if (MessageDeduplicationId) return MessageDeduplicationId;
     if (queue.settings.contentBasedDeduplication) return md5(MessageBody);
@@ -349,7 +383,7 @@ export class Sqs implements Service, Queues {
     );
   }
 
-  private async receive(input: Shape): Promise<Shape> {
+  private async receive(input: ReceiveMessageRequest): Promise<{ Messages?: ReceivedMessage[] }> {
     const queue = this.queue(input);
     const most = wholeIn(input, 'MaxNumberOfMessages', 1, 10, 'Must be between 1 and 10, if provided.') ?? 1;
     const hidden = wholeIn(input, 'VisibilityTimeout', 0, LONGEST_VISIBILITY) ?? queue.settings.visibilityTimeout;
@@ -402,14 +436,14 @@ export class Sqs implements Service, Queues {
     return true;
   }
 
-  private delete(queue: Queue, { ReceiptHandle }: Shape): Shape {
+  private delete(queue: Queue, { ReceiptHandle }: Partial<DeleteMessageRequest>): object {
     const message = queue.withHandle(checkedHandle(ReceiptHandle, queue.arn));
     if (message) queue.remove(message); // an older handle, or a second delete, succeeds without effect
     this.note(queue);
     return {};
   }
 
-  private changeVisibility(queue: Queue, input: Shape): Shape {
+  private changeVisibility(queue: Queue, input: Partial<ChangeMessageVisibilityRequest>): object {
     if (input.VisibilityTimeout === undefined) throw missing('VisibilityTimeout');
     const seconds = wholeIn(input, 'VisibilityTimeout', 0, LONGEST_VISIBILITY, 'Must be between 0 and 43200.') ?? 0;
     const message = queue.withHandle(checkedHandle(input.ReceiptHandle, queue.arn));
@@ -459,7 +493,7 @@ export class Sqs implements Service, Queues {
   }
 }
 
-function nameIn({ QueueUrl, QueueName }: Shape): string {
+function nameIn({ QueueUrl, QueueName }: Addressed): string {
   if (QueueName !== undefined) return String(QueueName);
   if (QueueUrl === undefined) throw missing('QueueUrl');
   return String(QueueUrl).split('/').at(-1) ?? '';
@@ -467,6 +501,11 @@ function nameIn({ QueueUrl, QueueName }: Shape): string {
 
 function nameOf(arn: string): string {
   return arn.split(':').at(-1) ?? '';
+}
+
+/** An attribute as calls give it; a template may have it as an object. */
+function textOf(value: unknown): string | undefined {
+  return value === undefined || typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function messageKey({ name }: Queue, { number }: Message): string {
