@@ -7,10 +7,10 @@ import { createGunzip } from 'node:zlib';
 import { type Contract, quoted } from '../../lib/core/dataset/contract';
 import { CsvCleaner } from '../../lib/core/dataset/csv';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
+import { kindOf } from '../../lib/core/prepare/faults';
 import { headerMistakes } from '../../lib/core/prepare/header';
 import { inBytes, LARGEST_FOOTER, type Limits, LONGEST_TEXT, MOST_TIMES } from '../../lib/core/prepare/limits';
 import { columnRules, literal, type Reading, readText, readTyped, STORED } from '../../lib/core/prepare/rules';
-import { kindOf } from '../prepare/faults';
 import type { Database } from './duckdb';
 
 /** A file of data: its name says the format, its bytes come as a stream. */

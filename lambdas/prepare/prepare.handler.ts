@@ -1,34 +1,20 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import type { RunDocument } from '../../lib/core/dataset/documents';
-import { snapshotBytes } from '../../lib/core/dataset/snapshot';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { readRun } from '../../lib/core/ledger/stored';
-import { listed, shortened } from '../../lib/core/listed';
 import { EnvName, MetricName, runKeys } from '../../lib/core/names';
 import type { PrepareReport, PrepareRequest } from '../../lib/core/prepare/documents';
-import { inBytes } from '../../lib/core/prepare/limits';
-import {
-  begun,
-  blamed,
-  type Failure,
-  failed,
-  filesOf,
-  NOT_BEGUN,
-  nextStep,
-  type Range,
-  readSearch,
-  type Search,
-  type Step,
-  untried,
-  worked,
-} from '../../lib/core/prepare/search';
-import { current, dynamoLedger, type Ledger, nextRevision } from '../ledger/ledger-port';
+import { endingOf } from '../../lib/core/prepare/ending';
+import { afterError } from '../../lib/core/prepare/faults';
+import { begun, decideNext, filesOf, NOT_BEGUN, type Range, worked } from '../../lib/core/prepare/search';
+import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
+import { lazy } from '../shared/lazy';
 import { metric } from '../shared/metric';
 import { S3Store } from '../shared/s3-store';
-import { kindOf, wordsOf } from './faults';
-import { FEWER_FILES, type FilePorts, prepareFiles, refuseFile } from './prepare-files';
+import { type FilePorts, prepareFiles, refused } from './prepare-files';
+import { SearchNotes } from './search-notes';
 
 /** What preparing data needs from outside. */
 export interface PreparePorts extends Omit<FilePorts, 'store' | 'reading'> {
@@ -36,7 +22,7 @@ export interface PreparePorts extends Omit<FilePorts, 'store' | 'reading'> {
   /** Where it is noted what is being tried, for the next attempt if this one dies; without it, no attempt knows of another. */
   readonly notes?: Pick<Ledger, 'find' | 'swap'>;
   /** The share of the function's time that is left, from 1 to 0; without it, time does not matter. */
-  readonly timeLeft?: () => number;
+  timeLeft?(): number;
 }
 
 /** What Lambda tells of an invocation. */
@@ -44,24 +30,25 @@ interface Context {
   getRemainingTimeInMillis(): number;
 }
 
-/** Checks, quarantines, derives and splits the data of a run, and profiles what is trained on. */
+/** Runs {@link prepare} on the data bucket and the ledger, and records how many rows were accepted. */
 export async function handler(request: PrepareRequest, context: Context): Promise<PrepareReport> {
-  const ledger = dynamoLedger();
   const time = context.getRemainingTimeInMillis();
-  const report = await prepare(request, {
-    store: new S3Store(new S3Client(), env(EnvName.DATA_BUCKET)),
-    append: (fact) => ledger.append(fact),
-    now: () => new Date(),
-    notes: ledger,
-    timeLeft: () => context.getRemainingTimeInMillis() / time,
-  });
+  const timeLeft = () => context.getRemainingTimeInMillis() / time;
+  const report = await prepare({ ...onAws(), timeLeft }, request);
   metric(MetricName.ROWS_ACCEPTED, report.rows.read - report.rows.quarantined);
   metric(MetricName.ROWS_QUARANTINED, report.rows.quarantined);
   return report;
 }
 
-/** Characters of a failure that are noted and told. */
-const MOST_WORDS = 500;
+const onAws = lazy((): PreparePorts => {
+  const ledger = dynamoLedger();
+  return {
+    store: new S3Store(new S3Client(), env(EnvName.DATA_BUCKET)),
+    append: (fact) => ledger.append(fact),
+    now: () => new Date(),
+    notes: ledger,
+  };
+});
 
 /** Nothing is begun with less of the function's time: what dies for want of it says nothing about its files. */
 const ENOUGH_TIME = 0.8;
@@ -76,20 +63,17 @@ const ENOUGH_TIME = 0.8;
  * PREPARATION_FAILED and INVALID_DOCUMENT (the contract's SQL), which are no file's; PREPARE_AGAIN where another attempt
  * is to go on
  */
-export async function prepare({ runId }: PrepareRequest, ports: PreparePorts): Promise<PrepareReport> {
+export async function prepare(ports: PreparePorts, { runId }: PrepareRequest): Promise<PrepareReport> {
   const key = runKeys(runId).run;
   const run = readRun(await ports.store.getJson(key), key);
-  const notes = new Notes(LedgerKey.preparing(run.startedAt, runId), ports.notes);
+  const notes = new SearchNotes(LedgerKey.preparing(run.startedAt, runId), ports.notes);
   await notes.open();
   const count = run.snapshot.files.length;
   for (let isFirst = true; ; isFirst = false) {
-    let next = nextStep(notes.search, count);
-    while (next.step === 'GUILTY') {
-      notes.search = blamed(notes.search, next.file, next.failure);
-      next = nextStep(notes.search, count);
-    }
+    const { search, next } = decideNext(notes.search, count);
+    notes.search = search;
     if (next.step === 'END') {
-      const error = await ended(run, ports, notes.search, next);
+      const error = await refused(ports, runId, endingOf(run.snapshot, search, next));
       await notes.write(NOT_BEGUN); // whoever starts this again has changed something
       throw error;
     }
@@ -108,7 +92,7 @@ async function attempt(
   range: Range,
   step: 'PREPARE' | 'TRY',
   ports: PreparePorts,
-  notes: Notes,
+  notes: SearchNotes,
 ): Promise<PrepareReport | undefined> {
   const since = ports.now().toISOString();
   let reading: Range | undefined;
@@ -124,19 +108,9 @@ async function attempt(
     await notes.write(step === 'TRY' ? worked(notes.search, range) : NOT_BEGUN);
     return step === 'TRY' ? undefined : report;
   } catch (error) {
-    if (error instanceof PerennialError) {
-      // what is wrong with a file has a name: it is told when the run itself comes to it
-      await notes.write(step === 'TRY' ? worked(notes.search, range) : NOT_BEGUN);
-      if (step === 'TRY') return undefined;
-      throw error;
-    }
-    const kind = kindOf(error);
-    if (kind === undefined) {
-      await notes.write(untried(notes.search));
-      throw error;
-    }
-    const because = shortened(wordsOf(error), MOST_WORDS);
-    await notes.write(failed(notes.search, { range, kind, because, ...(reading && { reading }) }));
+    const { search, goesOn } = afterError(notes.search, { step, range, reading }, error);
+    await notes.write(search);
+    if (!goesOn) throw error;
     return undefined;
   }
 }
@@ -145,79 +119,4 @@ async function attempt(
 function silent({ store, now }: PreparePorts): Omit<FilePorts, 'reading'> {
   const nothing = async () => {};
   return { store: { stream: (...of) => store.stream(...of), putJson: nothing, upload: nothing }, append: nothing, now };
-}
-
-/** How the search ends: the guilty files are refused, or it is said why none is. */
-async function ended(
-  run: RunDocument,
-  ports: PreparePorts,
-  { guilty }: Search,
-  { end, failure }: Extract<Step, { readonly step: 'END' }>,
-): Promise<PerennialError> {
-  const { files } = run.snapshot;
-  const { because } = failure;
-  if (end === 'FOUND') {
-    const found = guilty.map((one) => ({ file: files[one.file], message: blame(files[one.file].key, one.failure) }));
-    for (const { file, message } of found) await refuseFile(ports, run.runId, file, message);
-    const messages = found.map(({ message }) => message);
-    return new PerennialError(ErrorName.DATA_UNREADABLE, listed(messages, 5, '. '));
-  }
-  const together = `${files.length} files of ${inBytes(snapshotBytes(run.snapshot))}`;
-  return end === 'TOO_MUCH'
-    ? new PerennialError(
-        ErrorName.DATA_TOO_LARGE,
-        `the ${together} are too much for the function that prepares them, and no one alone is to blame: ${because}. ${FEWER_FILES}`,
-      )
-    : new PerennialError(
-        ErrorName.PREPARATION_FAILED,
-        `the ${together} cannot be prepared, and no file alone is the cause: ${because}. A person is needed: ` +
-          'look at the log of the function that prepares data, and report a fault that is not yours',
-      );
-}
-
-/** What is wrong with a file that fails alone, and what its owner can do. */
-function blame(key: string, { kind, because }: Failure): string {
-  const what = `${key} cannot be prepared: ${because}`;
-  return kind === 'FAULT'
-    ? `${what}. Correct it and upload it again, or delete it; if nothing is wrong with it, keep a copy and report the fault`
-    : `${what}. Upload it in smaller parts, or delete it`;
-}
-
-/** What is known of all attempts of a run to prepare its data. */
-class Notes {
-  search = NOT_BEGUN;
-  private revision: unknown = 0;
-
-  constructor(
-    private readonly sk: string,
-    private readonly ledger: PreparePorts['notes'],
-  ) {}
-
-  /** Reads what earlier attempts have noted; what one of them was at when it died, has failed. */
-  async open(): Promise<void> {
-    if (this.ledger === undefined) return;
-    const { value, revision } = await current(this.ledger, this.sk, NOT_BEGUN);
-    const noted = readSearch(value);
-    const { under, ...search } = { ...noted, attempts: noted.attempts + 1 };
-    this.revision = revision;
-    this.search = under === undefined ? search : failed(search, died(under));
-  }
-
-  /** Notes what is done next; it is durable before it is done. */
-  async write(search: Search): Promise<void> {
-    this.search = search;
-    if (this.ledger === undefined) return;
-    if (!(await this.ledger.swap(this.sk, this.revision, search))) {
-      throw new Error('another attempt prepares the same data: this one ends');
-    }
-    this.revision = nextRevision(this.revision);
-  }
-}
-
-function died({ range, reading, since }: NonNullable<Search['under']>): Failure {
-  const what = reading === undefined ? 'computing' : 'reading';
-  const because =
-    `the function ended without a word while it was ${what} (begun at ${since}): ` +
-    'that takes more time or memory than it has, or it crashes the database';
-  return { range, kind: 'DIED', because, ...(reading && { reading }) };
 }

@@ -4,12 +4,12 @@ import { gzipSync } from 'node:zlib';
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { afterEach, describe, expect, test } from 'vitest';
 import { readable } from '../../lambdas/data-engine/reader';
-import { kindOf } from '../../lambdas/prepare/faults';
 import { prepare } from '../../lambdas/prepare/prepare.handler';
 import { parseContract } from '../../lib/core/dataset/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { EnvName } from '../../lib/core/names';
+import { kindOf } from '../../lib/core/prepare/faults';
 import { MemoryLedger } from '../support/memory';
 import { csv, Preparation, RIDES, RIDES_HEADER, RUN_ID, rides, written } from '../support/preparation';
 
@@ -357,7 +357,6 @@ describe('an attempt that dies', () => {
           return new Promise<Readable>(() => {});
         };
         prepare(
-          { runId: RUN_ID },
           {
             store: {
               getJson: (key) => store.getJson(key),
@@ -369,6 +368,7 @@ describe('an attempt that dies', () => {
             now: () => new Date('2026-03-01T00:00:00.000Z'),
             notes,
           },
+          { runId: RUN_ID },
         ).then(resolve, resolve);
       });
       if (answer !== 'DIED') return { answer, attempt, refused, notes };

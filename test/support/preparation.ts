@@ -108,8 +108,8 @@ export class Preparation {
     };
     await this.store.putJson(runKeys(RUN_ID).run, run);
     return prepare(
-      { runId: RUN_ID },
       { store: this.store, append: async (fact) => this.facts.push({ ...fact }), now: () => new Date(STARTED_AT) },
+      { runId: RUN_ID },
     );
   }
 

@@ -61,6 +61,21 @@ export function readSearch(noted: unknown): Search {
   return mistakes.length === 0 ? search : NOT_BEGUN;
 }
 
+/** The search of a further attempt: what the one before was doing when it ended without a word has failed. */
+export function resumed(noted: unknown): Search {
+  const known = readSearch(noted);
+  const { under, ...search } = { ...known, attempts: known.attempts + 1 };
+  return under === undefined ? search : failed(search, died(under));
+}
+
+function died({ range, reading, since }: NonNullable<Search['under']>): Failure {
+  const what = reading === undefined ? 'computing' : 'reading';
+  const because =
+    `the function ended without a word while it was ${what} (begun at ${since}): ` +
+    'that takes more time or memory than it has, or it crashes the database';
+  return { range, kind: 'DIED', because, ...(reading && { reading }) };
+}
+
 /** What to do next. */
 export type Step =
   /** Prepare all files, for good. */
@@ -111,6 +126,15 @@ export function nextStep(search: Search, files: number): Step {
   if (guilty.length > 0) return { step: 'END', end: 'FOUND', failure: whole };
   const isTooMuch = next === undefined && whole.kind !== 'FAULT' && files > 1;
   return { step: 'END', end: isTooMuch ? 'TOO_MUCH' : 'UNEXPLAINED', failure: whole };
+}
+
+/** What to do next, once the files that are known to fail alone have been named as guilty. */
+export function decideNext(
+  search: Search,
+  files: number,
+): { readonly search: Search; readonly next: Exclude<Step, { readonly step: 'GUILTY' }> } {
+  const next = nextStep(search, files);
+  return next.step === 'GUILTY' ? decideNext(blamed(search, next.file, next.failure), files) : { search, next };
 }
 
 /** Files that nothing speaks against, one by one: if all of them fail too, the files are not to blame. */

@@ -31,3 +31,29 @@ export function inValidation(share: number): string {
 export function inHoldout(share: number): string {
   return `h // ${PARTS} % ${PARTS} < ${Math.round(PARTS * share)}`;
 }
+
+/** Which rows of `data` belong to which part, as SQL conditions. */
+export type Split = Readonly<Record<'train' | 'validation' | 'holdout', string>>;
+
+/** The parts: every row belongs to exactly one of them. */
+export function partsOf(holdout: string, validationShare: number): Split {
+  const validation = inValidation(validationShare);
+  return {
+    train: `NOT (${holdout}) AND NOT (${validation})`,
+    validation: `NOT (${holdout}) AND ${validation}`,
+    holdout,
+  };
+}
+
+/** How many rows are held out, where they have event times: at least one. */
+export function holdoutRows(rows: number, share: number): number {
+  return Math.max(1, Math.round(rows * share));
+}
+
+/**
+ * Rows of the holdout, where they have event times: those after the cut, and of those at its very moment the ones up
+ * to a hash. Both are texts: microseconds of the year 9999, and hashes, are more than a JavaScript number holds exactly.
+ */
+export function afterCut(time: string, hash: string): string {
+  return `(t > ${time} OR t = ${time} AND h <= ${hash})`;
+}
