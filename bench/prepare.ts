@@ -35,8 +35,8 @@ async function ours(file: string, folder: string): Promise<void> {
   };
   await store.putJson(runKeys(RUN_ID).run, run);
   const report = await prepare(
-    { runId: RUN_ID },
     { store, append: async () => undefined, now: () => new Date(STARTED_AT) },
+    { runId: RUN_ID },
   );
   writeFileSync(join(folder, 'rows.json'), JSON.stringify(report.rows));
 }

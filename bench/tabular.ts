@@ -41,7 +41,7 @@ async function prepared(count: number): Promise<string> {
   };
   await store.putJson(run, document);
   const append = async () => undefined;
-  const { rows } = await prepare({ runId: RUN_ID }, { store, append, now: () => new Date(STARTED_AT) });
+  const { rows } = await prepare({ store, append, now: () => new Date(STARTED_AT) }, { runId: RUN_ID });
   console.log(`${months.map(({ name }) => name).join(', ')}: ${JSON.stringify(rows)}`);
   renameSync(part, folder);
   return join(folder, root);

@@ -9,30 +9,16 @@ import {
   nameOf,
   nextRun,
 } from '../../lib/core/dataset/controller';
-import {
-  type BudgetReachedDetail,
-  type DataNeededDetail,
-  type Evidence,
-  NEEDS,
-} from '../../lib/core/dataset/documents';
-import { disown, openRun, release, requeue } from '../../lib/core/dataset/lease';
-import { contentOfAll, parseSnapshot } from '../../lib/core/dataset/snapshot';
+import type { Evidence } from '../../lib/core/dataset/documents';
+import { withStarted } from '../../lib/core/dataset/ended';
+import { requeue } from '../../lib/core/dataset/lease';
+import { eventsOf, frozenOf, namedSnapshot, tooManyWait } from '../../lib/core/dataset/run-data';
 import { includes } from '../../lib/core/dataset/waiting';
-import { ErrorName, PerennialError } from '../../lib/core/errors';
-import { OUTCOMES, type Outcome } from '../../lib/core/ledger/documents';
+import { type Decision, type Lease, LedgerKey, type RefusedFile, type RunStarted } from '../../lib/core/ledger/ledger';
+import { parseMessage } from '../../lib/core/messages';
+import { EnvName } from '../../lib/core/names';
+import { candidateModels } from '../judge/candidate-models';
 import {
-  type Decision,
-  type Lease,
-  LedgerKey,
-  type RefusedFile,
-  type RunEnded,
-  type RunStarted,
-} from '../../lib/core/ledger/ledger';
-import { parseMessage, type RunEnd } from '../../lib/core/messages';
-import { EnvName, Events } from '../../lib/core/names';
-import { type CandidateModels, candidateModels } from '../judge/candidate-models';
-import {
-  changeLease,
   dynamoLedger,
   type Ledger,
   type Pause,
@@ -45,30 +31,22 @@ import {
 } from '../ledger/ledger-port';
 import { defaultBus, type Send } from '../shared/bus';
 import { env, settings } from '../shared/env';
-import { awsExecutions, type Executions, hasEnded, startAlone } from '../shared/executions';
+import { awsExecutions, startAlone } from '../shared/executions';
 import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
 import { type Batch, type BatchReply, eachRecord } from '../shared/sqs';
-import { type Data, freezeNow, noData, s3Data, unseenUploads } from './data';
+import { type Data, freezeNow, s3Data, unseenUploads } from './data';
+import { type EndPorts, endOf, settleEnd, takeAwayOrphans } from './ended-runs';
 
 /** What the controller reaches; tests have it in memory. */
-export interface ControllerPorts {
+export interface ControllerPorts extends EndPorts {
   readonly pipeline: string;
   readonly rules: ControllerRules;
-  readonly ledger: Ledger;
   readonly data: Data;
-  /** Of the training machine. */
-  readonly executions: Executions;
-  /** Of the pipeline's runs; absent where no registry tells their names. */
-  readonly candidates?: CandidateModels;
   readonly send: Send;
-  now(): Date;
   /** Waits before another try; a real wait, if absent. */
   readonly pause?: Pause;
 }
-
-/** Stands for the status of a run of which Step Functions knows nothing. */
-const GONE = 'GONE';
 
 /** Runs {@link control} on the ledger and the data bucket. */
 export async function handler(batch: Batch): Promise<BatchReply> {
@@ -110,10 +88,7 @@ export async function control(ports: ControllerPorts, batch: Batch): Promise<Bat
   if (look || orphans) await takeAwayOrphans(ports); // before the next run begins
   const crowded = await settle(ports, [...triggers.values()], look);
   if (crowded.length === 0) return read;
-  const full = new PerennialError(
-    ErrorName.TOO_MANY_WAIT,
-    `at most a hundred requests for snapshots of their own can wait, got ${crowded.length} more: they come again, and in the end lie in the dead-letter queue`,
-  );
+  const full = tooManyWait(crowded);
   console.error(JSON.stringify({ error: String(full) }));
   const again = [...triggers].filter(([, trigger]) => includes(crowded, trigger));
   return {
@@ -152,7 +127,7 @@ function settle(ports: ControllerPorts, triggers: readonly Evidence[], look: boo
       const news = [...undecided, ...found];
       const next = nextRun(lease, news, { now, rules });
       const [underWay] = next === undefined ? [] : await ports.executions.running();
-      const frozen = next && underWay === undefined ? await frozenData(ports, next) : undefined;
+      const frozen = next && underWay === undefined ? await dataOf(ports, next) : undefined;
       const decided = decide(lease, news, { now, rules, underWay, frozen });
 
       if (same(decided.lease, value) && !torn) {
@@ -187,35 +162,10 @@ function flush(ports: ControllerPorts): Promise<ReadLease<Lease>> {
   );
 }
 
-/** Appends decisions, and tells people of those that they must see to: twice rather than never. */
+/** Appends decisions, and sends events about those that people must act on: twice rather than never. */
 async function record({ ledger, send, pipeline }: ControllerPorts, decisions: readonly Decision[]): Promise<void> {
-  for (const needs of NEEDS) {
-    const first = decisions.find((decision) => decision.needs === needs);
-    if (first === undefined) continue;
-    const { because: summary, at } = first;
-    if (needs !== 'BUDGET') await send(Events.DATA_NEEDED, { pipeline, needs, summary } satisfies DataNeededDetail);
-    else {
-      const day = at.slice(0, 10);
-      await send(Events.BUDGET_REACHED, { pipeline, day, summary } satisfies BudgetReachedDetail);
-    }
-  }
+  for (const { type, detail } of eventsOf(pipeline, decisions)) await send(type, detail);
   for (const decision of decisions) await ledger.append(decision);
-}
-
-/** How the run ended that holds the lease; undefined if none does, or if it is under way. */
-async function endOf({ executions }: ControllerPorts, lease: Lease, now: Date): Promise<RunEnd | undefined> {
-  const runId = openRun(lease);
-  if (runId === undefined) return undefined;
-  const execution = await executions.find(runId);
-  if (execution !== undefined) {
-    const { status, startedAt, endedAt } = execution;
-    return hasEnded(execution) ? { runId, status, startedAt, at: endedAt ?? now.toISOString() } : undefined;
-  }
-  // what was begun a moment ago may not be seen yet; to start it once more has no effect
-  const { holder, lastRun } = lease;
-  const isOwn = holder === runId && lastRun?.runId === runId;
-  if (isOwn && (await startAlone(executions, runId, stableJson(lastRun.input)))) return undefined;
-  return { runId, status: GONE, at: now.toISOString() };
 }
 
 /** The lease with the good files of the last run, if bad ones made it fail. */
@@ -230,93 +180,18 @@ async function withoutDecision(ledger: Ledger, triggers: readonly Evidence[]): P
   return triggers.filter((_, i) => decided[i] === undefined);
 }
 
-async function frozenData({ data, ledger, rules, executions }: ControllerPorts, next: NextRun): Promise<Frozen> {
-  const ranBefore = async (dataVersion: string) => (await executions.find(nameOf(next, dataVersion))) !== undefined;
-  const { snapshotKey } = next;
-  if (snapshotKey === undefined) {
-    const { snapshot, key } = await freezeNow(data, ledger, rules.newestFiles);
-    const { dataVersion, files, leftOut = [], alike = [] } = snapshot;
-    if (files.length === 0) return { missing: noData(snapshot) };
-    return {
-      dataVersion,
-      content: contentOfAll(files),
-      snapshotKey: key,
-      files: files.length,
-      leftOut: leftOut.length,
-      alike: alike.length,
-      ranBefore: await ranBefore(dataVersion),
-    };
-  }
-  const document = await data.read(snapshotKey);
-  if (document === undefined)
-    return { missing: `snapshotKey must name a snapshot, got ${snapshotKey}: no such object` };
-  try {
-    const { dataVersion, files } = parseSnapshot(document, snapshotKey);
-    return {
-      dataVersion,
-      content: contentOfAll(files),
-      snapshotKey,
-      files: files.length,
-      leftOut: 0,
-      alike: 0,
-      ranBefore: await ranBefore(dataVersion),
-    };
-  } catch (error) {
-    if (error instanceof PerennialError) return { missing: error.message };
-    throw error;
-  }
-}
-
-/** Frees the lease of a run of which Step Functions says that it has ended. */
-async function settleEnd({ ledger, now }: ControllerPorts, end: RunEnd): Promise<void> {
-  const outcome = await recordedOutcome(ledger, end);
-  await changeLease(ledger, TRAINING_LEASE, now(), (lease) =>
-    end.status === GONE ? disown(lease, end) : release(lease, { ...end, outcome }),
-  );
-}
-
-/** Takes away the candidates' models of runs that were stopped, or ran out of time, before they could do so. */
-async function takeAwayOrphans({ candidates, executions }: ControllerPorts): Promise<void> {
-  if (candidates === undefined) return;
-  try {
-    const models = await candidates.list();
-    // what was there before nothing ran belongs to a run that has ended
-    if (models.length === 0 || (await executions.running()).length > 0) return;
-    for (const model of models) await candidates.delete(model);
-  } catch (error) {
-    // no message is to come again for it: the next look makes it good
-    console.error(JSON.stringify({ left: 'models of candidates', error: String(error) }));
-  }
+/** The data that a run would train on: the snapshot that is asked for, or the data as it is. */
+async function dataOf({ data, ledger, rules, executions }: ControllerPorts, next: NextRun): Promise<Frozen> {
+  const found =
+    next.snapshotKey === undefined
+      ? frozenOf(await freezeNow(data, ledger, rules.newestFiles))
+      : namedSnapshot(next.snapshotKey, await data.read(next.snapshotKey));
+  if ('missing' in found) return found;
+  return { ...found, ranBefore: (await executions.find(nameOf(next, found.dataVersion))) !== undefined };
 }
 
 /** What is spent of the day's budget, by the lease or by the runs that have begun, whichever is more. */
 async function spentBy(ledger: Ledger, lease: Lease, now: Date): Promise<Spent> {
   const spent = spentOn(now, lease);
-  const today = await ledger.query<RunStarted>(`RUN#${spent.day}`);
-  const started = today.filter(({ sk, reason }) => sk.endsWith('#START') && reason !== 'manual').length;
-  return { ...spent, startedToday: Math.max(spent.startedToday, started) };
-}
-
-/** How a run ended that Step Functions reports; written here if the run could not do so itself. */
-async function recordedOutcome(ledger: Ledger, end: RunEnd): Promise<Outcome> {
-  const { runId, status, at } = end;
-  // the rows of the second in which it began are its own: however many attempts it made, its end is among them
-  const begun = end.startedAt === undefined ? { limit: 200 } : undefined;
-  const facts = await ledger.query<RunStarted | RunEnded>(`RUN#${end.startedAt?.slice(0, 19) ?? ''}`, {
-    newestFirst: true,
-    ...begun,
-  });
-  const own = facts.filter((fact) => fact.runId === runId);
-  const ended = own.find((fact): fact is RunEnded => fact.sk.endsWith('#END'));
-  if (ended !== undefined) return OUTCOMES.find((outcome) => outcome === ended.outcome) ?? 'FAILED';
-  const startedAt = own[0]?.sk.split('#')[1] ?? end.startedAt;
-  if (startedAt === undefined) return 'FAILED'; // there never was such a run
-  await ledger.append<RunEnded>({
-    sk: LedgerKey.run(startedAt, runId, 'END'),
-    at,
-    runId,
-    outcome: 'FAILED',
-    error: { name: `Execution.${status}`, cause: `the execution ended as ${status} before it could say how` },
-  });
-  return 'FAILED';
+  return withStarted(spent, await ledger.query<RunStarted>(`RUN#${spent.day}`));
 }

@@ -3,7 +3,6 @@ import type { Evidence, Snapshot } from '../../lib/core/dataset/documents';
 import { DATA_PREFIXES, freeze, type ListedFile, newFiles, snapshotKey } from '../../lib/core/dataset/snapshot';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import type { Lease, RefusedFile } from '../../lib/core/ledger/ledger';
-import { listed } from '../../lib/core/listed';
 import { Prefix, shortHash } from '../../lib/core/names';
 import type { Ledger } from '../ledger/ledger-port';
 import type { S3Store } from '../shared/s3-store';
@@ -98,9 +97,3 @@ export async function unseenUploads(
 
 /** One would do: a run trains on all that is there. So many are named. */
 const MOST_FOUND = 100;
-
-/** What to say where there is nothing to train on. */
-export function noData({ leftOut = [] }: Snapshot): string {
-  const refused = leftOut.length === 0 ? '' : ` but ${leftOut.length} that could not be used (${listed(leftOut, 3)})`;
-  return `there must be at least one file below ${DATA_PREFIXES.join(' or ')}, got none${refused}; upload labelled data to ${DATA_PREFIXES[0]}`;
-}

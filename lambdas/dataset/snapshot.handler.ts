@@ -1,5 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import type { RunDocument, Snapshot, SnapshotReport, SnapshotRequest } from '../../lib/core/dataset/documents';
+import { noData } from '../../lib/core/dataset/run-data';
 import { parseSnapshot, snapshotBytes } from '../../lib/core/dataset/snapshot';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { LedgerKey, type RunStarted } from '../../lib/core/ledger/ledger';
@@ -8,7 +9,7 @@ import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
-import { type Data, freezeNow, noData, s3Data } from './data';
+import { type Data, freezeNow, s3Data } from './data';
 
 export interface SnapshotPorts {
   readonly ledger: Ledger;

@@ -1,14 +1,17 @@
+import { SageMakerClient } from '@aws-sdk/client-sagemaker';
 import {
-  DescribeModelPackageCommand,
-  type DescribeModelPackageOutput,
-  paginateListModelPackages,
-  SageMakerClient,
-} from '@aws-sdk/client-sagemaker';
+  type EndedExecution,
+  inputsOf,
+  isOfOther,
+  lostApproval,
+  mayLackFact,
+  missingEnd,
+} from '../../lib/core/deploy/approvals';
 import { idOf, releaseDeployment, takeUp } from '../../lib/core/deploy/deployment';
 import type { DeploymentInput } from '../../lib/core/deploy/documents';
-import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../../lib/core/ledger/ledger';
+import type { DeploymentEnded, DeploymentLease } from '../../lib/core/ledger/ledger';
 import { type DeploymentMessage, inputOf, parseDeploymentMessage } from '../../lib/core/messages';
-import { EnvName, packageVersion } from '../../lib/core/names';
+import { EnvName } from '../../lib/core/names';
 import {
   changeLease,
   DEPLOYMENT_LEASE,
@@ -24,10 +27,10 @@ import {
 import { env } from '../shared/env';
 import { awsExecutions, type Executions, hasEnded, startAlone } from '../shared/executions';
 import { lazy } from '../shared/lazy';
-import { unlessMissing } from '../shared/sagemaker';
 import { type Batch, type BatchReply, eachRecord } from '../shared/sqs';
+import { type ApprovedVersions, approvedVersions } from './approved-versions';
 
-export interface StartDeploymentPorts {
+export interface StartDeploymentPorts extends ApprovedVersions {
   readonly pipeline: string;
   readonly modelPackageGroup: string;
   /** The endpoint that is deployed to. */
@@ -35,10 +38,6 @@ export interface StartDeploymentPorts {
   readonly ledger: Ledger;
   /** Of the deployment machine. */
   readonly executions: Executions;
-  /** Whether a version is approved now, and is of the pipeline that is deployed. */
-  isApproved(modelPackageArn: string): Promise<boolean>;
-  /** The newest version of that pipeline that is approved, and when it was registered. */
-  newestApproved(): Promise<(DeploymentInput & { readonly createdAt: string }) | undefined>;
   now(): Date;
   /** Waits before another try; a real wait, if absent. */
   readonly pause?: Pause;
@@ -50,45 +49,14 @@ export async function handler(batch: Batch): Promise<BatchReply> {
 }
 
 const onAws = lazy((): StartDeploymentPorts => {
-  const sagemaker = new SageMakerClient();
   const modelPackageGroup = env(EnvName.MODEL_PACKAGE_GROUP);
-  const versionsOf = env(EnvName.VERSIONS_OF);
-  const isOurs = (found?: DescribeModelPackageOutput) => found?.CustomerMetadataProperties?.pipeline === versionsOf;
-  const describe = (ModelPackageName: string) =>
-    unlessMissing(sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName })));
   return {
     pipeline: env(EnvName.PIPELINE),
     modelPackageGroup,
     endpointName: env(EnvName.ENDPOINT_NAME),
     ledger: dynamoLedger(),
     executions: awsExecutions(env(EnvName.DEPLOYMENT_MACHINE)),
-    async isApproved(modelPackageArn) {
-      const found = await describe(modelPackageArn);
-      return found?.ModelApprovalStatus === 'Approved' && isOurs(found);
-    },
-    async newestApproved() {
-      const approved = paginateListModelPackages(
-        { client: sagemaker },
-        {
-          ModelPackageGroupName: modelPackageGroup,
-          ModelApprovalStatus: 'Approved',
-          SortBy: 'CreationTime',
-          SortOrder: 'Descending',
-        },
-      );
-      for await (const { ModelPackageSummaryList = [] } of approved) {
-        for (const { ModelPackageArn: modelPackageArn } of ModelPackageSummaryList) {
-          const found = modelPackageArn === undefined ? undefined : await describe(modelPackageArn);
-          const createdAt = found?.CreationTime;
-          const approvedAt = found?.LastModifiedTime ?? createdAt;
-          // a registry may hold the versions of several pipelines
-          if (modelPackageArn && createdAt && approvedAt && isOurs(found)) {
-            return { modelPackageArn, approvedAt: approvedAt.toISOString(), createdAt: createdAt.toISOString() };
-          }
-        }
-      }
-      return undefined;
-    },
+    ...approvedVersions(new SageMakerClient(), modelPackageGroup, env(EnvName.VERSIONS_OF)),
     now: () => new Date(),
   };
 });
@@ -124,8 +92,7 @@ async function settle(
     async () => {
       const { value: row, revision, torn } = await flush(ports);
       missed ||= torn; // what waited in it may be lost
-      // what was deployed to an endpoint of another name is not on this one
-      const isOther = row.endpoint !== undefined && row.endpoint !== endpointName;
+      const isOther = isOfOther(row, endpointName);
       const lease: DeploymentLease = isOther ? {} : row;
       const now = ports.now();
       const end = await endOf(ports, lease, now);
@@ -133,7 +100,7 @@ async function settle(
         await settleEnd(ports, end);
         return true;
       }
-      const found = isOther ? await newest(ports) : missed ? await lostApproval(ports, lease) : [];
+      const found = isOther ? inputsOf(await ports.newestApproved()) : missed ? await lost(ports, lease) : [];
       const candidates = await deployable(ports, [...approvals, ...found, ...(lease.wanted ? [lease.wanted] : [])]);
       const [underWay] = lease.holder === undefined && candidates.length > 0 ? await executions.running() : [];
       const taken = takeUp(lease, candidates, now, underWay);
@@ -195,29 +162,13 @@ async function endOf(
   return { kind: 'ended', deploymentId, at: now.toISOString() };
 }
 
-/** An approval whose event was lost: of the newest version, where no deployment of that has begun. */
-async function lostApproval(
+/** The approval of the newest version, if its event was lost. */
+async function lost(
   { ledger, newestApproved }: StartDeploymentPorts,
   { last }: DeploymentLease,
 ): Promise<DeploymentInput[]> {
   const newest = await newestApproved();
-  if (newest === undefined) return [];
-  const { createdAt, ...input } = newest;
-  const version = packageVersion(input.modelPackageArn);
-  // events tell whole seconds; before it was made, a version of its number was one of a registry that is gone
-  const since = Math.floor(Date.parse(createdAt) / 1000) * 1000;
-  const begun = [
-    ...(last ? [{ version: packageVersion(last.modelPackageArn), at: last.approvedAt }] : []),
-    ...(await deployments(ledger)).map((fact) => ({ version: fact.version, at: fact.startedAt })),
-  ];
-  return begun.some((one) => one.version === version && Date.parse(one.at) >= since) ? [] : [input];
-}
-
-async function newest({ newestApproved }: StartDeploymentPorts): Promise<DeploymentInput[]> {
-  const found = await newestApproved();
-  if (found === undefined) return [];
-  const { modelPackageArn, approvedAt } = found;
-  return [{ modelPackageArn, approvedAt }];
+  return newest === undefined ? [] : lostApproval(newest, last, await deployments(ledger));
 }
 
 function deployments(ledger: Ledger): Promise<DeploymentEnded[]> {
@@ -231,21 +182,8 @@ async function settleEnd({ ledger, now }: StartDeploymentPorts, end: Ended): Pro
 }
 
 /** Writes the end of a deployment that could not do so itself. */
-async function recordEnd(
-  ledger: Ledger,
-  end: { deploymentId: string; at: string; status: string; startedAt: string; input?: DeploymentInput },
-): Promise<void> {
-  const { deploymentId, at, status, startedAt, input } = end;
-  if (input === undefined || status === 'SUCCEEDED') return;
-  if ((await deployments(ledger)).some((fact) => fact.deploymentId === deploymentId)) return;
-  await ledger.append<DeploymentEnded>({
-    sk: LedgerKey.deployment(startedAt, deploymentId),
-    at,
-    deploymentId,
-    startedAt,
-    modelPackageArn: input.modelPackageArn,
-    version: packageVersion(input.modelPackageArn),
-    outcome: 'FAILED',
-    error: { name: `Execution.${status}`, cause: `the execution ended as ${status} before it could say how` },
-  });
+async function recordEnd(ledger: Ledger, end: EndedExecution): Promise<void> {
+  if (!mayLackFact(end)) return;
+  const fact = missingEnd(end, await deployments(ledger));
+  if (fact !== undefined) await ledger.append<DeploymentEnded>(fact);
 }

@@ -12,10 +12,11 @@ import {
   type Next,
   nextAttempt,
 } from '../../lib/core/train/attempts';
-import type { AttemptReport, AttemptRequest, TuningDocument } from '../../lib/core/train/documents';
-import { type CaughtError, type Failure, failureOf, type JobFacts, refusalOf } from '../../lib/core/train/failures';
-import { directionOf } from '../../lib/core/train/printed-metric';
-import { bestTrial, type Trial, type TuningRules } from '../../lib/core/train/tuning';
+import type { AttemptReport, AttemptRequest } from '../../lib/core/train/documents';
+import { type Failure, failureAfter, type JobFacts, LOG_LINES, needsLog, withLog } from '../../lib/core/train/failures';
+import { historyOf, spentByOthers } from '../../lib/core/train/history';
+import { machinesOf, tuningDocument } from '../../lib/core/train/records';
+import { bestTrial } from '../../lib/core/train/tuning';
 import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
@@ -35,9 +36,6 @@ export interface AttemptPorts {
   lastLines(streams: string): Promise<string[]>;
   now(): Date;
 }
-
-/** So many lines of a script's log stand in its failure, and so many characters. */
-const [LINES, CHARACTERS] = [12, 1500];
 
 /** Runs {@link attempt} on SageMaker, its logs and the ledger. */
 export async function handler(request: AttemptRequest): Promise<AttemptReport> {
@@ -68,7 +66,7 @@ export async function attempt(ports: AttemptPorts, request: AttemptRequest): Pro
 
   const option = rules.capacityOptions[currentJob.option] as CapacityOptionSpec;
   const streams = rules.search === undefined ? `${currentJob.name}/` : `${currentJob.name}-`;
-  const failure = await withLogTail(ports, streams, classifyFailure(facts, request.caught ?? UNKNOWN_JOB));
+  const failure = await withLogTail(ports, streams, failureAfter(facts, request.caught));
   const { billableSeconds, trainingSeconds, interruptions, metrics } = facts ?? {};
   await ledger.append<TrainingAttempt>({
     sk: LedgerKey.run(startedAt, runId, `ATTEMPT#${currentJob.name}`),
@@ -95,9 +93,6 @@ export async function attempt(ports: AttemptPorts, request: AttemptRequest): Pro
   };
   return report(ports, request, nextAttempt(rules, progress, failure, ended, await contextOf(ports, request)), facts);
 }
-
-/** That neither a job nor an error is known can only be a fault on the way. */
-const UNKNOWN_JOB: CaughtError = { name: 'States.TaskFailed', cause: 'the job is unknown to SageMaker' };
 
 /** Writes what is decided, and says it to the machine. */
 async function report(
@@ -143,52 +138,10 @@ async function report(
   };
 }
 
-function tuningDocument(
-  runId: string,
-  { metric, target }: Pick<TuningRules, 'metric' | 'target'>,
-  trials: readonly Trial[],
-  best: Trial,
-): TuningDocument {
-  const { iteration, hyperparameters } = best;
-  return {
-    runId,
-    metric,
-    higherIsBetter: directionOf(metric),
-    ...(target !== undefined && { target }),
-    trials,
-    chosen: iteration,
-    hyperparameters,
-  };
-}
-
-function machinesOf({ label, instances, spot }: CapacityOptionSpec) {
-  return {
-    option: label,
-    instanceType: instances[0]?.instanceType as string,
-    instanceCount: instances.reduce((sum, { count }) => sum + count, 0),
-    spot,
-  };
-}
-
-/** Why a job has not trained; undefined if it has. */
-function classifyFailure(facts: JobFacts | undefined, caught: CaughtError): Failure | undefined {
-  if (facts === undefined) return refusalOf(caught);
-  const failure = failureOf(facts);
-  // stopped by Step Functions: because time was over, or with an execution that goes on now (its name is in use)
-  const isOurs = failure?.kind === 'CANCELLED' && /^States\.Timeout$|ResourceInUse/.test(caught.name);
-  return isOurs
-    ? { kind: 'INTERNAL', reason: `${failure.reason}: its state ended before it did (${caught.name})` }
-    : failure;
-}
-
-/** A failure of the script's, with its own last lines: SageMaker's containers often put words of theirs in their place. */
+/** A failure of the script's, with its own last lines. */
 async function withLogTail(ports: AttemptPorts, streams: string, failure?: Failure): Promise<Failure | undefined> {
-  if (failure === undefined || !['ALGORITHM', 'CLIENT'].includes(failure.kind)) return failure;
-  const lines = await ports.lastLines(streams);
-  const missing = lines.slice(-LINES).filter((line) => line.trim() !== '' && !failure.reason.includes(line.trim()));
-  if (missing.length === 0) return failure;
-  const text = missing.join('\n').slice(-CHARACTERS);
-  return { ...failure, reason: `${failure.reason}\nThe end of its log (${LOG_GROUP}, stream ${streams}…):\n${text}` };
+  if (failure === undefined || !needsLog(failure)) return failure;
+  return withLog(failure, await ports.lastLines(streams), `${LOG_GROUP}, stream ${streams}…`);
 }
 
 /** What is known of money and time, from the ledger. */
@@ -198,29 +151,12 @@ async function contextOf(
 ): Promise<AttemptContext> {
   const { runId, startedAt, rules } = request;
   const recent = await ledger.query<Fact>('RUN#', { newestFirst: true, limit: 500 });
-  const attempts = recent.filter(({ sk }) => sk.includes('#ATTEMPT#')) as TrainingAttempt[];
-  const history = attempts
-    .filter((attempt) => attempt.status === 'Completed' && attempt.runId !== runId)
-    .map(({ instanceType, trainingSeconds, billableSeconds = 0 }) => ({
-      instanceType,
-      seconds: trainingSeconds ?? billableSeconds,
-    }));
+  const history = historyOf(recent, runId);
   const spentThisMonthUsd =
-    rules.maxCostPerMonth === undefined ? 0 : await spentInMonth(ledger, startedAt.slice(0, 7), `#${runId}#`);
+    rules.maxCostPerMonth === undefined
+      ? 0
+      : spentByOthers(await ledger.query<Fact>(`RUN#${startedAt.slice(0, 7)}`), runId);
   return { pipeline, registry, runId, startedAt, region, now: now().toISOString(), history, spentThisMonthUsd };
-}
-
-/** USD that the jobs of a month's other runs have cost; one that has no end yet counts with all that it may cost. */
-async function spentInMonth(ledger: Ledger, month: string, thisRun: string): Promise<number> {
-  const facts = (await ledger.query<Fact>(`RUN#${month}`)).filter(({ sk }) => !sk.includes(thisRun));
-  const ended = facts.filter(({ sk }) => sk.includes('#ATTEMPT#')) as TrainingAttempt[];
-  const jobs = new Set(ended.map(({ job }) => job));
-  const open = (facts.filter(({ sk }) => sk.includes('#STARTED#')) as AttemptStarted[]).filter(
-    ({ job }) => !jobs.has(job),
-  );
-  const sum = (amounts: Array<number | undefined>) =>
-    amounts.reduce<number>((total, amount) => total + (amount ?? 0), 0);
-  return sum(ended.map(({ costUsd }) => costUsd)) + sum(open.map(({ atMostUsd }) => atMostUsd));
 }
 
 const onAws = lazy((): AttemptPorts => {
@@ -232,7 +168,7 @@ const onAws = lazy((): AttemptPorts => {
     ledger: dynamoLedger(),
     store: new S3Store(new S3Client(), env(EnvName.DATA_BUCKET)),
     jobs: sageMakerJobs(new SageMakerClient()),
-    lastLines: (streams) => lastLines(logs, streams, LINES),
+    lastLines: (streams) => lastLines(logs, streams, LOG_LINES),
     now: () => new Date(),
   };
 });

@@ -59,6 +59,20 @@ test('no handler imports another', () => {
   );
 });
 
+test('a handler has at most 200 lines: what it decides is in lib/core', () => {
+  const handlers = filesOf('lambdas').filter((file) => file.endsWith('.handler.ts'));
+  const lines = (file: string) => readFileSync(file, 'utf8').trimEnd().split('\n').length;
+  expect(handlers.length).toBeGreaterThan(10);
+  expect(handlers.map((file) => [file, lines(file)] as const).filter(([, count]) => count > 200)).toEqual([]);
+});
+
+test('of what runs on AWS, the data engine alone knows DuckDB', () => {
+  const users = ['lib', 'lambdas', 'engine/src', 'examples']
+    .flatMap(filesOf)
+    .filter((file) => importsOf(file).some((target) => target.startsWith('@duckdb/')));
+  expect(users).toEqual(['lambdas/data-engine/duckdb.ts']);
+});
+
 test('no file imports itself by way of others, not even for types', () => {
   const files = ['lib', 'lambdas', 'bin', 'engine/src', 'examples'].flatMap(filesOf);
   const imports = new Map(files.map((file) => [file, importsOf(file).flatMap(fileOf)]));

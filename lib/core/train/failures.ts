@@ -117,3 +117,42 @@ export function refusalOf({ name, cause }: CaughtError): Failure {
   }
   return { kind: 'CLIENT', reason };
 }
+
+/** That neither a job nor an error is known can only be a fault on the way. */
+const UNKNOWN_JOB: CaughtError = { name: 'States.TaskFailed', cause: 'the job is unknown to SageMaker' };
+
+/**
+ * Why a job has not trained; undefined if it has.
+ *
+ * @param job as SageMaker knows it; undefined if there never was one
+ * @param caught what its state was caught with; null if nothing was
+ */
+export function failureAfter(job: JobFacts | undefined, caught: CaughtError | null = UNKNOWN_JOB): Failure | undefined {
+  const { name } = caught ?? UNKNOWN_JOB;
+  if (job === undefined) return refusalOf(caught ?? UNKNOWN_JOB);
+  const failure = failureOf(job);
+  // stopped by Step Functions: because time was over, or with an execution that goes on now (its name is in use)
+  const isOurs = failure?.kind === 'CANCELLED' && /^States\.Timeout$|ResourceInUse/.test(name);
+  return isOurs ? { kind: 'INTERNAL', reason: `${failure.reason}: its state ended before it did (${name})` } : failure;
+}
+
+/** So many lines of a script's log stand in its failure, and so many characters. */
+export const LOG_LINES = 12;
+const LOG_CHARACTERS = 1500;
+
+/** Whether a failure is the script's: SageMaker's containers often replace the script's words with their own. */
+export function needsLog({ kind }: Failure): boolean {
+  return kind === 'ALGORITHM' || kind === 'CLIENT';
+}
+
+/**
+ * A failure with the last lines of the script's log that it does not contain yet.
+ *
+ * @param place where the log is
+ */
+export function withLog(failure: Failure, lines: readonly string[], place: string): Failure {
+  const missing = lines.slice(-LOG_LINES).filter((line) => line.trim() !== '' && !failure.reason.includes(line.trim()));
+  if (missing.length === 0) return failure;
+  const text = missing.join('\n').slice(-LOG_CHARACTERS);
+  return { ...failure, reason: `${failure.reason}\nThe end of its log (${place}):\n${text}` };
+}
