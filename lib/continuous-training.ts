@@ -18,7 +18,8 @@ import { refuse } from './private/validate';
 import { ModelRegistry } from './registry/model-registry';
 import type { ITrainer } from './train/trainer';
 import type { Tuning } from './train/tuning';
-import { type Budget, type Promotion, type RetryPolicy, TrainingPipeline } from './training-pipeline';
+import { TrainingPipeline } from './training-pipeline';
+import type { Budget, Promotion, RetryPolicy } from './training-pipeline-props';
 import { DriftMonitor } from './watch/drift-monitor';
 
 /** Properties of a {@link ContinuousTraining}. */

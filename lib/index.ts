@@ -16,4 +16,5 @@ export * from './train/trainer-images';
 export * from './train/trainer-props';
 export * from './train/tuning';
 export * from './training-pipeline';
+export * from './training-pipeline-props';
 export * from './watch/drift-monitor';

@@ -1,44 +1,23 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import type * as iam from 'aws-cdk-lib/aws-iam';
-import type * as kms from 'aws-cdk-lib/aws-kms';
-import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import type { Construct } from 'constructs';
-import type { Contract } from '../core/dataset/contract';
 import { ownPrefix, searchPrefix } from '../core/names';
-import type { Owner } from '../core/ownership';
 import type { AttemptRules, CapacityOptionSpec } from '../core/train/attempts';
-import type { AttemptReport, AttemptRequest } from '../core/train/documents';
-import { CAUGHT, RUN_ID, STARTED_AT } from '../machine/expressions';
-import { equals, expression, jsonata, literal, object, present } from '../machine/jsonata';
+import { jsonata, literal, object, present } from '../machine/jsonata';
 import { SageMakerJob } from '../machine/sagemaker-job';
-import { invoke, orFail, when } from '../machine/state-parts';
 import { kmsKeyId } from '../private/keys';
 import { jobTags } from '../private/owner-tags';
-import { $, assign, runUri, type TrainingVariables } from '../training-variables';
+import type { TrainingParts } from '../training-step';
+import { $, assign, runUri } from '../training-variables';
 import type { CapacityOption } from './capacity-option';
-import type { TrainerConfig } from './trainer-props';
 import type { SearchRequest } from './tuning';
 
-export interface TrainProps {
-  readonly owner: Owner;
-  readonly contract: Contract;
-  readonly trainer: TrainerConfig;
+export interface TrainingJobProps extends TrainingParts {
   /** The role that the jobs run as. */
   readonly role: iam.IRole;
-  /** The function that records how a job ended, and decides what comes next. */
-  readonly attempt: lambda.IFunction;
   readonly rules: AttemptRules;
-  /** What encrypts the jobs' volumes, where they can be. */
-  readonly encryptionKey: kms.IKey | undefined;
-  /** The key that objects are under, which SageMaker else does not ask the bucket for. */
-  readonly objectsKey: kms.IKey | undefined;
-  /** The search that is left to SageMaker. */
-  readonly search?: SearchRequest;
-  /** Where a trained model goes on. */
-  readonly trained: sfn.IChainable;
-  /** Where a failure goes on, with `$failure` set. */
-  readonly failed: sfn.IChainable;
+  /** The search that is left to SageMaker; none, if absent. */
+  readonly search: SearchRequest | undefined;
 }
 
 /** Beyond all that a job may take, the time in which SageMaker must have ended it. */
@@ -48,86 +27,12 @@ const LONGEST = Duration.days(365);
 /** How long a job may wait for machines at the full price, where nobody says. */
 const LONGEST_PENDING = Duration.days(1);
 
-/**
- * Walks the capacity options until one of them has trained: a function decides, and each capacity option has a state of its own, so that
- * its request stands in the definition as it is sent.
- *
- * Reads `$attempt` and `$caught` (null before the first job); sets `$model` (address of the model's archive) and
- * `$trainingJobArn`.
- */
-export function train(scope: Construct, props: TrainProps): sfn.IChainable {
-  const { trainer, failed } = props;
-  const decide = invoke<AttemptRequest, AttemptReport, TrainingVariables>(
-    scope,
-    'Next attempt',
-    props.attempt,
-    {
-      runId: jsonata(RUN_ID),
-      startedAt: jsonata(STARTED_AT),
-      rules: props.rules,
-      progress: jsonata(expression<AttemptRequest['progress']>(`${$.attempt} ? ${$.attempt.progress} : null`)),
-      caught: jsonata($.caught),
-    },
-    (attempt) => ({ attempt: jsonata(attempt) }),
-  );
-  const jobs = trainer.compute.map((option, i) => trainingJob(scope, props, option, i));
-  for (const job of jobs) {
-    job.addCatch(decide, {
-      errors: ['States.ALL'],
-      assign: assign({
-        caught: {
-          name: CAUGHT.name,
-          cause: jsonata(
-            expression<string>(
-              "$exists($states.errorOutput.Cause) ? $substring($states.errorOutput.Cause, 0, 2000) : ''",
-            ),
-          ),
-        },
-      }),
-    });
-    job.next(decide);
-  }
-  const onOption = whichOption(scope, jobs);
-  const wait = sfn.Wait.jsonata(scope, 'Wait for machines', {
-    time: sfn.WaitTime.seconds(jsonata($.attempt.waitSeconds)),
-  });
-  wait.next(
-    sfn.Choice.jsonata(scope, 'Has the job ended?')
-      .when(when(equals($.attempt.action, 'LOOK')), decide)
-      .otherwise(onOption),
-  );
-  const next = sfn.Choice.jsonata(scope, 'Trained?')
-    .when(when(equals($.attempt.action, 'TRAINED')), props.trained, {
-      assign: assign({
-        model: jsonata(present($.attempt.model)),
-        trainingJobArn: jsonata(present($.attempt.trainingJobArn)),
-      }),
-    })
-    .when(when(equals($.attempt.action, 'FAILED')), failed, {
-      assign: assign({ failure: jsonata(present($.attempt.failure)) }),
-    })
-    .when(when(expression(`${$.attempt.waitSeconds} > 0`)), wait)
-    .otherwise(onOption);
-  return orFail(decide, failed).next(next);
-}
-
-/** The state of the capacity option that was decided on. */
-function whichOption(scope: Construct, jobs: SageMakerJob[]): sfn.IChainable {
-  const [first, ...others] = jobs as [SageMakerJob, ...SageMakerJob[]];
-  if (others.length === 0) return first;
-  const choice = sfn.Choice.jsonata(scope, 'Which option?');
-  others.forEach((job, i) => {
-    choice.when(when(equals($.attempt.job.option, i + 1)), job);
-  });
-  return choice.otherwise(first);
-}
-
 /** One training job, or a tuning job that makes several. */
-function trainingJob(scope: Construct, props: TrainProps, option: CapacityOption, index: number): SageMakerJob {
-  const { role, owner, rules, search } = props;
+export function trainingJob(props: TrainingJobProps, option: CapacityOption, index: number): SageMakerJob {
+  const { states, role, owner, rules, search } = props;
   const spec = rules.capacityOptions[index] as CapacityOptionSpec;
   const { maxPendingSeconds } = option._request();
-  const { region } = Stack.of(scope);
+  const { region } = Stack.of(states);
   const waves = search === undefined ? 1 : Math.ceil(search.maxTrials / search.atOnce);
   const wait = spec.maxWaitSeconds ?? maxPendingSeconds ?? LONGEST_PENDING.toSeconds();
   const common = {
@@ -142,7 +47,7 @@ function trainingJob(scope: Construct, props: TrainProps, option: CapacityOption
   const definition = definitionOf(props, option);
   const Tags = jobTags(owner);
   if (search !== undefined) {
-    return new SageMakerJob(scope, `Tune on option ${index + 1}`, {
+    return new SageMakerJob(states, `Tune on option ${index + 1}`, {
       ...common,
       kind: 'HyperParameterTuningJob',
       namePrefix: searchPrefix(owner.pipeline, owner.registry),
@@ -157,7 +62,7 @@ function trainingJob(scope: Construct, props: TrainProps, option: CapacityOption
       },
     });
   }
-  return new SageMakerJob(scope, `Train on option ${index + 1}`, {
+  return new SageMakerJob(states, `Train on option ${index + 1}`, {
     ...common,
     kind: 'TrainingJob',
     namePrefix: ownPrefix(owner.pipeline, owner.registry),
@@ -171,7 +76,7 @@ function trainingJob(scope: Construct, props: TrainProps, option: CapacityOption
 }
 
 /** What training jobs and the definition in a tuning job have in common. */
-function definitionOf({ trainer, role, encryptionKey, objectsKey }: TrainProps, option: CapacityOption) {
+function definitionOf({ trainer, role, encryptionKey, data }: TrainingJobProps, option: CapacityOption) {
   const { spot, resources, maxPendingSeconds } = option._request(encryptionKey);
   const channel = (ChannelName: string, S3Uri: string) => ({
     ChannelName,
@@ -187,7 +92,7 @@ function definitionOf({ trainer, role, encryptionKey, objectsKey }: TrainProps, 
       MetricDefinitions: Object.entries(trainer.metrics).map(([Name, Regex]) => ({ Name, Regex })),
     },
     InputDataConfig: [channel('train', trainUri), channel('validation', validationUri)],
-    OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models), ...kmsKeyId(objectsKey) },
+    OutputDataConfig: { S3OutputPath: runUri((keys) => keys.models), ...kmsKeyId(data.encryptionKey) },
     CheckpointConfig: { S3Uri: runUri((keys) => keys.checkpoints, $.attempt.job.checkpoints) },
     ResourceConfig: resources,
     EnableManagedSpotTraining: spot,
@@ -203,7 +108,7 @@ function definitionOf({ trainer, role, encryptionKey, objectsKey }: TrainProps, 
 /** What the script is told: the trainer's own words, ours, and SageMaker's for script mode and torchrun. */
 function hyperparameters(
   region: string,
-  { trainer, contract }: TrainProps,
+  { trainer, contract }: TrainingJobProps,
   option: CapacityOption,
 ): Record<string, string> {
   const { source } = trainer;
@@ -226,7 +131,7 @@ function hyperparameters(
 }
 
 /** The same for one job of a run, with what the run's search tries. */
-function trialHyperparameters(region: string, props: TrainProps, option: CapacityOption) {
+function trialHyperparameters(region: string, props: TrainingJobProps, option: CapacityOption) {
   const told = hyperparameters(region, props, option);
   const isScript = props.trainer.source !== undefined;
   if (props.rules.tuning === undefined) {
