@@ -60,7 +60,7 @@ export class TrainingPipeline extends Construct {
   /** The role that models have while they score the holdout. */
   public readonly scoringRole: iam.Role;
 
-  /** The function that freezes the data. */
+  /** The function that creates the snapshot of the data. */
   public readonly snapshot: lambda.Function;
 
   /** The function that checks, quarantines, derives and splits. */

@@ -45,7 +45,7 @@ export function billed({ billableSeconds, interruptions }: TrainingAttempt): str
 }
 
 /** What was tried and what it came to, where hyperparameters were searched for; else why the job failed. */
-export function remark({ iteration, hyperparameters = {}, metrics = {}, failure }: TrainingAttempt): string {
+export function noteOf({ iteration, hyperparameters = {}, metrics = {}, failure }: TrainingAttempt): string {
   if (failure !== undefined) return failure;
   if (iteration === undefined) return '';
   const values = Object.entries(hyperparameters).map(([name, value]) => `${name} ${value}`);

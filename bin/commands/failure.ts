@@ -18,7 +18,7 @@ export class CommandError extends Error {
 export class UsageError extends CommandError {}
 
 /** What went wrong, in words for the person at the keyboard. */
-export function explain(error: unknown, endpoint: string | undefined): string {
+export function describeError(error: unknown, endpoint: string | undefined): string {
   if (error instanceof CommandError || error instanceof PerennialError) return error.message;
   const { name, message, code } = error as Error & { code?: string };
   const codes = [code, ...((error as AggregateError).errors ?? []).map((one: { code?: string }) => one.code)];

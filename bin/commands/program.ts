@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { shortened } from '../../lib/core/listed';
 import { addInfer } from './contract';
 import { addDecide } from './decide';
-import { type CliContext, explain, UsageError } from './failure';
+import { type CliContext, describeError, UsageError } from './failure';
 import { addLocal } from './local';
 import { addPermissions } from './permissions';
 import { printable } from './printable';
@@ -36,7 +36,7 @@ export async function main(args: readonly string[], given: CliContext): Promise<
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG_USAGE; // it has said why
     const { verbose } = program.opts<{ readonly verbose?: boolean }>();
-    context.err(`perennial: ${explain(error, context.env.AWS_ENDPOINT_URL)}`);
+    context.err(`perennial: ${describeError(error, context.env.AWS_ENDPOINT_URL)}`);
     if (verbose) context.err((error as Error).stack ?? '');
     return error instanceof UsageError ? WRONG_USAGE : FAILED;
   }

@@ -4,7 +4,7 @@ import { executionArn } from '../../lambdas/shared/executions';
 import { listed } from '../../lib/core/listed';
 import { usd } from '../../lib/core/train/prices';
 import { clientConfig, type PipelineApp } from './app';
-import { billed, cost, endedAs, estimate, remark } from './costs';
+import { billed, cost, endedAs, estimate, noteOf } from './costs';
 import { type CliContext, CommandError } from './failure';
 import { bytes, count, duration, minute, several, shortVersion } from './format';
 import { brief } from './input';
@@ -117,7 +117,7 @@ function printAttempts({ attempts }: Run): string {
       endedAs(attempt),
       billed(attempt),
       usd(attempt.costUsd),
-      wrap(remark(attempt), 60),
+      wrap(noteOf(attempt), 60),
     ]),
   );
 }

@@ -37,7 +37,7 @@ export function addStart(program: Command, context: CliContext): void {
       const { app, facts } = await openPipeline(options, context);
       const run = findRun(facts, runId);
       if (run.started === undefined) {
-        throw new CommandError(`${run.runId} cannot be replayed: it ended before its data was frozen`);
+        throw new CommandError(`${run.runId} cannot be replayed: it ended before it had a snapshot of its data`);
       }
       const id = await ask(context, {
         pipeline: app.pipeline,

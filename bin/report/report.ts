@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { money, usd } from '../../lib/core/train/prices';
 import type { Finding } from '../../lib/core/watch/findings';
-import { billed, remark, spentUsd } from '../commands/costs';
+import { billed, noteOf, spentUsd } from '../commands/costs';
 import { count, duration, interval, metric, minute, several, shortVersion, signed } from '../commands/format';
 import {
   causeText,
@@ -192,7 +192,7 @@ function trainingJobs(runs: readonly Run[]): Content {
         reserved?.expectedUsd === undefined ? '–' : usd(reserved.expectedUsd),
         usd(reserved?.atMostUsd),
         usd(attempt.costUsd),
-        remark(attempt),
+        noteOf(attempt),
       ];
     }),
     [4, 5, 6],

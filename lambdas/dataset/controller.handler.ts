@@ -4,15 +4,15 @@ import {
   CONTROLLER_DEFAULTS,
   type ControllerRules,
   decide,
-  type Frozen,
   type NextRun,
   nameOf,
   nextRun,
+  type RunData,
 } from '../../lib/core/dataset/controller';
 import type { Evidence } from '../../lib/core/dataset/documents';
 import { withStarted } from '../../lib/core/dataset/ended';
 import { requeue } from '../../lib/core/dataset/lease';
-import { eventsOf, frozenOf, namedSnapshot, tooManyWait } from '../../lib/core/dataset/run-data';
+import { dataOfSnapshot, eventsOf, namedSnapshot, tooManyWait } from '../../lib/core/dataset/run-data';
 import { includes } from '../../lib/core/dataset/waiting';
 import { type Decision, type Lease, LedgerKey, type RefusedFile, type RunStarted } from '../../lib/core/ledger/ledger';
 import { parseMessage } from '../../lib/core/messages';
@@ -35,7 +35,7 @@ import { awsExecutions, startAlone } from '../shared/executions';
 import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
 import { type Batch, type BatchReply, eachRecord } from '../shared/sqs';
-import { type Data, freezeNow, s3Data, unseenUploads } from './data';
+import { type Data, s3Data, saveSnapshot, unseenUploads } from './data';
 import { type EndPorts, endOf, settleEnd, takeAwayOrphans } from './ended-runs';
 
 /** What the controller reaches; tests have it in memory. */
@@ -127,8 +127,8 @@ function settle(ports: ControllerPorts, triggers: readonly Evidence[], look: boo
       const news = [...undecided, ...found];
       const next = nextRun(lease, news, { now, rules });
       const [underWay] = next === undefined ? [] : await ports.executions.running();
-      const frozen = next && underWay === undefined ? await dataOf(ports, next) : undefined;
-      const decided = decide(lease, news, { now, rules, underWay, frozen });
+      const runData = next && underWay === undefined ? await dataOf(ports, next) : undefined;
+      const decided = decide(lease, news, { now, rules, underWay, runData });
 
       if (same(decided.lease, value) && !torn) {
         await record(ports, decided.decisions);
@@ -181,10 +181,10 @@ async function withoutDecision(ledger: Ledger, triggers: readonly Evidence[]): P
 }
 
 /** The data that a run would train on: the snapshot that is asked for, or the data as it is. */
-async function dataOf({ data, ledger, rules, executions }: ControllerPorts, next: NextRun): Promise<Frozen> {
+async function dataOf({ data, ledger, rules, executions }: ControllerPorts, next: NextRun): Promise<RunData> {
   const found =
     next.snapshotKey === undefined
-      ? frozenOf(await freezeNow(data, ledger, rules.newestFiles))
+      ? dataOfSnapshot(await saveSnapshot(data, ledger, rules.newestFiles))
       : namedSnapshot(next.snapshotKey, await data.read(next.snapshotKey));
   if ('missing' in found) return found;
   return { ...found, ranBefore: (await executions.find(nameOf(next, found.dataVersion))) !== undefined };

@@ -1,6 +1,6 @@
 import { PutObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
 import type { Evidence, Snapshot } from '../../lib/core/dataset/documents';
-import { DATA_PREFIXES, freeze, type ListedFile, newFiles, snapshotKey } from '../../lib/core/dataset/snapshot';
+import { createSnapshot, DATA_PREFIXES, type ListedFile, newFiles, snapshotKey } from '../../lib/core/dataset/snapshot';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import type { Lease, RefusedFile } from '../../lib/core/ledger/ledger';
 import { Prefix, shortHash } from '../../lib/core/names';
@@ -51,8 +51,8 @@ export function s3Data(store: S3Store): Data {
   };
 }
 
-/** Freezes the data as it is now, without the files that no run can use. */
-export async function freezeNow(
+/** Saves a snapshot of the data as it is now, without the files that no run can use. */
+export async function saveSnapshot(
   data: Data,
   ledger: Ledger,
   newestFiles?: number,
@@ -65,11 +65,11 @@ export async function freezeNow(
 
 async function listedNow(data: Data, ledger: Ledger, newestFiles: number | undefined) {
   const [listing, refused] = await Promise.all([data.list(), ledger.query<RefusedFile>('REFUSED#')]);
-  return { listing, snapshot: freeze(listing, { refused, newestFiles }) };
+  return { listing, snapshot: createSnapshot(listing, { refused, newestFiles }) };
 }
 
 /**
- * Uploads of which no event has told: what a run on the data as it is would be the first to train on, while no
+ * Uploads without an event: what a run on the data as it is would be the first to train on, while no
  * upload waits that such a run would serve.
  */
 export async function unseenUploads(

@@ -9,7 +9,7 @@ import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
-import { type Data, freezeNow, s3Data } from './data';
+import { type Data, s3Data, saveSnapshot } from './data';
 
 export interface SnapshotPorts {
   readonly ledger: Ledger;
@@ -30,14 +30,14 @@ const onAws = lazy(
   }),
 );
 
-/** Opens the snapshot that the run was started with, or freezes the data as it is, and writes the run's document. */
+/** Opens the snapshot that the run was started with, or creates one of the data as it is, and writes the run's document. */
 export async function beginRun(ports: SnapshotPorts, request: SnapshotRequest): Promise<SnapshotReport> {
   const { ledger, data } = ports;
   const { runId, startedAt, contract, split } = request;
   const { reason, evidence, snapshotKey } = request.input;
   const snapshot =
     snapshotKey === undefined
-      ? (await freezeNow(data, ledger, request.newestFiles)).snapshot
+      ? (await saveSnapshot(data, ledger, request.newestFiles)).snapshot
       : await namedSnapshot(data, snapshotKey);
   if (snapshot.files.length === 0) throw new PerennialError(ErrorName.DATA_UNREADABLE, noData(snapshot));
 

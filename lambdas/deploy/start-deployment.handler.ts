@@ -7,7 +7,7 @@ import {
   mayLackFact,
   missingEnd,
 } from '../../lib/core/deploy/approvals';
-import { idOf, releaseDeployment, takeUp } from '../../lib/core/deploy/deployment';
+import { acceptApprovals, idOf, releaseDeployment } from '../../lib/core/deploy/deployment';
 import type { DeploymentInput } from '../../lib/core/deploy/documents';
 import type { DeploymentEnded, DeploymentLease } from '../../lib/core/ledger/ledger';
 import { type DeploymentMessage, inputOf, parseDeploymentMessage } from '../../lib/core/messages';
@@ -103,7 +103,7 @@ async function settle(
       const found = isOther ? inputsOf(await ports.newestApproved()) : missed ? await lost(ports, lease) : [];
       const candidates = await deployable(ports, [...approvals, ...found, ...(lease.wanted ? [lease.wanted] : [])]);
       const [underWay] = lease.holder === undefined && candidates.length > 0 ? await executions.running() : [];
-      const taken = takeUp(lease, candidates, now, underWay);
+      const taken = acceptApprovals(lease, candidates, now, underWay);
       const next = taken.holder === lease.holder ? taken : { ...taken, endpoint: endpointName };
       return same(next, row) && !torn ? { done: undefined } : ledger.swap(sk, revision, next);
     },

@@ -6,7 +6,7 @@ export const Prefix = {
   INCOMING: 'incoming/',
   /** Rows that were predicted, now with their true outcome; an upload here is scored first, then becomes training data. */
   GROUND_TRUTH: 'ground-truth/',
-  /** Frozen lists of training data, one object a data version. */
+  /** Snapshots: lists of training data, one object per data version. */
   SNAPSHOTS: 'snapshots/',
   /** Everything a run makes, below its own id. */
   RUNS: 'runs/',
@@ -27,7 +27,7 @@ export function runKeys(runId: string) {
     train: `${root}prepared/train/`,
     /** Rows for early stopping, Parquet, same columns. */
     validation: `${root}prepared/validation/`,
-    /** The frozen holdout as the serving container reads it: CSV without header, key first if there is one, then the features. */
+    /** The holdout as the serving container reads it: CSV without header, key first if there is one, then the features. */
     holdoutRows: `${root}prepared/holdout/rows.csv`,
     /** {@link import('./documents').HoldoutLabels}, row for row with {@link holdoutRows}. */
     holdoutLabels: `${root}holdout/labels.json`,

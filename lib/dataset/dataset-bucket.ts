@@ -82,7 +82,7 @@ export class DatasetBucket extends DatasetBase {
       Annotations.of(dataset).addWarningV2(
         'perennial:imported-bucket',
         `the bucket ${bucket.bucketName} is not in this app: see that it is versioned and sends its events to EventBridge, ` +
-          'else runs cannot freeze what they read, and uploads start none',
+          'else runs cannot keep to the versions that they read, and uploads start none',
       );
     }
     return dataset;
@@ -144,7 +144,7 @@ function mistakesOf(bucket: s3.IBucket, resource: s3.CfnBucket): string[] {
   const { path } = bucket.node;
   return [
     versioningConfiguration?.status !== 'Enabled' &&
-      `the bucket ${path} must be versioned, so that a run can freeze what it reads, got one that is not; set versioned: true`,
+      `the bucket ${path} must be versioned, so that a run can keep to the versions that it reads, got one that is not; set versioned: true`,
     !tells &&
       `the bucket ${path} must tell EventBridge about its objects, so that an upload starts a run, got one that does not; set eventBridgeEnabled: true`,
   ].filter((mistake) => mistake !== false);

@@ -411,7 +411,7 @@ describe('one bad message', () => {
     expect(world.trainedOn(world.running()[0])).toEqual(['incoming/a.csv']);
   });
 
-  test('that asks in vain does not keep back what waits', async () => {
+  test('that asks for a repeated run does not keep back what waits', async () => {
     const world = await running();
     world.upload('incoming/b.csv');
     await world.deliver();

@@ -94,7 +94,7 @@ describe('the controller', () => {
     expect(world.input(second).evidence.map(({ eventId }) => eventId)).toEqual([late]);
   });
 
-  test('does not train again on data that the run under way had already frozen', async () => {
+  test('does not train again on data that the run under way has in its snapshot', async () => {
     const world = new World();
     world.upload('incoming/a.csv');
     const b = world.upload('incoming/b.csv');

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { CONTROLLER_DEFAULTS, decide, type Frozen } from '../../lib/core/dataset/controller';
+import { CONTROLLER_DEFAULTS, decide, type RunData } from '../../lib/core/dataset/controller';
 import type { Evidence } from '../../lib/core/dataset/documents';
 import { FREE, release, requeue } from '../../lib/core/dataset/lease';
 import type { Lease } from '../../lib/core/ledger/ledger';
 import type { Reason } from '../../lib/core/names';
 
 const NOW = new Date('2026-03-01T12:00:00Z');
-const DATA: Frozen = {
+const DATA: RunData = {
   dataVersion: 'a'.repeat(64),
   content: 'ca',
   snapshotKey: 'snapshots/a.json',
@@ -14,7 +14,7 @@ const DATA: Frozen = {
   leftOut: 0,
   alike: 0,
 };
-const OTHER: Frozen = { ...DATA, dataVersion: 'b'.repeat(64), content: 'cb' };
+const OTHER: RunData = { ...DATA, dataVersion: 'b'.repeat(64), content: 'cb' };
 const RULES = CONTROLLER_DEFAULTS;
 
 function trigger(reason: Reason, eventId: string = reason, detail: Evidence['detail'] = {}): Evidence {
@@ -23,8 +23,8 @@ function trigger(reason: Reason, eventId: string = reason, detail: Evidence['det
 }
 
 /** What is decided about triggers when the lease is like this. */
-function decided(lease: Partial<Lease>, triggers: readonly Evidence[], frozen: Frozen = DATA, now = NOW) {
-  const result = decide({ ...FREE, ...lease }, triggers, { now, rules: RULES, frozen });
+function decided(lease: Partial<Lease>, triggers: readonly Evidence[], runData: RunData = DATA, now = NOW) {
+  const result = decide({ ...FREE, ...lease }, triggers, { now, rules: RULES, runData });
   return { ...result, words: result.decisions.map(({ reason, decided }) => `${reason} ${decided}`) };
 }
 
@@ -116,7 +116,7 @@ describe('decide', () => {
   });
 
   test('does not train on the same bytes under new names or versions, unless the run on them failed', () => {
-    const again: Frozen = { ...DATA, dataVersion: 'b'.repeat(64) };
+    const again: RunData = { ...DATA, dataVersion: 'b'.repeat(64) };
     const lease = (outcome: 'REJECTED' | 'FAILED'): Partial<Lease> => ({
       lastRun: { runId: 'r', input: { reason: 'data', evidence: [] } },
       trained: { runId: 'r', dataVersion: 'a'.repeat(64), content: 'ca', outcome },
@@ -169,7 +169,7 @@ describe('decide', () => {
 
   test('begins no run beside one that is under way, by whoever it was started', () => {
     const news = [trigger('data'), trigger('manual')];
-    const situation = { now: NOW, rules: RULES, frozen: DATA };
+    const situation = { now: NOW, rules: RULES, runData: DATA };
 
     for (const result of [
       decide({ ...FREE, holder: 'r' }, news, situation),

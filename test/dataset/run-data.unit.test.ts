@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Snapshot } from '../../lib/core/dataset/documents';
-import { eventsOf, frozenOf, namedSnapshot, tooManyWait } from '../../lib/core/dataset/run-data';
-import { freeze } from '../../lib/core/dataset/snapshot';
+import { dataOfSnapshot, eventsOf, namedSnapshot, tooManyWait } from '../../lib/core/dataset/run-data';
+import { createSnapshot } from '../../lib/core/dataset/snapshot';
 import { ErrorName } from '../../lib/core/errors';
 import type { Decision } from '../../lib/core/ledger/ledger';
 import { Events } from '../../lib/core/names';
@@ -17,7 +17,7 @@ const key = 'snapshots/0123456789ab.json';
 
 describe('the data as it is', () => {
   test('is counted with what is left out', () => {
-    expect(frozenOf({ snapshot, key })).toEqual({
+    expect(dataOfSnapshot({ snapshot, key })).toEqual({
       dataVersion: '0123456789ab',
       content: expect.any(String),
       snapshotKey: key,
@@ -28,7 +28,7 @@ describe('the data as it is', () => {
   });
 
   test('that has no file says what to upload, and which files could not be used', () => {
-    expect(frozenOf({ snapshot: { ...snapshot, files: [] }, key })).toEqual({
+    expect(dataOfSnapshot({ snapshot: { ...snapshot, files: [] }, key })).toEqual({
       missing: expect.stringMatching(
         /got none but 1 that could not be used \(incoming\/b.csv\); upload labelled data to incoming\//,
       ),
@@ -38,7 +38,7 @@ describe('the data as it is', () => {
 
 describe('a snapshot that is asked for', () => {
   test('is counted as it is: nothing is left out of it', () => {
-    const stored = freeze([{ ...file, lastModified: new Date(0) }]);
+    const stored = createSnapshot([{ ...file, lastModified: new Date(0) }]);
     const { dataVersion } = stored;
     expect(namedSnapshot(key, stored)).toMatchObject({ dataVersion, snapshotKey: key, files: 1, leftOut: 0, alike: 0 });
   });

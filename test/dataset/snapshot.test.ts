@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { beginRun } from '../../lambdas/dataset/snapshot.handler';
 import type { Contract } from '../../lib/core/dataset/contract';
 import type { SnapshotRequest } from '../../lib/core/dataset/documents';
-import { freeze } from '../../lib/core/dataset/snapshot';
+import { createSnapshot } from '../../lib/core/dataset/snapshot';
 import { ErrorName } from '../../lib/core/errors';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { runKeys } from '../../lib/core/names';
@@ -29,7 +29,7 @@ describe('the snapshot of a run', () => {
   test('is the one that the run was started with, whatever has been uploaded since', async () => {
     const ports = world();
     ports.data.upload('incoming/a.csv', 7);
-    const snapshot = freeze(await ports.data.list());
+    const snapshot = createSnapshot(await ports.data.list());
     ports.data.documents.set('snapshots/x.json', snapshot);
     ports.data.upload('incoming/b.csv');
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   contentOfAll,
-  freeze,
+  createSnapshot,
   isData,
   type ListedFile,
   parseSnapshot,
@@ -14,7 +14,7 @@ function file(key: string, day = 1, versionId = 'v1'): ListedFile {
   return { key, versionId, size: 10, etag: `e-${key}`, lastModified: new Date(Date.UTC(2026, 0, day)) };
 }
 
-describe('freeze', () => {
+describe('createSnapshot', () => {
   test('lists data in key order, and its version does not depend on the order of the listing', () => {
     const files = fc.uniqueArray(
       fc.string({ minLength: 1, maxLength: 5 }).map((name) => `incoming/f${name.replaceAll('/', '')}x`),
@@ -22,8 +22,8 @@ describe('freeze', () => {
     fc.assert(
       fc.property(files, (keys) => {
         const listing = keys.map((key) => file(key));
-        const there = freeze(listing);
-        const back = freeze([...listing].reverse());
+        const there = createSnapshot(listing);
+        const back = createSnapshot([...listing].reverse());
         expect(back).toEqual(there);
         expect(there.files.map(({ key }) => key)).toEqual([...keys].sort());
       }),
@@ -31,12 +31,12 @@ describe('freeze', () => {
   });
 
   test('gives another version when a file has changed, come or gone', () => {
-    const before = freeze([file('incoming/a.csv')]).dataVersion;
+    const before = createSnapshot([file('incoming/a.csv')]).dataVersion;
 
-    expect(freeze([file('incoming/a.csv', 1, 'v2')]).dataVersion).not.toBe(before);
-    expect(freeze([file('incoming/a.csv'), file('ground-truth/b.csv')]).dataVersion).not.toBe(before);
-    expect(freeze([]).dataVersion).not.toBe(before);
-    expect(freeze([file('incoming/a.csv', 9)]).dataVersion).toBe(before); // uploaded when, does not matter
+    expect(createSnapshot([file('incoming/a.csv', 1, 'v2')]).dataVersion).not.toBe(before);
+    expect(createSnapshot([file('incoming/a.csv'), file('ground-truth/b.csv')]).dataVersion).not.toBe(before);
+    expect(createSnapshot([]).dataVersion).not.toBe(before);
+    expect(createSnapshot([file('incoming/a.csv', 9)]).dataVersion).toBe(before); // uploaded when, does not matter
   });
 
   test('takes the oldest of files with the same content, and names the others', () => {
@@ -49,15 +49,17 @@ describe('freeze', () => {
       copy('incoming/b.csv', 'ground-truth/b.csv', 4),
     ];
 
-    const { files, alike, dataVersion } = freeze(listing, { newestFiles: 2 });
+    const { files, alike, dataVersion } = createSnapshot(listing, { newestFiles: 2 });
     expect(files.map(({ key }) => key)).toEqual(['incoming/a.csv', 'incoming/b.csv']);
     expect(alike).toEqual(['ground-truth/b.csv', 'incoming/0.csv']);
-    expect(freeze([a, b])).toMatchObject({ dataVersion });
-    expect(freeze([a, b]).alike).toBeUndefined();
+    expect(createSnapshot([a, b])).toMatchObject({ dataVersion });
+    expect(createSnapshot([a, b]).alike).toBeUndefined();
     // of which no run can use the one, the other is taken
-    expect(freeze(listing.slice(0, 2), { refused: [a] }).files.map(({ key }) => key)).toEqual(['incoming/0.csv']);
+    expect(createSnapshot(listing.slice(0, 2), { refused: [a] }).files.map(({ key }) => key)).toEqual([
+      'incoming/0.csv',
+    ]);
     // a size that differs makes another content, whatever the ETag says
-    expect(freeze([a, { ...a, key: 'incoming/c.csv', size: 11 }]).files).toHaveLength(2);
+    expect(createSnapshot([a, { ...a, key: 'incoming/c.csv', size: 11 }]).files).toHaveLength(2);
   });
 
   test('knows the content of files whatever their names, versions and number', () => {
@@ -71,7 +73,7 @@ describe('freeze', () => {
   });
 
   test('leaves out what is no data', () => {
-    const { files } = freeze([
+    const { files } = createSnapshot([
       file('incoming/'),
       file('incoming/2026/'),
       file('runs/x.csv'),
@@ -106,11 +108,11 @@ describe('freeze', () => {
   test('leaves out a refused version and names it, but takes the next version of the same file', () => {
     const refused = [{ key: 'incoming/bad.csv', versionId: 'v1' }];
 
-    const first = freeze([file('incoming/bad.csv'), file('incoming/good.csv')], { refused });
+    const first = createSnapshot([file('incoming/bad.csv'), file('incoming/good.csv')], { refused });
     expect(first.files.map(({ key }) => key)).toEqual(['incoming/good.csv']);
     expect(first.leftOut).toEqual(['incoming/bad.csv']);
 
-    const mended = freeze([file('incoming/bad.csv', 1, 'v2'), file('incoming/good.csv')], { refused });
+    const mended = createSnapshot([file('incoming/bad.csv', 1, 'v2'), file('incoming/good.csv')], { refused });
     expect(mended.files).toHaveLength(2);
     expect(mended.leftOut).toBeUndefined();
   });
@@ -118,7 +120,7 @@ describe('freeze', () => {
   test('takes the newest files, of equally new ones the last by key, and lists them in key order', () => {
     const listing = [file('incoming/a.csv', 3), file('incoming/b.csv', 1), file('incoming/c.csv', 1)];
 
-    expect(freeze(listing, { newestFiles: 2 }).files.map(({ key }) => key)).toEqual([
+    expect(createSnapshot(listing, { newestFiles: 2 }).files.map(({ key }) => key)).toEqual([
       'incoming/a.csv',
       'incoming/c.csv',
     ]);
@@ -128,14 +130,16 @@ describe('freeze', () => {
     const listing = [file('incoming/a.csv', 1), file('incoming/bad.csv', 2)];
     const refused = [{ key: 'incoming/bad.csv', versionId: 'v1' }];
 
-    expect(freeze(listing, { refused, newestFiles: 1 }).files.map(({ key }) => key)).toEqual(['incoming/a.csv']);
+    expect(createSnapshot(listing, { refused, newestFiles: 1 }).files.map(({ key }) => key)).toEqual([
+      'incoming/a.csv',
+    ]);
   });
 });
 
 describe('parseSnapshot', () => {
-  const snapshot = freeze([file('incoming/a.csv'), file('incoming/b.csv')]);
+  const snapshot = createSnapshot([file('incoming/a.csv'), file('incoming/b.csv')]);
 
-  test('gives back what was frozen', () => {
+  test('gives back what was stored', () => {
     expect(parseSnapshot(JSON.parse(JSON.stringify(snapshot)), 'snapshots/x.json')).toEqual(snapshot);
     expect(snapshotBytes(snapshot)).toBe(20);
   });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  acceptApprovals,
   type DescribedEndpoint,
   type DescribedPackage,
   deployableOf,
@@ -8,7 +9,6 @@ import {
   outOfUse,
   planDeployment,
   releaseDeployment,
-  takeUp,
 } from '../../lib/core/deploy/deployment';
 import type { DeploymentInput, PlanDeploymentRequest } from '../../lib/core/deploy/documents';
 import { ErrorName } from '../../lib/core/errors';
@@ -187,7 +187,7 @@ describe('planDeployment', () => {
   });
 });
 
-describe('takeUp', () => {
+describe('acceptApprovals', () => {
   const now = new Date('2026-03-01T12:00:00Z');
   const approval = (version: number, minute: number): DeploymentInput => ({
     modelPackageArn: arn(version),
@@ -195,77 +195,85 @@ describe('takeUp', () => {
   });
 
   test('deploys the newest approval, also of an older version', () => {
-    expect(takeUp({}, [approval(5, 1), approval(3, 2), approval(4, 0)], now).last).toEqual(approval(3, 2));
+    expect(acceptApprovals({}, [approval(5, 1), approval(3, 2), approval(4, 0)], now).last).toEqual(approval(3, 2));
   });
 
   test('does nothing about an approval that was acted on, or superseded', () => {
     const lease = { last: approval(3, 2) };
 
-    expect(takeUp(lease, [approval(3, 2), approval(5, 1)], now)).toEqual(lease);
+    expect(acceptApprovals(lease, [approval(3, 2), approval(5, 1)], now)).toEqual(lease);
   });
 
   test('remembers the newest approval during a deployment, and deploys it afterwards', () => {
-    const first = takeUp({}, [approval(1, 0)], now);
-    const waiting = takeUp(takeUp(first, [approval(3, 2)], now), [approval(2, 1), approval(3, 2)], now);
+    const first = acceptApprovals({}, [approval(1, 0)], now);
+    const waiting = acceptApprovals(
+      acceptApprovals(first, [approval(3, 2)], now),
+      [approval(2, 1), approval(3, 2)],
+      now,
+    );
     expect(waiting).toMatchObject({ holder: first.holder, wanted: approval(3, 2) });
 
     const free = releaseDeployment(waiting, first.holder ?? '');
-    const second = takeUp(free, [approval(3, 2)], now);
+    const second = acceptApprovals(free, [approval(3, 2)], now);
     expect(second).toMatchObject({ last: approval(3, 2), unstarted: true });
     expect(second.wanted).toBeUndefined();
   });
 
   test('does not depend on a clock that went back: what comes then is newer than what was there', () => {
     const third = new Date('2026-03-03T12:00:00Z');
-    const first = takeUp({}, [{ ...approval(1, 0), approvedAt: '2026-03-03T11:00:00.000Z' }], third);
+    const first = acceptApprovals({}, [{ ...approval(1, 0), approvedAt: '2026-03-03T11:00:00.000Z' }], third);
     const free = releaseDeployment(takeUpIsStarted(first), first.holder ?? '');
     const early = new Date('2026-03-01T12:00:00Z');
 
     // the same version again, and a later one
-    expect(takeUp(free, [approval(1, 5)], early).last).toEqual(approval(1, 5));
-    expect(takeUp(free, [approval(1, 5), approval(2, 6)], early).last).toEqual(approval(2, 6));
+    expect(acceptApprovals(free, [approval(1, 5)], early).last).toEqual(approval(1, 5));
+    expect(acceptApprovals(free, [approval(1, 5), approval(2, 6)], early).last).toEqual(approval(2, 6));
     // also if it was looked before the approval came, and the clock has passed the old time when it comes
-    const looked = takeUp(free, [], early);
+    const looked = acceptApprovals(free, [], early);
     const later = new Date('2026-03-04T12:00:00Z');
-    const back = takeUp(looked, [approval(1, 5)], later);
+    const back = acceptApprovals(looked, [approval(1, 5)], later);
     expect(back.last).toEqual(approval(1, 5));
     // from then on times count again
-    expect(takeUp(releaseDeployment(back, back.holder ?? ''), [approval(2, 4)], later).last).toEqual(approval(1, 5));
+    expect(acceptApprovals(releaseDeployment(back, back.holder ?? ''), [approval(2, 4)], later).last).toEqual(
+      approval(1, 5),
+    );
   });
 
   test('keeps to the times of approvals where its own clock alone went back', () => {
     const third = new Date('2026-03-01T12:00:00Z');
-    const first = takeUp({}, [approval(2, 30)], third);
+    const first = acceptApprovals({}, [approval(2, 30)], third);
     const free = releaseDeployment(takeUpIsStarted(first), first.holder ?? '');
     const behind = new Date('2026-02-28T12:00:00Z');
 
-    expect(takeUp(free, [approval(1, 20)], behind).last).toEqual(approval(2, 30)); // it came late
-    expect(takeUp(free, [approval(1, 40)], behind).last).toEqual(approval(1, 40));
+    expect(acceptApprovals(free, [approval(1, 20)], behind).last).toEqual(approval(2, 30)); // it came late
+    expect(acceptApprovals(free, [approval(1, 40)], behind).last).toEqual(approval(1, 40));
   });
 
   test('prefers what comes after the clock went back to what waited before', () => {
     const third = new Date('2026-03-03T12:00:00Z');
-    const under = takeUp({}, [{ ...approval(1, 0), approvedAt: '2026-03-03T11:00:00.000Z' }], third);
+    const under = acceptApprovals({}, [{ ...approval(1, 0), approvedAt: '2026-03-03T11:00:00.000Z' }], third);
     const wanted = { ...approval(2, 0), approvedAt: '2026-03-03T11:30:00.000Z' };
-    const waiting = takeUp(under, [wanted], third);
+    const waiting = acceptApprovals(under, [wanted], third);
     expect(waiting.wanted).toEqual(wanted);
 
-    expect(takeUp(waiting, [wanted, approval(3, 1)], new Date('2026-03-01T12:00:00Z')).wanted).toEqual(approval(3, 1));
+    expect(acceptApprovals(waiting, [wanted, approval(3, 1)], new Date('2026-03-01T12:00:00Z')).wanted).toEqual(
+      approval(3, 1),
+    );
   });
 
   test('waits for a deployment that runs without the lease', () => {
-    const lease = takeUp({}, [approval(1, 0)], now, 'by-hand');
+    const lease = acceptApprovals({}, [approval(1, 0)], now, 'by-hand');
 
     expect(lease).toMatchObject({ wanted: approval(1, 0) });
     expect(lease.holder).toBeUndefined();
-    expect(takeUp(lease, [approval(1, 0)], now, 'by-hand')).toBe(lease);
-    expect(takeUp(lease, [approval(1, 0)], now).holder).toMatch(/^deploy-v1-/);
+    expect(acceptApprovals(lease, [approval(1, 0)], now, 'by-hand')).toBe(lease);
+    expect(acceptApprovals(lease, [approval(1, 0)], now).holder).toMatch(/^deploy-v1-/);
   });
 
   test('forgets a waiting approval that has been withdrawn', () => {
-    const lease = { ...takeUp({}, [approval(1, 0)], now), wanted: approval(2, 1) };
+    const lease = { ...acceptApprovals({}, [approval(1, 0)], now), wanted: approval(2, 1) };
 
-    expect(takeUp(lease, [], now).wanted).toBeUndefined();
+    expect(acceptApprovals(lease, [], now).wanted).toBeUndefined();
   });
 
   function takeUpIsStarted<T extends { unstarted?: boolean }>({ unstarted: _unstarted, ...lease }: T) {
@@ -281,9 +289,9 @@ describe('takeUp', () => {
       fc.property(approvals, (list) => {
         const all = list.map(([version, minute]) => approval(version, minute));
         let lease = {};
-        for (const one of [...all, ...all]) lease = takeUp(lease, [one], now);
+        for (const one of [...all, ...all]) lease = acceptApprovals(lease, [one], now);
         const newest = all.reduce((best, one) => (one.approvedAt > best.approvedAt ? one : best));
-        const { last, wanted } = takeUp(lease, all, now);
+        const { last, wanted } = acceptApprovals(lease, all, now);
         expect(wanted ?? last).toEqual(newest);
       }),
     );

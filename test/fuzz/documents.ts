@@ -3,7 +3,7 @@ import { checkFaults, FaultsError } from '../../engine/src/services/sagemaker/fa
 import { settings } from '../../lambdas/shared/env';
 import { type Contract, parseContract } from '../../lib/core/dataset/contract';
 import { CONTROLLER_DEFAULTS } from '../../lib/core/dataset/controller';
-import { freeze, parseSnapshot } from '../../lib/core/dataset/snapshot';
+import { createSnapshot, parseSnapshot } from '../../lib/core/dataset/snapshot';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { parseJson, readBaseline, readLabels, readProfile, readReport, readRun } from '../../lib/core/ledger/stored';
 import { EnvName } from '../../lib/core/names';
@@ -13,7 +13,7 @@ import { anyJson, below, fuzz, mutated, pick, type Random, type Tally } from './
 
 const KEY = 'runs/data-0123456789ab/x.json';
 const CONTRACT: Contract = parseContract(RIDES);
-const SNAPSHOT = freeze(
+const SNAPSHOT = createSnapshot(
   ['a', 'b'].map((name) => ({
     key: `incoming/${name}.csv`,
     versionId: 'v1',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { judgeRun } from '../../lambdas/judge/judge.handler';
 import { parseContract } from '../../lib/core/dataset/contract';
-import { freeze } from '../../lib/core/dataset/snapshot';
+import { createSnapshot } from '../../lib/core/dataset/snapshot';
 import { ErrorName } from '../../lib/core/errors';
 import type { JudgeRequest } from '../../lib/core/judge/documents';
 import { LedgerKey } from '../../lib/core/ledger/ledger';
@@ -32,7 +32,7 @@ const RUN = {
   evidence: [],
   contract: parseContract(RIDES),
   split: { holdout: 0.2, validation: 0.2 },
-  snapshot: freeze([]),
+  snapshot: createSnapshot([]),
 };
 const PROFILE = {
   contractId: 'c',

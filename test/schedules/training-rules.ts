@@ -123,7 +123,7 @@ export class TrainingRules {
   /**
    * Of every trigger that arrived, the ledger says what became of it, unless somebody has tampered with the ledger.
    *
-   * @param given up: those that came five times in vain
+   * @param given up: those that came five times without success
    * @param runs the inputs of all that have begun
    */
   answered(

@@ -344,7 +344,7 @@ class Schedule {
     return input.reason === undefined ? undefined : (input as TrainingInput);
   }
 
-  /** The files that a run trains on; without a snapshot it freezes the data itself. */
+  /** The files that a run trains on; without a snapshot it creates one itself. */
   private filesOf(input: TrainingInput | undefined): readonly File[] {
     if (input?.snapshotKey !== undefined) return (this.data.documents.get(input.snapshotKey) as Snapshot).files;
     return [...this.must.live.values()].filter(

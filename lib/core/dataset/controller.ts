@@ -11,13 +11,13 @@ import { asEvidence, byStrength, includes, remember, snapshotOf } from './waitin
 export interface ControllerRules {
   /** Minutes after the end of a run in which drift does not start the next one. */
   readonly cooldownMinutes: number;
-  /** Runs a day (UTC), not counting those that somebody asks for by hand. */
+  /** Runs per day (UTC), not counting those that are started by hand. */
   readonly maxRunsPerDay: number;
   /** After so many runs in a row without a better model, drift and schedule start none until new data comes. */
   readonly maxRunsWithoutPromotion: number;
   /** Train on the newest so many files; all, if absent. */
   readonly newestFiles?: number;
-  /** Whether uploads start runs, so that those are looked for of which no event has told. */
+  /** Whether uploads start runs, so that those are looked for without an event. */
   readonly uploads: boolean;
 }
 
@@ -29,10 +29,10 @@ export const CONTROLLER_DEFAULTS: ControllerRules = {
 };
 
 /** The data that a run would train on, or why there is none. */
-export type Frozen =
+export type RunData =
   | {
       readonly dataVersion: string;
-      /** What the files hold, as `contentOfAll` tells it. */
+      /** What the files hold, as `contentOfAll` computes it. */
       readonly content: string;
       readonly snapshotKey: string;
       readonly files: number;
@@ -51,7 +51,7 @@ export interface Situation {
   /** An execution of the training machine that is under way without the lease: somebody started it, or redrove it. */
   readonly underWay?: string;
   /** The data of {@link nextRun}; needed if that is a run. */
-  readonly frozen?: Frozen;
+  readonly runData?: RunData;
 }
 
 /** What is to be done: a lease to write (if it differs from the one given), and decisions to append. */
@@ -67,11 +67,11 @@ export interface NextRun {
   readonly reason: Reason;
   /** The triggers that it serves, the strongest first. */
   readonly evidence: readonly Evidence[];
-  /** The snapshot of old that is asked for; without one, the run is to train on the data as it is. */
+  /** The earlier snapshot that is requested; without one, the run is to train on the data as it is. */
   readonly snapshotKey?: string;
 }
 
-/** The run that could start now, as far as it is known before its data is frozen; undefined if none may. */
+/** The run that could start now, as far as it is known before there is a snapshot of its data; undefined if none may. */
 export function nextRun(
   lease: Lease,
   triggers: readonly Evidence[],
@@ -82,7 +82,7 @@ export function nextRun(
   const leader = waiting.find((trigger) => refusal(trigger, lease, now, rules) === undefined);
   if (leader === undefined) return undefined;
   const snapshotKey = snapshotOf(leader);
-  // whoever asks for a snapshot of old gets that alone; all others want the data as it is
+  // a request for an earlier snapshot gets that alone; all others want the data as it is
   const evidence = waiting.filter((trigger) => snapshotOf(trigger) === snapshotKey);
   return { reason: leader.reason, evidence, ...(snapshotKey !== undefined && { snapshotKey }) };
 }
@@ -178,8 +178,8 @@ function remembered(
 function start(lease: Lease, news: readonly Evidence[], situation: Situation): Course | undefined {
   const next = nextRun(lease, news, situation);
   if (next === undefined) return undefined;
-  const { now, frozen } = situation;
-  if (frozen === undefined) throw new Error('the data of the next run must be frozen before it is decided on');
+  const { now, runData } = situation;
+  if (runData === undefined) throw new Error('the next run must have a snapshot of its data before it is decided on');
   const { reason, evidence: served } = next;
   const stays = (trigger: Evidence) => !includes(served, trigger);
   const rest = (of: Lease) =>
@@ -190,22 +190,22 @@ function start(lease: Lease, news: readonly Evidence[], situation: Situation): C
       'another run comes first; one more run afterwards serves this',
     );
 
-  if ('missing' in frozen) {
+  if ('missing' in runData) {
     const others = rest(lease);
     return {
       ...others,
-      notes: [...served.map((trigger): Note => [trigger, 'IGNORED', frozen.missing]), ...others.notes],
+      notes: [...served.map((trigger): Note => [trigger, 'IGNORED', runData.missing]), ...others.notes],
     };
   }
-  const id = nameOf(next, frozen.dataVersion);
+  const id = nameOf(next, runData.dataVersion);
   const seen =
-    next.snapshotKey === undefined && lease.seen?.snapshotKey !== frozen.snapshotKey
-      ? { seen: { snapshotKey: frozen.snapshotKey, ...(lease.seen && { before: lease.seen.snapshotKey }) } }
+    next.snapshotKey === undefined && lease.seen?.snapshotKey !== runData.snapshotKey
+      ? { seen: { snapshotKey: runData.snapshotKey, ...(lease.seen && { before: lease.seen.snapshotKey }) } }
       : {};
-  if (isVain(lease, reason, frozen)) {
+  if (isRepeat(lease, reason, runData)) {
     const others = rest({ ...lease, ...seen });
     const ignored = served.map((trigger): Note => {
-      const { because, needs } = inVain(lease, trigger, id, frozen);
+      const { because, needs } = whyRepeat(lease, trigger, id, runData);
       return [trigger, 'IGNORED', because, { needs }];
     });
     return { ...others, notes: [...ignored, ...others.notes] };
@@ -221,14 +221,14 @@ function start(lease: Lease, news: readonly Evidence[], situation: Situation): C
     ...(!replay && {
       // new data, or a person who knows why, is a new chance
       unpromoted: reason === 'data' || reason === 'manual' ? 0 : lease.unpromoted,
-      trained: { runId: id, dataVersion: frozen.dataVersion, content: frozen.content },
+      trained: { runId: id, dataVersion: runData.dataVersion, content: runData.content },
     }),
     lastRun: {
       runId: id,
       input: {
         reason,
         evidence,
-        snapshotKey: frozen.snapshotKey,
+        snapshotKey: runData.snapshotKey,
         ...(replay && { replay }),
         ...(more > 0 && { more }),
       },
@@ -239,7 +239,7 @@ function start(lease: Lease, news: readonly Evidence[], situation: Situation): C
     // those that waited stand in the run's evidence, if there is room
     .filter((trigger) => !includes(lease.pending, trigger) || !evidence.includes(trigger))
     .map(
-      (trigger): Note => [trigger, 'STARTED', `${count(served.length, 'trigger')}, ${describe(frozen)}`, { run: id }],
+      (trigger): Note => [trigger, 'STARTED', `${count(served.length, 'trigger')}, ${describe(runData)}`, { run: id }],
     );
   return { ...others, notes: [...started, ...others.notes] };
 }
@@ -300,26 +300,31 @@ function refusal(trigger: Evidence, lease: Lease, now: Date, rules: ControllerRu
 }
 
 /** Whether a run on this data would find nothing new. */
-function isVain(lease: Lease, reason: Reason, frozen: Exclude<Frozen, { missing: string }>): boolean {
-  if (frozen.ranBefore) return true;
+function isRepeat(lease: Lease, reason: Reason, runData: Exclude<RunData, { missing: string }>): boolean {
+  if (runData.ranBefore) return true;
   const { trained, lastRun } = lease; // a lease that has lost its last run cannot say whether that ever began
-  if (reason === 'manual' || lastRun === undefined || trained?.content !== frozen.content) return false;
+  if (reason === 'manual' || lastRun === undefined || trained?.content !== runData.content) return false;
   // who uploads the same files again after a failure asks for another try; an event that comes again does not
-  return (reason === 'data' && trained.dataVersion === frozen.dataVersion) || trained.outcome !== 'FAILED';
+  return (reason === 'data' && trained.dataVersion === runData.dataVersion) || trained.outcome !== 'FAILED';
 }
 
 /** Why a trigger comes to nothing whose run would find nothing new. */
-function inVain(lease: Lease, { reason }: Evidence, id: string, frozen: Exclude<Frozen, { missing: string }>): Refusal {
-  const run = frozen.ranBefore ? id : lease.trained?.runId;
+function whyRepeat(
+  lease: Lease,
+  { reason }: Evidence,
+  id: string,
+  runData: Exclude<RunData, { missing: string }>,
+): Refusal {
+  const run = runData.ranBefore ? id : lease.trained?.runId;
   if (reason === 'data') {
-    const isSame = frozen.ranBefore || lease.trained?.dataVersion === frozen.dataVersion;
+    const isSame = runData.ranBefore || lease.trained?.dataVersion === runData.dataVersion;
     return {
       because: isSame
         ? `already trained on: the run ${run} began with exactly this data`
         : `already trained on: byte for byte the data of the run ${run}, uploaded again; upload changed data, or start a run by hand`,
     };
   }
-  if (frozen.ranBefore) return { because: `already done: the run ${run} was started for this` };
+  if (runData.ranBefore) return { because: `already done: the run ${run} was started for this` };
   if (reason === 'drift') {
     return {
       because:
@@ -339,7 +344,7 @@ function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
-function describe({ files, leftOut, alike }: Exclude<Frozen, { missing: string }>): string {
+function describe({ files, leftOut, alike }: Exclude<RunData, { missing: string }>): string {
   const unused = leftOut === 0 ? '' : `, without ${leftOut} that could not be used`;
   return count(files, 'file') + unused + (alike === 0 ? '' : `, without ${alike} that another is like, byte for byte`);
 }

@@ -10,7 +10,7 @@ export interface SnapshotFile {
   readonly etag: string;
 }
 
-/** A frozen list of training data; two of the same versions of the same files have the same `dataVersion`. */
+/** A list of training data that never changes; two of the same versions of the same files have the same `dataVersion`. */
 export interface Snapshot {
   /** SHA-256 (hexadecimal) of the files' keys, version ids, sizes and ETags, in key order. */
   readonly dataVersion: string;
@@ -37,7 +37,7 @@ export interface Evidence {
 export interface TrainingInput {
   readonly reason: Reason;
   readonly evidence: readonly Evidence[];
-  /** The key of a {@link Snapshot} in the data bucket; without one, the run freezes the data itself. */
+  /** The key of a {@link Snapshot} in the data bucket; without one, the run creates a snapshot itself. */
   readonly snapshotKey?: string;
   /** Whether a run of old is made again: its model is judged, and never registered. */
   readonly replay?: boolean;
@@ -65,7 +65,7 @@ export interface RunDocument {
   readonly snapshot: Snapshot;
 }
 
-/** `lambdas/dataset/snapshot.handler.ts`: freezes the data and writes the run's document. */
+/** `lambdas/dataset/snapshot.handler.ts`: creates a snapshot of the data and writes the run's document. */
 export interface SnapshotRequest {
   readonly runId: string;
   readonly startedAt: string;

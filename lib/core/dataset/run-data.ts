@@ -2,12 +2,12 @@ import { ErrorName, PerennialError } from '../errors';
 import type { Decision } from '../ledger/ledger';
 import { listed } from '../listed';
 import { Events } from '../names';
-import type { Frozen } from './controller';
+import type { RunData } from './controller';
 import { type BudgetReachedDetail, type DataNeededDetail, type Evidence, NEEDS, type Snapshot } from './documents';
 import { contentOfAll, DATA_PREFIXES, parseSnapshot } from './snapshot';
 
 /** The data that a run on the data as it is would train on. */
-export function frozenOf({ snapshot, key }: { readonly snapshot: Snapshot; readonly key: string }): Frozen {
+export function dataOfSnapshot({ snapshot, key }: { readonly snapshot: Snapshot; readonly key: string }): RunData {
   const { dataVersion, files, leftOut = [], alike = [] } = snapshot;
   if (files.length === 0) return { missing: noData(snapshot) };
   return {
@@ -25,7 +25,7 @@ export function frozenOf({ snapshot, key }: { readonly snapshot: Snapshot; reado
  *
  * @param document what is stored under the key; undefined if nothing is
  */
-export function namedSnapshot(snapshotKey: string, document: unknown): Frozen {
+export function namedSnapshot(snapshotKey: string, document: unknown): RunData {
   if (document === undefined) {
     return { missing: `snapshotKey must name a snapshot, got ${snapshotKey}: no such object` };
   }

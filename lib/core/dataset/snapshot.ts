@@ -10,7 +10,7 @@ export interface ListedFile extends SnapshotFile {
 }
 
 /** What of a listing is to be trained on. */
-export interface FreezeOptions {
+export interface SnapshotOptions {
   /** Versions that no run can use. */
   readonly refused?: ReadonlyArray<{ readonly key: string; readonly versionId: string }>;
   /** Only the newest so many files, by time of upload, then by key; all, if absent. */
@@ -45,7 +45,7 @@ export function snapshotKey(dataVersion: string): string {
  * Freezes a listing: the same files give the same data version, whatever their order. Of files with the same content
  * the oldest alone is trained on: rows that came twice would count twice, and be on both sides of the split.
  */
-export function freeze(listing: readonly ListedFile[], options: FreezeOptions = {}): Snapshot {
+export function createSnapshot(listing: readonly ListedFile[], options: SnapshotOptions = {}): Snapshot {
   const data = listing.filter(({ key }) => isData(key));
   const refused = new Set(options.refused?.map(idOf));
   const usable = data
@@ -119,7 +119,7 @@ function dataVersion(files: readonly SnapshotFile[]): string {
 /**
  * SHA-256 (hexadecimal) over what files hold, whatever they are called and however often they were uploaded.
  *
- * The listing that freezes the data tells it for nothing: S3's ETag of an object is the MD5 of its bytes, or that of
+ * The listing from which the snapshot is made has it already: S3's ETag of an object is the MD5 of its bytes, or that of
  * its parts' MD5s. So equal sizes and ETags mean equal bytes. The reverse does not hold: parts of another size, or a
  * KMS key, give equal bytes another ETag. Such a file counts as new, which costs a run and loses nothing.
  *

@@ -153,7 +153,7 @@ function actionOn(endpoint: DescribedEndpoint | undefined, wanted: string): Depl
 }
 
 /**
- * Takes up approvals: the newest is deployed, now or after the deployment under way; older ones are superseded.
+ * Accepts approvals: the newest is deployed, now or after the deployment under way; older ones are superseded.
  *
  * Their times say which is the newest, as long as the clock goes forward. If it has gone back since the last was taken
  * up, an earlier time says nothing: then whatever comes is newer than what was there. Unless it comes from later than
@@ -162,7 +162,7 @@ function actionOn(endpoint: DescribedEndpoint | undefined, wanted: string): Depl
  * @param approvals of versions that are still approved, none of which has been deployed
  * @param underWay an execution that runs without the lease
  */
-export function takeUp(
+export function acceptApprovals(
   lease: DeploymentLease,
   approvals: readonly DeploymentInput[],
   now: Date,

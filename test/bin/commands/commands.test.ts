@@ -132,7 +132,7 @@ describe('asking for runs', () => {
     });
   });
 
-  test('perennial replay asks for the frozen data of the run', async () => {
+  test('perennial replay asks for the snapshot of the run', async () => {
     await perennial('replay data-3f2a');
     const { detail } = await asked();
     expect(detail.snapshotKey).toMatch(/^snapshots\/3f2a91bc0d12aa550+\.json$/);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { billed, cost, endedAs, estimate, remark } from '../../../bin/commands/costs';
+import { billed, cost, endedAs, estimate, noteOf } from '../../../bin/commands/costs';
 import { type Run, toFacts } from '../../../bin/commands/ledger';
 import { printRun } from '../../../bin/commands/run';
 import { renderReport } from '../../../bin/report/report';
@@ -36,15 +36,15 @@ describe('what training cost', () => {
     expect(second.attempts.map(endedAs)).toEqual(['Failed: capacity', 'Completed']);
     expect(second.attempts.map(billed)).toEqual(['–', '1 min 24 s']);
     expect(billed({ ...attempt, interruptions: 2 })).toBe('1 min 24 s, taken away 2 times');
-    expect(second.attempts.map(remark)).toEqual(['CapacityError: no machine', '']);
+    expect(second.attempts.map(noteOf)).toEqual(['CapacityError: no machine', '']);
     const trial = {
       ...attempt,
       iteration: 2,
       hyperparameters: { eta: '0.1' },
       metrics: { 'validation:auc': 0.71, 'train:auc': 0.8 },
     };
-    expect(remark(trial)).toBe('eta 0.1: auc 0.7100');
-    expect(remark({ ...trial, iteration: 1, hyperparameters: {} })).toBe("the trainer's own parameters: auc 0.7100");
+    expect(noteOf(trial)).toBe('eta 0.1: auc 0.7100');
+    expect(noteOf({ ...trial, iteration: 1, hyperparameters: {} })).toBe("the trainer's own parameters: auc 0.7100");
   });
 
   test('stands in the terminal and on the page', async () => {
