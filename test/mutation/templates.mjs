@@ -1,4 +1,4 @@
-import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashOf, holds, keep, known } from './results.mjs';
@@ -11,6 +11,7 @@ const AT_ONCE = 40;
 const CHEAP = globSync('test/**/*.test.ts', {
   exclude: ['loop', 'training', 'fuzz', 'schedules', 'kills', 'bin', 'mutation'].map((name) => `test/${name}/**`),
 }).filter((file) => /support\/stacks|assertions'|played-states/.test(readFileSync(file, 'utf8')));
+const BASELINE = join('.perennial', 'mutation', 'baseline.json');
 const LOOPS = globSync('test/loop/*.test.ts').sort();
 
 /** All mutants of the variants. */
@@ -26,15 +27,19 @@ export async function enumerate() {
 /**
  * Tries the mutants whose results do not hold any more.
  *
+ * @param isChosen which to try
+ * @param files the test files to ask, all if there are none
  * @param loops whether the whole loops, which take a minute each, are asked about what no other test has noticed
  */
-export async function tryAll(mutants, { loops, say }) {
+export async function tryAll(mutants, { loops, isChosen, files, say }) {
   const tests = hashOf(...CHEAP, ...(loops ? LOOPS : []));
   const results = known();
-  const due = mutants.filter((mutant) => !holds(results.get(mutant.id), mutant, tests));
+  const due = mutants.filter(isChosen).filter((mutant) => !holds(results.get(mutant.id), mutant, tests));
   say(`${mutants.length} mutants, ${due.length} to try`);
   if (due.length === 0) return;
-  const { red, noticing } = await baseline(say);
+  const { red, noticing } = files.length
+    ? { red: [], noticing: () => files }
+    : await baseline(hashOf(...CHEAP), mutants, say);
   const filesOf = loops ? ({ id }) => [...noticing(id), ...LOOPS] : ({ id }) => noticing(id);
   const began = Date.now();
   for (let i = 0; i < due.length; i += AT_ONCE) {
@@ -61,16 +66,23 @@ async function tryMutants(mutants, { filesOf, red, tests, loops }) {
 }
 
 /** What is red with nothing broken, and which files come to templates that have a place for a mutant, quickest first. */
-async function baseline(say) {
-  const files = [];
-  await run(
-    CHEAP.map((file) => [file, undefined]),
-    { tell: (event) => event.type === 'ended' && files.push(event) },
-  );
+async function baseline(tests, mutants, say) {
+  const key = `${tests} ${mutants.map(({ hash }) => hash).join()}`;
+  const kept = existsSync(BASELINE) ? JSON.parse(readFileSync(BASELINE, 'utf8')) : {};
+  const files = kept.key === key ? kept.files : await runUnbroken();
+  mkdirSync(join('.perennial', 'mutation'), { recursive: true });
+  writeFileSync(BASELINE, JSON.stringify({ key, files }));
+
   const red = files.flatMap(({ file, failures }) => failures.map((test) => `${file} > ${test}`));
   if (red.length > 0) say(`red with nothing broken, and not asked: ${red.join('; ')}`);
-  for (const { file, ms, places } of files) say(`${file}: ${ms} ms, places ${places.length}`);
   const sorted = files.toSorted((a, b) => a.ms - b.ms).map(({ file, places }) => ({ file, places: new Set(places) }));
   const noticing = (id) => sorted.filter(({ places }) => places.has(id)).map(({ file }) => file);
   return { red, noticing };
+}
+
+async function runUnbroken() {
+  const files = [];
+  const specifications = CHEAP.map((file) => [file, undefined]);
+  await run(specifications, { tell: (event) => event.type === 'ended' && files.push(event) });
+  return files;
 }

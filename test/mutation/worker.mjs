@@ -49,6 +49,16 @@ async function batch(job, { loops, env, tell }) {
     stdio: ['ignore', 'ignore', 'inherit'],
     detached: true, // a group of its own, to end what it has started with it
   });
+  const end = () => {
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // all of its group have ended
+    }
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const stop = () => process.exit(130);
+  process.once('exit', end).once('SIGINT', stop).once('SIGTERM', stop);
   let read = 0;
   let current;
   let at = Date.now();
@@ -73,11 +83,7 @@ async function batch(job, { loops, env, tell }) {
       return current;
     }
   } finally {
-    try {
-      process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // all of its group have ended
-    }
-    rmSync(folder, { recursive: true, force: true });
+    end();
+    process.off('exit', end).off('SIGINT', stop).off('SIGTERM', stop);
   }
 }
