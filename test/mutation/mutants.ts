@@ -27,9 +27,7 @@ export function mutantsOf(template: Json): Mutant[] {
   const found = [
     ...resources.filter(({ Type }) => Type === 'AWS::StepFunctions::StateMachine').flatMap(machineMutants),
     ...resources.filter(({ Type }) => Type === 'AWS::Events::Rule').flatMap(ruleMutants),
-    ...resources
-      .filter(({ Type }) => Type === 'AWS::CloudWatch::Alarm')
-      .flatMap((alarm) => alarmMutants(template, alarm)),
+    ...resources.filter(({ Type }) => Type === 'AWS::CloudWatch::Alarm').flatMap(alarmMutants),
     ...resources.filter(({ Type }) => Type === 'AWS::Scheduler::Schedule').flatMap(scheduleMutants),
     ...fiveOf(template),
   ];
@@ -67,12 +65,12 @@ function ruleMutants({ Properties }: Json): Mutant[] {
   }));
 }
 
-function alarmMutants(template: Json, { Properties }: Json): Mutant[] {
+function alarmMutants({ Properties }: Json): Mutant[] {
   const { AlarmActions } = Properties;
   if (AlarmActions === undefined) return [];
   return [
     {
-      id: `alarm "${alarmName(template, Properties)}": actions removed`,
+      id: `alarm "${alarmName(Properties)}": actions removed`,
       group: 'alarms',
       before: AlarmActions,
       apply: () => delete Properties.AlarmActions,
@@ -80,12 +78,13 @@ function alarmMutants(template: Json, { Properties }: Json): Mutant[] {
   ];
 }
 
-/** What an alarm looks at: a metric, and the function whose it is. */
-function alarmName(template: Json, { MetricName, Metrics = [], Dimensions = [], AlarmDescription }: Json): string {
+/** What an alarm looks at: a metric, and the part of the loop whose it is. */
+function alarmName({ MetricName, Metrics = [], AlarmDescription }: Json): string {
   const names = MetricName ?? Metrics.flatMap(({ MetricStat }: Json) => MetricStat?.Metric.MetricName ?? []).join('+');
-  const handlers = Dimensions.map(({ Value }: Json) => template.Resources[Value?.Ref]?.Properties.Handler);
-  const [, section] = /RUNBOOK\.md, (\w+)/.exec(JSON.stringify(AlarmDescription ?? '')) ?? [];
-  return [section, names, ...handlers].filter(Boolean).join(' ');
+  const text = JSON.stringify(AlarmDescription ?? '');
+  const [, section] = /RUNBOOK\.md, (\w+)/.exec(text) ?? [];
+  const [, path = ''] = /failed\. ([\w/-]+): /.exec(text) ?? [];
+  return [section, names, path.split('/').slice(-3, -1).join('/')].filter(Boolean).join(' ');
 }
 
 function scheduleMutants({ Properties }: Json): Mutant[] {
