@@ -9,6 +9,7 @@ import { DatasetBucket } from './dataset/dataset-bucket';
 import { RetrainController } from './dataset/retrain-controller';
 import type { ITrigger } from './dataset/trigger';
 import { ModelDeployment } from './deploy/model-deployment';
+import { ServingTarget } from './deploy/serving-target';
 import { RunLedger } from './ledger/run-ledger';
 import { LONGEST_QUOTA_WAIT } from './machine/retries';
 import { Notifications } from './notifications';
@@ -280,17 +281,19 @@ export class ContinuousTraining extends Construct {
       ledger,
       registry,
       pipelineName,
-      imageRepositoryArn: this.training.imageRepositoryArn,
-      instanceType: props.servingInstanceType,
-      instanceCount: props.servingInstanceCount,
-      quotaWait: shorter(props.retryPolicy?.quotaWait, LONGEST_QUOTA_WAIT),
+      target: ServingTarget.realTimeEndpoint({
+        imageRepositoryArn: this.training.imageRepositoryArn,
+        instanceType: props.servingInstanceType,
+        instanceCount: props.servingInstanceCount,
+        quotaWait: shorter(props.retryPolicy?.quotaWait, LONGEST_QUOTA_WAIT),
+      }),
       encryptionKey,
     });
     this.monitor = new DriftMonitor(this, 'Monitor', {
       dataset,
       ledger,
       pipelineName,
-      endpointName: this.deployment.endpointName,
+      endpointName: this.deployment.serving.name,
       interval: props.monitorInterval,
       scoreDropThreshold: props.scoreDropThreshold,
       errorIncreaseThreshold: props.errorIncreaseThreshold,
@@ -313,7 +316,7 @@ export class ContinuousTraining extends Construct {
       TrainingMachine: this.training.machine.stateMachineArn,
       DeploymentMachine: this.deployment.machine.stateMachineArn,
       ModelPackageGroup: registry.groupName,
-      Endpoint: this.deployment.endpointName,
+      Endpoint: this.deployment.serving.name,
       NotificationTopic: this.notifications.topic.topicArn,
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });

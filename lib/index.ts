@@ -7,6 +7,8 @@ export * from './dataset/retrain-controller';
 export * from './dataset/schedule-trigger';
 export * from './dataset/trigger';
 export * from './deploy/model-deployment';
+export * from './deploy/serving-target';
+export * from './deploy/serving-target-props';
 export * from './ledger/run-ledger';
 export * from './notifications';
 export * from './registry/model-registry';

@@ -13,6 +13,7 @@ import {
   ModelRegistry,
   RetrainController,
   RunLedger,
+  ServingTarget,
   Trainer,
   TrainingPipeline,
 } from '../lib';
@@ -139,7 +140,13 @@ describe('two of a kind under one name', () => {
       pipelineName: 'flights',
     };
     new ModelDeployment(stack, 'One', common);
-    expect(() => new ModelDeployment(stack, 'Two', { ...common, endpointName: 'other' })).toThrow(
+    expect(
+      () =>
+        new ModelDeployment(stack, 'Two', {
+          ...common,
+          target: ServingTarget.realTimeEndpoint({ endpointName: 'other' }),
+        }),
+    ).toThrow(
       "the pipelineName of a ModelDeployment must be the only one of its name in an account and region, got 'flights'",
     );
   });

@@ -16,6 +16,7 @@ import {
   RetrainController,
   RunLedger,
   ScheduleTrigger,
+  ServingTarget,
   Trainer,
   TrainingPipeline,
 } from '../../lib';
@@ -64,10 +65,12 @@ export class DeployOnly extends Stack {
       ledger,
       registry,
       pipelineName: 'sunday-flights',
-      instanceType: 'ml.m5.xlarge',
-      instanceCount: 2,
-      maxLatency: Duration.millis(200),
-      bakeTime: Duration.minutes(10),
+      target: ServingTarget.realTimeEndpoint({
+        instanceType: 'ml.m5.xlarge',
+        instanceCount: 2,
+        maxLatency: Duration.millis(200),
+        bakeTime: Duration.minutes(10),
+      }),
     });
     new Notifications(this, 'Notifications', { pipelineName: 'sunday-flights', parts: [this] });
     // #endregion

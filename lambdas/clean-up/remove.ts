@@ -22,6 +22,9 @@ export async function remove(work: Work, properties: CleanUpProperties): Promise
       return removeDeployment(work, properties);
     case 'training':
       return removeTraining(work, properties);
+    case 'executions':
+      await stopExecutions(work, properties.Machine);
+      return true;
     case 'registry':
       return work.ports.removePackages(properties.Registry, work.hasTime);
     case 'bucket':

@@ -112,7 +112,10 @@ export async function finishDeployment(
     summary,
   };
   await ports.send(Events.DEPLOYMENT_ENDED, detail);
-  if (outcome === 'DEPLOYED') await clearUp(ports, [plan?.endpointConfigName, plan?.previousConfigName]);
+  // what serves elsewhere than on an endpoint has no configurations
+  if (outcome === 'DEPLOYED' && plan?.endpointConfigName !== undefined) {
+    await clearUp(ports, [plan.endpointConfigName, plan.previousConfigName]);
+  }
   return detail;
 }
 

@@ -11,8 +11,14 @@ import {
   SageMakerClient,
 } from '@aws-sdk/client-sagemaker';
 import { isConfigAsRequested, isModelAsRequested } from '../../lib/core/deploy/as-requested';
-import { type DeploymentNames, deployableOf, type Found, planDeployment } from '../../lib/core/deploy/deployment';
-import type { DeploymentPlan, PlanDeploymentRequest } from '../../lib/core/deploy/documents';
+import {
+  deployableOf,
+  type EndpointNames,
+  endpointNames,
+  type Found,
+  planEndpoint,
+} from '../../lib/core/deploy/deployment';
+import type { DeploymentPlan, PlanDeploymentRequest, PlanEndpointRequest } from '../../lib/core/deploy/documents';
 import { versionInName } from '../../lib/core/names';
 import type { Tags } from '../../lib/core/ownership';
 import { refuseChanged, type Seal, sealOf } from '../../lib/core/registry/sealed';
@@ -50,12 +56,15 @@ const onAws = lazy((): PlanPorts => {
   };
 });
 
-/** Decides what is to be made, by what the registry, the endpoint and the names that it needs are like now. */
+/**
+ * Refuses a version that may not be deployed, or whose archive is not the one that was judged; where an endpoint is to
+ * serve it, decides what is to be made, by what the endpoint and the names that it needs are like now.
+ */
 export async function planOf(ports: PlanPorts, request: PlanDeploymentRequest): Promise<DeploymentPlan> {
   const { modelPackageArn } = request;
   const found = await ports.findPackage(modelPackageArn);
   const metadata = found?.CustomerMetadataProperties;
-  const { names, archive } = deployableOf(
+  const deployable = deployableOf(
     request,
     found && {
       approval: found.ModelApprovalStatus,
@@ -65,19 +74,19 @@ export async function planOf(ports: PlanPorts, request: PlanDeploymentRequest): 
       seal: metadata && sealOf(metadata),
     },
   );
+  const { archive } = deployable.plan;
   refuseChanged(modelPackageArn, archive, await ports.sealAt(archive.uri));
+  if (!('endpointName' in request)) return deployable.plan;
+  const names = endpointNames(request, deployable);
   const [endpoint, model, config] = await Promise.all([
     endpointOf(ports, request),
     modelOf(ports, names, request),
     configOf(ports, names, request),
   ]);
-  return planDeployment(request, names, { endpoint, model, config });
+  return planEndpoint(request, deployable, { endpoint, model, config });
 }
 
-async function endpointOf(
-  ports: PlanPorts,
-  { endpointName, owner }: PlanDeploymentRequest,
-): Promise<Found['endpoint']> {
+async function endpointOf(ports: PlanPorts, { endpointName, owner }: PlanEndpointRequest): Promise<Found['endpoint']> {
   const endpoint = await ports.findEndpoint(endpointName);
   if (endpoint === undefined) return undefined;
   const {
@@ -103,8 +112,8 @@ async function endpointOf(
 
 async function modelOf(
   ports: PlanPorts,
-  { modelName }: DeploymentNames,
-  request: PlanDeploymentRequest,
+  { modelName }: EndpointNames,
+  request: PlanEndpointRequest,
 ): Promise<Found['model']> {
   const model = await ports.findModel(modelName);
   if (model === undefined) return undefined;
@@ -113,8 +122,8 @@ async function modelOf(
 
 async function configOf(
   ports: PlanPorts,
-  { endpointConfigName, modelName }: DeploymentNames,
-  request: PlanDeploymentRequest,
+  { endpointConfigName, modelName }: EndpointNames,
+  request: PlanEndpointRequest,
 ): Promise<Found['config']> {
   const config = await ports.findConfig(endpointConfigName);
   if (config === undefined) return undefined;

@@ -19,6 +19,15 @@ export type CleanUpProperties =
       readonly Machine: string;
       readonly Ledger: string;
     }
+  | {
+      /** Those of a machine that makes nothing in SageMaker: they are stopped. */
+      readonly What: 'executions';
+      readonly Pipeline: string;
+      readonly Registry: string;
+      /** ARN of the deployment machine. */
+      readonly Machine: string;
+      readonly Ledger: string;
+    }
   | { readonly What: 'registry'; readonly Registry: string }
   | { readonly What: 'bucket'; readonly Bucket: string };
 
@@ -34,6 +43,8 @@ export function cleanUpId(properties: CleanUpProperties): string {
       return ['deployment', properties.Endpoint, properties.Pipeline, properties.Registry].join('/');
     case 'training':
       return ['training', properties.Pipeline, properties.Registry].join('/');
+    case 'executions':
+      return ['executions', properties.Pipeline, properties.Registry].join('/');
     case 'registry':
       return `registry/${properties.Registry}`;
     case 'bucket':

@@ -11,6 +11,7 @@ import { Handler } from './handler';
 
 /** What the executions of a state machine make in SageMaker: what lists it, what looks at it, and what takes it away. */
 const MADE_BY = {
+  executions: { lists: [], looks: {}, takes: {} },
   deployment: {
     lists: ['sagemaker:ListEndpointConfigs', 'sagemaker:ListModels'],
     looks: { 'sagemaker:DescribeEndpoint': 'endpoint' },
@@ -65,11 +66,11 @@ export function cleanUpAfter(
   const { lists, looks, takes } = MADE_BY[properties.What];
   const cleanUp = CleanUp.of(scope, encryptionKey);
   cleanUp.allowToStop(machineName);
-  cleanUp.allow([...lists], ['*']);
+  if (lists.length > 0) cleanUp.allow([...lists], ['*']);
   for (const [action, kind] of Object.entries(looks)) {
     cleanUp.allow([action], [sageMakerArn(Stack.of(scope), `${kind}/*`)]);
   }
-  cleanUp.allowToTake(takes);
+  if (Object.keys(takes).length > 0) cleanUp.allowToTake(takes);
   ledger.grantRead(cleanUp.role);
   const told = { ...properties, Ledger: ledger.table.tableName } as CleanUpProperties;
   return cleanUp.take(scope, told, [...before, ...writesTo.flatMap(emptiedBy)]);

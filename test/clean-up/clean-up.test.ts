@@ -12,6 +12,9 @@ const DEPLOYMENT: CleanUpProperties = {
   ...{ What: 'deployment', Endpoint: 'flights', Pipeline: 'flights', Registry: 'g' },
   ...{ Machine: 'machine', Ledger: 'table' },
 };
+const EXECUTIONS: CleanUpProperties = {
+  ...{ What: 'executions', Pipeline: 'flights', Registry: 'g', Machine: 'machine', Ledger: 'table' },
+};
 const TRAINING: CleanUpProperties = {
   ...{ What: 'training', Pipeline: 'flights', Registry: 'g', Machine: 'machine', Ledger: 'table' },
 };
@@ -120,6 +123,7 @@ describe('what is cleaned up', () => {
   test.each<[CleanUpProperties, string]>([
     [DEPLOYMENT, 'deployment/flights/flights/g'],
     [TRAINING, 'training/flights/g'],
+    [EXECUTIONS, 'executions/flights/g'],
     [{ What: 'registry', Registry: 'g' }, 'registry/g'],
     [{ What: 'bucket', Bucket: 'b' }, 'bucket/b'],
   ])('is what the resource is to CloudFormation, so that a new name takes the old one away: %o', async (of, id) => {
@@ -241,6 +245,17 @@ describe('cleaning up a deployment', () => {
     expect(world.answers).toEqual([
       expect.objectContaining({ Status: 'FAILED', Reason: expect.stringContaining('AccessDenied') }),
     ]);
+  });
+});
+
+describe('cleaning up executions', () => {
+  test('stops what deploys, and asks SageMaker nothing', async () => {
+    const world = new World();
+    world.executions = ['one', 'two'];
+    await world.run(event(EXECUTIONS));
+    expect(world.done).toEqual(['execution one', 'execution two']);
+    expect(world.asked).toEqual(['executions']);
+    expect(world.answers).toMatchObject([{ Status: 'SUCCESS' }]);
   });
 });
 

@@ -5,12 +5,13 @@ import {
   type DescribedEndpoint,
   type DescribedPackage,
   deployableOf,
+  endpointNames,
   type Found,
   outOfUse,
-  planDeployment,
+  planEndpoint,
   releaseDeployment,
 } from '../../lib/core/deploy/deployment';
-import type { DeploymentInput, PlanDeploymentRequest } from '../../lib/core/deploy/documents';
+import type { DeploymentInput, PlanEndpointRequest } from '../../lib/core/deploy/documents';
 import { ErrorName } from '../../lib/core/errors';
 import { endpointConfigName, modelName, ownPrefix } from '../../lib/core/names';
 import { OwnerTag, ownerTags } from '../../lib/core/ownership';
@@ -19,7 +20,7 @@ const owner = { pipeline: 'flights', registry: 'models' };
 const OURS = ownerTags(owner, 'Stack');
 const variant = { VariantName: 'main', InstanceType: 'ml.m5.large', InitialInstanceCount: 1 };
 const configuration = { ProductionVariants: [variant], DataCaptureConfig: { DestinationS3Uri: 's3://bucket/capture' } };
-const request: PlanDeploymentRequest = {
+const request: PlanEndpointRequest = {
   modelPackageArn: arn(3),
   endpointName: 'flights',
   owner,
@@ -30,7 +31,9 @@ const request: PlanDeploymentRequest = {
 const container = { Image: 'image', ModelDataUrl: 's3://bucket/model.tar.gz' };
 const seal = { versionId: 'v1', sha256: 'sum' };
 const approved = { approval: 'Approved', pipeline: 'flights', runId: 'data-1', container, seal };
-const { names } = deployableOf(request, approved);
+const deployable = deployableOf(request, approved);
+const names = endpointNames(request, deployable);
+const planned = { ...deployable.plan, ...names };
 const wanted = names.endpointConfigName;
 const BEFORE = endpointConfigName('flights', 'models', 2, 'settings');
 
@@ -44,22 +47,22 @@ function endpoint(status: string, configName = BEFORE, more = {}): DescribedEndp
 
 describe('deployableOf', () => {
   test('names model and configuration after the version and what they are made of', () => {
+    const archive = { uri: container.ModelDataUrl, ...seal };
+    expect(deployable).toEqual({ plan: { version: 3, runId: 'data-1', archive }, container });
     expect(names).toEqual({
-      version: 3,
-      runId: 'data-1',
       modelName: expect.stringMatching(/^flights-[0-9a-f]{6}-v3-[0-9a-f]{8}$/),
       endpointConfigName: expect.stringMatching(/^flights-[0-9a-f]{6}-v3-[0-9a-f]{8}$/),
     });
-    expect(deployableOf(request, approved)).toEqual({ names, archive: { uri: container.ModelDataUrl, ...seal } });
   });
 
-  test.each<[string, Partial<PlanDeploymentRequest>, Partial<DescribedPackage>]>([
+  test.each<[string, Partial<PlanEndpointRequest>, Partial<DescribedPackage>]>([
     ['another archive', {}, { container: { ...container, ModelDataUrl: 's3://other/model.tar.gz' } }],
     ['another version of the archive', {}, { seal: { ...seal, versionId: 'v2' } }],
     ['another role', { servingRole: 'of a stack made anew' }, {}],
     ['another registry', { owner: { ...owner, registry: 'other' } }, {}],
   ])('%s is another model, and so another configuration', (_, asked, registered) => {
-    const { names: others } = deployableOf({ ...request, ...asked }, { ...approved, ...registered });
+    const other = { ...request, ...asked };
+    const others = endpointNames(other, deployableOf(other, { ...approved, ...registered }));
 
     expect(others.modelName).not.toBe(names.modelName);
     expect(others.endpointConfigName).not.toBe(names.endpointConfigName);
@@ -73,7 +76,7 @@ describe('deployableOf', () => {
       { ...configuration, DataCaptureConfig: { DestinationS3Uri: 's3://other/' } },
     ],
   ])('%s are another configuration of the same model', (_, changed) => {
-    const { names: others } = deployableOf({ ...request, configuration: changed }, approved);
+    const others = endpointNames({ ...request, configuration: changed }, deployable);
 
     expect(others.modelName).toBe(names.modelName);
     expect(others.endpointConfigName).not.toBe(names.endpointConfigName);
@@ -96,16 +99,16 @@ describe('deployableOf', () => {
   test('takes the versions of the pipeline that it is told', () => {
     const told = { ...request, versionsOf: 'trains' };
 
-    expect(deployableOf(told, { ...approved, pipeline: 'trains' }).names.version).toBe(3);
+    expect(deployableOf(told, { ...approved, pipeline: 'trains' }).plan.version).toBe(3);
     expect(() => deployableOf(told, approved)).toThrow('must be of the pipeline trains, got flights');
   });
 });
 
-describe('planDeployment', () => {
+describe('planEndpoint', () => {
   const nothing = { model: false, config: false };
 
   test('creates an endpoint where there is none', () => {
-    expect(planDeployment(request, names, {})).toEqual({ ...names, exists: nothing, action: 'create' });
+    expect(planEndpoint(request, deployable, {})).toEqual({ ...planned, exists: nothing, action: 'create' });
   });
 
   test.each([
@@ -118,21 +121,21 @@ describe('planDeployment', () => {
     ['RollingBack', 'wait'],
     ['Deleting', 'wait'],
   ])('an endpoint that is %s: %s, and remembers what to go back to', (status, action) => {
-    expect(planDeployment(request, names, { endpoint: endpoint(status) })).toMatchObject({
+    expect(planEndpoint(request, deployable, { endpoint: endpoint(status) })).toMatchObject({
       action,
       previousConfigName: BEFORE,
     });
   });
 
   test('makes a failed endpoint anew, which leaves nothing to go back to', () => {
-    const plan = planDeployment(request, names, { endpoint: endpoint('Failed') });
+    const plan = planEndpoint(request, deployable, { endpoint: endpoint('Failed') });
 
     expect(plan.action).toBe('recreate');
     expect(plan.previousConfigName).toBeUndefined();
   });
 
   test('has nothing to do if the version is in service with these settings', () => {
-    expect(planDeployment(request, names, { endpoint: endpoint('InService', wanted) })).toMatchObject({
+    expect(planEndpoint(request, deployable, { endpoint: endpoint('InService', wanted) })).toMatchObject({
       action: 'none',
     });
   });
@@ -140,11 +143,13 @@ describe('planDeployment', () => {
   test('waits for an update that the status does not show yet', () => {
     const found = { endpoint: endpoint('InService', wanted, { pending: true }) };
 
-    expect(planDeployment(request, names, found).action).toBe('wait');
+    expect(planEndpoint(request, deployable, found).action).toBe('wait');
   });
 
   test('does not go back to a configuration that somebody has deleted', () => {
-    const plan = planDeployment(request, names, { endpoint: endpoint('InService', BEFORE, { configExists: false }) });
+    const plan = planEndpoint(request, deployable, {
+      endpoint: endpoint('InService', BEFORE, { configExists: false }),
+    });
 
     expect(plan.previousConfigName).toBeUndefined();
   });
@@ -152,8 +157,11 @@ describe('planDeployment', () => {
   test('does not make again what an earlier try has made', () => {
     const ours = { tags: OURS, isEqual: true };
 
-    expect(planDeployment(request, names, { model: ours }).exists).toEqual({ model: true, config: false });
-    expect(planDeployment(request, names, { model: ours, config: ours }).exists).toEqual({ model: true, config: true });
+    expect(planEndpoint(request, deployable, { model: ours }).exists).toEqual({ model: true, config: false });
+    expect(planEndpoint(request, deployable, { model: ours, config: ours }).exists).toEqual({
+      model: true,
+      config: true,
+    });
   });
 
   const foreign = ownerTags({ pipeline: 'flights', registry: 'other' }, 'Prod');
@@ -174,7 +182,7 @@ describe('planDeployment', () => {
   ])('refuses %s by name: whose it is, and what to do', (_, found, message) => {
     const [[kind]] = Object.entries(found) as [[keyof Found, unknown]];
     const named = { endpoint: 'the endpoint flights', model: names.modelName, config: wanted }[kind];
-    expect(() => planDeployment(request, names, found)).toThrow(
+    expect(() => planEndpoint(request, deployable, found)).toThrow(
       expect.objectContaining({
         name: ErrorName.NAME_TAKEN,
         message: expect.stringMatching(new RegExp(`${named} must .*${message}.*; .*(delete|give)`)),
@@ -183,7 +191,7 @@ describe('planDeployment', () => {
   });
 
   test('makes a failed endpoint anew, also where somebody has changed it by hand', () => {
-    expect(planDeployment(request, names, { endpoint: endpoint('Failed', 'my-own') }).action).toBe('recreate');
+    expect(planEndpoint(request, deployable, { endpoint: endpoint('Failed', 'my-own') }).action).toBe('recreate');
   });
 });
 

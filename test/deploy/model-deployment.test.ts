@@ -1,7 +1,15 @@
 import { App, Duration, type Environment, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { DatasetBucket, ModelDeployment, type ModelDeploymentProps, ModelRegistry, RunLedger } from '../../lib';
+import {
+  DatasetBucket,
+  ModelDeployment,
+  type ModelDeploymentProps,
+  ModelRegistry,
+  type RealTimeEndpointProps,
+  RunLedger,
+  ServingTarget,
+} from '../../lib';
 import { definitionsOf, statesOf } from '../support/definition';
 
 function deploy(props: Partial<ModelDeploymentProps> = {}, env?: Environment) {
@@ -18,6 +26,11 @@ function deploy(props: Partial<ModelDeploymentProps> = {}, env?: Environment) {
   return { template, states: Object.fromEntries(statesOf(definition as never)) };
 }
 
+/** A deployment to a real-time endpoint. */
+function serve(props: RealTimeEndpointProps, env?: Environment) {
+  return deploy({ target: ServingTarget.realTimeEndpoint(props) }, env);
+}
+
 describe('ModelDeployment', () => {
   test('serves on one ml.m5.large under the name of the pipeline, and captures everything', () => {
     const { states } = deploy();
@@ -28,7 +41,7 @@ describe('ModelDeployment', () => {
   });
 
   test('serves as told', () => {
-    const { states } = deploy({
+    const { states } = serve({
       endpointName: 'shop',
       instanceType: 'ml.g5.xlarge',
       instanceCount: 3,
@@ -41,8 +54,8 @@ describe('ModelDeployment', () => {
   });
 
   test('shifts traffic all at once with one instance, and by a canary with more', () => {
-    const traffic = (props: Partial<ModelDeploymentProps>) =>
-      deploy(props).states['Update endpoint'].Arguments.DeploymentConfig.BlueGreenUpdatePolicy
+    const traffic = (props: RealTimeEndpointProps) =>
+      serve(props).states['Update endpoint'].Arguments.DeploymentConfig.BlueGreenUpdatePolicy
         .TrafficRoutingConfiguration;
     expect(traffic({})).toEqual({ Type: 'ALL_AT_ONCE', WaitIntervalInSeconds: 300 });
     expect(traffic({ instanceCount: 20, bakeTime: Duration.minutes(10) })).toEqual({
@@ -53,8 +66,8 @@ describe('ModelDeployment', () => {
   });
 
   test('waits for the machines that a full quota, or a lack of them, refuses for as long as it is told', () => {
-    const waits = (props: Partial<ModelDeploymentProps>) => {
-      const { states } = deploy(props);
+    const waits = (props: RealTimeEndpointProps) => {
+      const { states } = serve(props);
       const [create, update, back] = ['Create endpoint', 'Update endpoint', 'Bring back the model before'].map((name) =>
         states[name].Retry.find(({ ErrorEquals }: { ErrorEquals: string[] }) =>
           ErrorEquals.includes('SageMaker.ResourceLimitExceededException'),
@@ -67,11 +80,11 @@ describe('ModelDeployment', () => {
     expect(waits({})).toMatchObject({ IntervalSeconds: 120, BackoffRate: 1.5, MaxDelaySeconds: 900, MaxAttempts: 8 });
     expect(waits({ quotaWait: Duration.hours(4) })).toMatchObject({ MaxAttempts: 20 });
     expect(waits({ quotaWait: Duration.minutes(2) })).toMatchObject({ MaxAttempts: 1 });
-    expect(() => deploy({ quotaWait: Duration.hours(5) })).toThrow('quotaWait must be 0 to 4 hours, got 5 hours');
+    expect(() => serve({ quotaWait: Duration.hours(5) })).toThrow('quotaWait must be 0 to 4 hours, got 5 hours');
   });
 
   test('lets alarms on errors and latency bring the old model back', () => {
-    const { states, template } = deploy({ maxLatency: Duration.millis(250) });
+    const { states, template } = serve({ maxLatency: Duration.millis(250) });
     expect(states['Update endpoint'].Arguments.DeploymentConfig.AutoRollbackConfiguration.Alarms).toHaveLength(2);
     template.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'ModelLatency', Threshold: 250_000 });
     template.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'Invocation5XXErrors', Threshold: 1 });
@@ -103,8 +116,8 @@ describe('ModelDeployment', () => {
   });
 
   test("pulls from the repository of the region's XGBoost image, or from the one that it is told", () => {
-    const pulls = (props: Partial<ModelDeploymentProps>, env?: Environment) => {
-      const policies = deploy(props, env).template.findResources('AWS::IAM::Policy');
+    const pulls = (props: RealTimeEndpointProps, env?: Environment) => {
+      const policies = serve(props, env).template.findResources('AWS::IAM::Policy');
       return Object.values(policies)
         .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
         .filter(({ Action }) => [Action].flat().includes('ecr:BatchGetImage'))
@@ -174,18 +187,25 @@ describe('ModelDeployment', () => {
     expect(mapping?.DependsOn).toEqual(expect.arrayContaining([cleanedUp]));
   });
 
-  test.each<[Partial<ModelDeploymentProps>, string]>([
+  test.each<[RealTimeEndpointProps, string]>([
     [
       { endpointName: 'Shop_1' },
-      "endpointName must be 1 to 40 lower-case letters, digits and inner hyphens, got 'Shop_1'",
+      "the target's name must be 1 to 40 lower-case letters, digits and inner hyphens, got 'Shop_1'",
     ],
-    [{ instanceType: 'm5.large' }, "instanceType must look like ml.m5.large, got 'm5.large'"],
-    [{ instanceCount: 0 }, 'instanceCount must be a whole number from 1 to 1000, got 0'],
-    [{ instanceCount: 1.5 }, 'instanceCount must be a whole number from 1 to 1000, got 1.5'],
-    [{ capturePercent: 101 }, 'capturePercent must be 0 to 100, got 101'],
+    [{ instanceType: 'm5.large' }, "InstanceType must look like ml.m5.large, got 'm5.large'"],
+    [{ instanceCount: 0 }, 'InitialInstanceCount must be a whole number from 1 to 1000, got 0'],
+    [{ instanceCount: 1.5 }, 'InitialInstanceCount must be a whole number from 1 to 1000, got 1.5'],
+    [{ capturePercent: 101 }, 'InitialSamplingPercentage must be 0 to 100, got 101'],
     [{ bakeTime: Duration.hours(2) }, 'bakeTime must be 0 to 60 minutes, got 2 hours'],
-    [{ reconcileEvery: Duration.seconds(30) }, 'reconcileEvery must be 1 minute to 1 day, got 30 seconds'],
-  ])('refuses %o', (props, message) => {
-    expect(() => deploy(props)).toThrow(message);
+  ])('refuses an endpoint with %o', (props, message) => {
+    expect(() => serve(props)).toThrow(message);
+  });
+
+  test('names what is wrong with it and with its target at once', () => {
+    const target = ServingTarget.realTimeEndpoint({ instanceCount: 0, bakeTime: Duration.hours(2) });
+    expect(() => deploy({ target, reconcileEvery: Duration.seconds(30) })).toThrow(
+      'Stack/Deployment: reconcileEvery must be 1 minute to 1 day, got 30 seconds; ' +
+        'InitialInstanceCount must be a whole number from 1 to 1000, got 0; bakeTime must be 0 to 60 minutes, got 2 hours',
+    );
   });
 });

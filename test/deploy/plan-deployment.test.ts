@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { type PlanPorts, planOf } from '../../lambdas/deploy/plan-deployment.handler';
-import { deployableOf } from '../../lib/core/deploy/deployment';
-import type { PlanDeploymentRequest } from '../../lib/core/deploy/documents';
+import { deployableOf, endpointNames } from '../../lib/core/deploy/deployment';
+import type { PlanEndpointRequest } from '../../lib/core/deploy/documents';
 import { ErrorName } from '../../lib/core/errors';
 import { endpointConfigName } from '../../lib/core/names';
 import { ownerTags } from '../../lib/core/ownership';
 
 const owner = { pipeline: 'flights', registry: 'models' };
-const request: PlanDeploymentRequest = {
+const request: PlanEndpointRequest = {
   modelPackageArn: 'arn:aws:sagemaker:eu-west-1:1:model-package/models/3',
   endpointName: 'flights',
   owner,
@@ -20,7 +20,8 @@ const request: PlanDeploymentRequest = {
 };
 const container = { Image: 'image', ModelDataUrl: 's3://bucket/model.tar.gz' };
 const seal = { versionId: 'v1', sha256: 'sum' };
-const { names } = deployableOf(request, { approval: 'Approved', pipeline: 'flights', runId: 'r', container, seal });
+const deployable = deployableOf(request, { approval: 'Approved', pipeline: 'flights', runId: 'r', container, seal });
+const names = { ...deployable.plan, ...endpointNames(request, deployable) };
 const before = endpointConfigName('flights', 'models', 2, 'settings');
 
 /** SageMaker with an approved version, and an endpoint that serves the version before it. */
@@ -82,7 +83,7 @@ test('makes no model again that is there, is ours, and is of the version', async
     ExecutionRoleArn: 'role',
   };
   const found = { ...model, PrimaryContainer: { ModelPackageName: request.modelPackageArn } };
-  expect((await planOf(ports({ findModel: async () => found }), request)).exists.model).toBe(true);
+  expect(await planOf(ports({ findModel: async () => found }), request)).toMatchObject({ exists: { model: true } });
   const stranger = { ...found, ExecutionRoleArn: 'of somebody else' };
   await expect(planOf(ports({ findModel: async () => stranger }), request)).rejects.toMatchObject({
     name: ErrorName.NAME_TAKEN,
@@ -111,6 +112,21 @@ test("asks for no configuration that is not the endpoint's own, and refuses it",
 
 test('refuses an archive that is not the one that was judged', async () => {
   await expect(planOf(ports({ sealAt: async () => ({ ...seal, sha256: 'other' }) }), request)).rejects.toMatchObject({
+    name: ErrorName.MODEL_CHANGED,
+  });
+});
+
+test('of a version that is to serve elsewhere, looks at the version and its archive alone', async () => {
+  const never = () => {
+    throw new Error('SageMaker must not be asked about endpoints, got a question');
+  };
+  const elsewhere = ports({ findEndpoint: never, findModel: never, findConfig: never, tagsOf: never });
+  const { modelPackageArn, versionsOf } = request;
+  const archive = { uri: container.ModelDataUrl, ...seal };
+  expect(await planOf(elsewhere, { modelPackageArn, versionsOf })).toEqual({ version: 3, runId: 'r', archive });
+
+  const changed = { ...elsewhere, sealAt: async () => ({ ...seal, versionId: 'v2' }) };
+  await expect(planOf(changed, { modelPackageArn, versionsOf })).rejects.toMatchObject({
     name: ErrorName.MODEL_CHANGED,
   });
 });

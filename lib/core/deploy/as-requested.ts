@@ -1,4 +1,4 @@
-import type { PlanDeploymentRequest } from './documents';
+import type { PlanEndpointRequest } from './documents';
 
 /** A model, with the names of what SageMaker describes of it that counts here. */
 export interface ModelDescription {
@@ -11,7 +11,7 @@ export interface ModelDescription {
 /** Whether a model is made of the version, and runs under the role, that a deployment asks for. */
 export function isModelAsRequested(
   { ExecutionRoleArn, PrimaryContainer, Containers }: ModelDescription,
-  { modelPackageArn, servingRole }: Pick<PlanDeploymentRequest, 'modelPackageArn' | 'servingRole'>,
+  { modelPackageArn, servingRole }: Pick<PlanEndpointRequest, 'modelPackageArn' | 'servingRole'>,
 ): boolean {
   const containers = PrimaryContainer === undefined ? (Containers ?? []) : [PrimaryContainer];
   return (
@@ -28,7 +28,7 @@ export function isModelAsRequested(
 export function isConfigAsRequested(
   described: unknown,
   modelName: string,
-  { configuration }: Pick<PlanDeploymentRequest, 'configuration'>,
+  { configuration }: Pick<PlanEndpointRequest, 'configuration'>,
 ): boolean {
   const { ProductionVariants, ...others } = configuration;
   const variants = ProductionVariants.map((variant) => ({ ...variant, ModelName: modelName }));

@@ -3,8 +3,8 @@ import type { ModelContainer } from '../judge/documents';
 import type { DeploymentLease } from '../ledger/ledger';
 import { deploymentId, endpointConfigName, modelName, packageVersion, versionInName } from '../names';
 import { refuseForeign, type Tags } from '../ownership';
-import type { Seal, SealedModel } from '../registry/sealed';
-import type { DeploymentInput, DeploymentPlan, PlanDeploymentRequest } from './documents';
+import type { Seal } from '../registry/sealed';
+import type { DeploymentInput, EndpointPlan, PlanEndpointRequest, PlanVersionRequest, VersionPlan } from './documents';
 
 /** So many versions' models and configurations are kept, for going back. */
 export const KEPT_VERSIONS = 2;
@@ -48,24 +48,22 @@ export interface Found {
 }
 
 /** What a deployment makes, by name. */
-export interface DeploymentNames
-  extends Pick<DeploymentPlan, 'version' | 'runId' | 'modelName' | 'endpointConfigName'> {}
+export interface EndpointNames extends Pick<EndpointPlan, 'modelName' | 'endpointConfigName'> {}
 
-/** A version that may be deployed. */
+/** A version that may be deployed, and what of. */
 export interface Deployable {
-  readonly names: DeploymentNames;
-  /** The archive that was judged. */
-  readonly archive: SealedModel;
+  readonly plan: VersionPlan;
+  readonly container: ModelContainer;
 }
 
 /**
- * What a version is deployed as, and what of.
+ * Refuses a version that may not be deployed.
  *
  * @param modelPackage undefined if it does not exist
  * @throws PerennialError NOT_DEPLOYABLE
  */
-export function deployableOf(request: PlanDeploymentRequest, modelPackage: DescribedPackage | undefined): Deployable {
-  const { modelPackageArn, endpointName, owner, versionsOf, configuration, servingRole } = request;
+export function deployableOf(request: PlanVersionRequest, modelPackage: DescribedPackage | undefined): Deployable {
+  const { modelPackageArn, versionsOf } = request;
   const refuse = (message: string) => new PerennialError(ErrorName.NOT_DEPLOYABLE, message);
   if (modelPackage === undefined) {
     throw refuse(`the model package must exist, got ${modelPackageArn}: it has been deleted; approve another version`);
@@ -85,25 +83,31 @@ export function deployableOf(request: PlanDeploymentRequest, modelPackage: Descr
       `${modelPackageArn} must be of the pipeline ${versionsOf}, got ${pipeline}; its own deployment deploys it, or this one with the prop versionsOf`,
     );
   }
-  const version = packageVersion(modelPackageArn);
+  const archive = { uri: container.ModelDataUrl, ...seal };
+  return { plan: { version: packageVersion(modelPackageArn), runId, archive }, container };
+}
+
+/** Names that tell what is made of what: equal names mean equal content. */
+export function endpointNames(request: PlanEndpointRequest, { plan, container }: Deployable): EndpointNames {
+  const { modelPackageArn, endpointName, owner, configuration, servingRole } = request;
+  const { uri: _uri, ...seal } = plan.archive;
   const content = { modelPackageArn, container, seal, servingRole };
-  const model = modelName(endpointName, owner.registry, version, content);
-  const names = {
-    version,
-    runId,
+  const model = modelName(endpointName, owner.registry, plan.version, content);
+  const settings = { model, configuration };
+  return {
     modelName: model,
-    endpointConfigName: endpointConfigName(endpointName, owner.registry, version, { model, configuration }),
+    endpointConfigName: endpointConfigName(endpointName, owner.registry, plan.version, settings),
   };
-  return { names, archive: { uri: container.ModelDataUrl, ...seal } };
 }
 
 /**
- * Decides what a deployment has to do.
+ * Decides what a deployment has to do with its endpoint.
  *
  * @throws PerennialError NAME_TAKEN if something is there that is not ours
  */
-export function planDeployment(request: PlanDeploymentRequest, names: DeploymentNames, found: Found): DeploymentPlan {
+export function planEndpoint(request: PlanEndpointRequest, deployable: Deployable, found: Found): EndpointPlan {
   const { endpointName, owner } = request;
+  const names = endpointNames(request, deployable);
   const { endpoint, model, config } = found;
   const elsewhere = 'give this deployment another endpointName, or delete that endpoint';
   if (endpoint !== undefined) {
@@ -119,6 +123,7 @@ export function planDeployment(request: PlanDeploymentRequest, names: Deployment
   // a configuration that is gone, or that never served, is nothing to go back to
   const goBack = endpoint?.configExists && action !== 'recreate' && endpoint.configName !== names.endpointConfigName;
   return {
+    ...deployable.plan,
     ...names,
     ...(goBack && { previousConfigName: endpoint.configName }),
     exists: { model: model !== undefined, config: config !== undefined },
@@ -127,7 +132,7 @@ export function planDeployment(request: PlanDeploymentRequest, names: Deployment
 }
 
 /** A configuration by hand could neither be gone back to nor be told from one that an alarm has brought back. */
-function refuseByHand({ endpointName, owner }: PlanDeploymentRequest, { configName, status }: DescribedEndpoint): void {
+function refuseByHand({ endpointName, owner }: PlanEndpointRequest, { configName, status }: DescribedEndpoint): void {
   if (configName === undefined || versionInName(endpointName, owner.registry, configName) !== undefined) return;
   if (status === 'Failed') return; // it is made anew
   throw new PerennialError(
@@ -136,7 +141,7 @@ function refuseByHand({ endpointName, owner }: PlanDeploymentRequest, { configNa
   );
 }
 
-function actionOn(endpoint: DescribedEndpoint | undefined, wanted: string): DeploymentPlan['action'] {
+function actionOn(endpoint: DescribedEndpoint | undefined, wanted: string): EndpointPlan['action'] {
   if (endpoint === undefined) return 'create';
   if (endpoint.pending) return 'wait';
   switch (endpoint.status) {

@@ -1,4 +1,5 @@
 import type { Owner } from '../ownership';
+import type { SealedModel } from '../registry/sealed';
 
 /** The input of the deployment machine. */
 export interface DeploymentInput {
@@ -23,21 +24,34 @@ export interface ServingSettings {
   readonly capturePercent: number;
 }
 
-/** `lambdas/deploy/plan-deployment.handler.ts`: decides names and what to do with the endpoint. */
-export interface PlanDeploymentRequest {
+/** `lambdas/deploy/plan-deployment.handler.ts`: looks whether a version may be deployed, wherever it is to serve. */
+export interface PlanVersionRequest {
   readonly modelPackageArn: string;
-  readonly endpointName: string;
-  readonly owner: Owner;
   /** The pipeline whose versions are deployed. */
   readonly versionsOf: string;
+}
+
+/** The same, where a SageMaker endpoint is to serve it: decides names, and what to do with the endpoint. */
+export interface PlanEndpointRequest extends PlanVersionRequest {
+  readonly endpointName: string;
+  readonly owner: Owner;
   readonly configuration: EndpointConfiguration;
   /** ARN of the role that the model serves under. */
   readonly servingRole: string;
 }
 
-export interface DeploymentPlan {
+export type PlanDeploymentRequest = PlanVersionRequest | PlanEndpointRequest;
+
+/** A version that may be deployed. */
+export interface VersionPlan {
   readonly version: number;
   readonly runId: string;
+  /** The archive that was judged, which is still the same. */
+  readonly archive: SealedModel;
+}
+
+/** What is to be done with an endpoint. */
+export interface EndpointPlan extends VersionPlan {
   readonly modelName: string;
   readonly endpointConfigName: string;
   /** The configuration in service before; absent if there is none. */
@@ -47,6 +61,8 @@ export interface DeploymentPlan {
   /** `wait`: the endpoint is changing, look again later. `recreate`: it has failed and must be deleted first. */
   readonly action: 'create' | 'update' | 'recreate' | 'wait' | 'none';
 }
+
+export type DeploymentPlan = VersionPlan | EndpointPlan;
 
 /** `lambdas/deploy/smoke-test.handler.ts`: asks the endpoint about rows of the holdout. */
 export interface SmokeTestRequest {
@@ -69,7 +85,8 @@ export interface FinishDeploymentRequest {
   readonly startedAt: string;
   readonly modelPackageArn: string;
   readonly outcome: DeploymentOutcome;
-  readonly plan?: DeploymentPlan;
+  readonly plan?: Pick<VersionPlan, 'runId'> &
+    Partial<Pick<EndpointPlan, 'modelName' | 'endpointConfigName' | 'previousConfigName'>>;
   readonly error?: { readonly name: string; readonly cause: string };
 }
 
