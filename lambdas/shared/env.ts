@@ -2,8 +2,11 @@ import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { EnvName } from '../../lib/core/names';
 import { flag, isObject, mapOf, number, readDocument } from '../../lib/core/shape';
 
-/** The value of an environment variable that the function's construct sets. */
-export function env(name: string): string {
+/** What Lambda itself tells every function. */
+type LambdaName = 'AWS_REGION' | 'AWS_LAMBDA_FUNCTION_NAME';
+
+/** The value of an environment variable that the function's construct sets, or Lambda. */
+export function env(name: EnvName | LambdaName): string {
   const value = process.env[name];
   if (!value) throw new Error(`the environment variable ${name} must be set, got nothing`);
   return value;

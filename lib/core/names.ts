@@ -122,6 +122,8 @@ export const EnvName = {
   SCORING_ROLE: 'SCORING_ROLE',
 } as const;
 
+export type EnvName = (typeof EnvName)[keyof typeof EnvName];
+
 /** The first `length` hexadecimal digits of the SHA-256 of some text. */
 export function shortHash(text: string, length = 12): string {
   return createHash('sha256').update(text).digest('hex').slice(0, length);

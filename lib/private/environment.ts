@@ -1,10 +1,11 @@
 import type * as iam from 'aws-cdk-lib/aws-iam';
+import type { EnvName } from '../core/names';
 
 /**
  * Tells a function by environment variables where to find what it has just been granted, so that the two never part.
  * Other grantees, as roles are, have no environment.
  */
-export function tellFunction(grantee: iam.IGrantable, variables: Readonly<Record<string, string>>): void {
+export function tellFunction(grantee: iam.IGrantable, variables: Readonly<Partial<Record<EnvName, string>>>): void {
   if (!hasEnvironment(grantee)) return;
   for (const [name, value] of Object.entries(variables)) grantee.addEnvironment(name, value);
 }

@@ -20,7 +20,7 @@ export interface HandlerProps {
   /** MiB. */
   readonly memorySize: number;
   readonly ephemeralStorageSize?: lambda.FunctionProps['ephemeralStorageSize'];
-  readonly environment: Record<string, string>;
+  readonly environment: Readonly<Partial<Record<EnvName, string>>>;
   /** What encrypts environment and log; AWS's own keys without it. */
   readonly encryptionKey: kms.IKey | undefined;
   readonly reservedConcurrentExecutions?: number;
