@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 const PAGES = [
   ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'lib/README.md', 'lib/RUNBOOK.md'],
   ...['lambdas/README.md', 'engine/README.md', 'engine/CHANGELOG.md', 'bench/RESULTS.md'],
+  ...['docs/architecture.md', 'docs/API.md', 'docs/decisions/README.md'],
 ];
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
 

@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { SendMessageBatchRequestEntry, SendMessageRequest } from '@aws-sdk/client-sqs';
 import { ApiError } from '../../service';
-import type { MessageAttributes } from './queue';
+import type { BatchEntry, MessageAttributes, Sent } from './requests';
 
 const LARGEST_BATCH = 1_048_576;
 const MOST_ATTRIBUTES = 10;
@@ -53,14 +52,6 @@ export function checkedHandle(handle: unknown, queueArn: string): string {
 function sealOf(queueArn: string, chance: Buffer): Buffer {
   return createHash('sha256').update(queueArn).update(chance).digest().subarray(0, 12);
 }
-
-/** An entry of a batch: of messages to send, or of others, which have only an id. */
-export type BatchEntry = Sent<SendMessageBatchRequestEntry>;
-
-/** A message to send as it comes by JSON. */
-export type Sent<T = SendMessageRequest> = Partial<Omit<T, 'MessageAttributes'>> & {
-  MessageAttributes?: MessageAttributes;
-};
 
 /** Refuses a batch that the API would refuse as a whole. */
 export function checkEntries(action: string, entries: readonly BatchEntry[]): void {

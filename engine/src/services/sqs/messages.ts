@@ -1,5 +1,6 @@
 import type { ReceiveMessageRequest, Message as SdkMessage } from '@aws-sdk/client-sqs';
-import { type Message, type MessageAttributes, md5, md5OfAttributes } from './queue';
+import { type Message, md5, md5OfAttributes } from './queue';
+import type { MessageAttributes } from './requests';
 
 /** A message as clients get it. */
 export type ReceivedMessage = Omit<SdkMessage, 'MessageAttributes'> & { MessageAttributes?: MessageAttributes };

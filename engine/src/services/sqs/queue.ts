@@ -1,12 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
-import type { MessageAttributeValue } from '@aws-sdk/client-sqs';
 import { ApiError } from '../../service';
 import { newHandle } from './checks';
-
-/** Of a message. Bytes are base64, as in JSON. */
-export type MessageAttributes = Readonly<
-  Record<string, Omit<MessageAttributeValue, 'BinaryValue'> & { BinaryValue?: string }>
->;
+import type { MessageAttributes } from './requests';
 
 /** A message, or with `delivery.copies` one of its copies. */
 export interface Message {

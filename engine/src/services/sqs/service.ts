@@ -27,18 +27,10 @@ import {
 import { fingerprint } from '../../state/fingerprint';
 import type { Kept } from '../../state/state-store';
 import { checkAttributes, checkQueueName, KNOWN_ATTRIBUTES } from './attributes';
-import {
-  type BatchEntry,
-  checkEntries,
-  checkedHandle,
-  checkMessage,
-  LONGEST_VISIBILITY,
-  missing,
-  type Sent,
-  wholeIn,
-} from './checks';
+import { checkEntries, checkedHandle, checkMessage, LONGEST_VISIBILITY, missing, wholeIn } from './checks';
 import { type ReceivedMessage, shown } from './messages';
 import { type Keeper, type Message, md5, md5OfAttributes, newId, Queue, type Seen } from './queue';
+import type { BatchEntry, Sent } from './requests';
 import { RESOURCES } from './resources';
 
 /** A queue as it is kept, without its messages. */
