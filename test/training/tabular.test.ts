@@ -128,10 +128,11 @@ import sys; sys.path[:0] = [sys.argv[1] + '/code', sys.argv[2]]
 import numpy as np, torch, inference, network
 from csv_request import rows_of
 from encoding import encoded
+from problems import PROBLEMS
 model, body = inference.model_fn(sys.argv[1]), sys.stdin.read().encode()
 weights = {name: torch.from_numpy(value) for name, value in model['weights'].items()}
 said = network.forward(weights, *map(torch.from_numpy, encoded(rows_of(body, model), model['features'])), torch.float32)
-theirs = network.prediction(said, model['problem']).numpy() * model.get('spread', 1) + model.get('middle', 0)
+theirs = PROBLEMS[model['problem']].scores(said).mean(0).numpy() * model['spread'] + model['middle']
 ours = inference.predict_fn(body, model)
 assert len(ours) == body.count(b'\\n') and ours.dtype == np.float32 and np.ptp(ours) > 0.1
 print(np.abs(ours - theirs).max() / max(1, np.abs(theirs).max()))
@@ -176,6 +177,7 @@ describe('training', () => {
       'encoding.py',
       'features.py',
       'inference.py',
+      'problems.py',
     ]);
   });
 
@@ -183,9 +185,9 @@ describe('training', () => {
     const script = `
 import sys; sys.path.insert(0, sys.argv[1])
 import torch
-from measures import measured
+from problems import Binary, Regression
 scores, target = torch.tensor([0.1, 0.4, 0.4, 0.8, 0.4]), torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0])
-print(measured(scores, target, 'binary'), measured(scores, target, 'regression'))
+print(Binary.measured(scores, target), Regression.measured(scores, target))
 `;
     const { stdout } = spawnSync(python, ['-c', script, code], { encoding: 'utf8' });
     const found = [...stdout.matchAll(/'(\w+)': ([0-9.]+)/g)].map(([, name, value]) => [name, Number(value)]);

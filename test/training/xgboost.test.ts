@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -86,7 +86,7 @@ import inference
 try:
     model = inference.model_fn(sys.argv[1])
     answer = inference.output_fn(inference.predict_fn(inference.input_fn(sys.stdin.read(), sys.argv[2]), model), 'text/csv')
-    print(json.dumps({'scores': [float(line) for line in answer.split()]}))
+    print(json.dumps({'scores': [float(field) for field in answer.replace(',', ' ').split()]}))
 except ValueError as error:
     print(json.dumps({'status': error.status_code, 'message': error.message}))
 `;
@@ -212,6 +212,59 @@ describe('training', () => {
     expect(train(one).stdout).toMatch(/^validation:rmse=[0-9.]+$/m);
     const [low, high] = ask(one, '1,ATL\n20,ATL').scores ?? [];
     expect(high - low).toBeGreaterThan(30);
+  });
+});
+
+describe('a third problem, which is a class and its entry in problems.py', () => {
+  const THIRD = `
+class Third(Regression):
+    "Which third of the day it is."
+    name = "third"
+    metrics = ("merror", "mlogloss")
+    more_is_better = False
+    @staticmethod
+    def booster(target): return {"objective": "multi:softprob", "num_class": 3}
+    @staticmethod
+    def mistake(target): return None if np.isin(target, (0, 1, 2)).all() else "0, 1 or 2"
+    @staticmethod
+    def lack(target): return None if len(np.unique(target)) == 3 else "all thirds"
+
+PROBLEMS[Third.name] = Third
+`;
+  const MAKE_THIRDS = `
+import sys, pyarrow.parquet as pq, pyarrow as pa, numpy as np
+from pathlib import Path
+folder = Path(sys.argv[1])
+for name in ('train', 'validation'):
+    t = pq.read_table(folder / name / 'part.parquet')
+    third = t['hour'].fill_null(0).to_numpy() // 8
+    for kind, values in (('thirds', third), ('two-thirds', np.minimum(third, 1))):
+        (folder / f'{name}-{kind}').mkdir()
+        pq.write_table(t.set_column(2, 'third', pa.array(values)), folder / f'{name}-{kind}' / 'part.parquet')
+`;
+  beforeAll(() => {
+    appendFileSync(join(code, 'problems.py'), THIRD);
+    expect(spawnSync(python, ['-c', MAKE_THIRDS, data], { encoding: 'utf8' }).stderr).toBe('');
+  });
+
+  it('is learnt, measured and served, with a number for each class', () => {
+    const one = job({ problem: 'third' }, '-thirds');
+    const { stdout, status } = train(one);
+    expect(status).toBe(0);
+    expect(Number(/^validation:mlogloss=([0-9.]+)$/m.exec(stdout)?.[1])).toBeLessThan(0.5);
+    const shares = ask(one, '1,ATL\n20,ATL').scores ?? [];
+    expect(shares).toHaveLength(6);
+    expect(shares.slice(0, 3).reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 5);
+    expect([Math.max(...shares.slice(0, 3)), Math.max(...shares.slice(3))]).toEqual([shares[0], shares[5]]);
+  });
+
+  it.each([
+    ['other labels', '-number', /target late of channel train must be 0, 1 or 2/],
+    ['too few classes', '-two-thirds', /target third must have all thirds of channel train/],
+  ])('refuses %s', (_, variant, message) => {
+    const one = job({ problem: 'third' }, variant);
+    expect(train(one).status).toBe(1);
+    expect(failureOf(one)).toMatch(message);
   });
 });
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from features import matrix
 from job import ROOT, Refused
+from problems import PROBLEMS
 
 
 class Part(NamedTuple):
@@ -56,8 +57,9 @@ def labels(table: pa.Table, channel: str, problem: str) -> np.ndarray:
     values = table[name].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     if not np.isfinite(values).all():
         raise Refused(f"target {name} of channel {channel} must be finite")
-    if problem == "binary" and not np.isin(values, (0, 1)).all():
-        raise Refused(f"target {name} of channel {channel} must be 0 or 1, got {sorted(set(values.tolist()) - {0, 1})[:3]}")
+    mistake = PROBLEMS[problem].mistake(values)
+    if mistake:
+        raise Refused(f"target {name} of channel {channel} must be {mistake}")
     return values
 
 
@@ -74,11 +76,9 @@ def load(problem: str, least: int = 1) -> tuple[Part, Part, list[dict], str]:
             raise Refused(f"channel {channel} must have rows, got none")
     features = features_of(train, least)
     target = labels(train, "train", problem)
-    if problem == "binary" and len(np.unique(target)) < 2:
-        raise Refused(
-            f"target {train.schema.names[-1]} must have both classes to learn from, "
-            f"got only {target[0]:g} in all {len(target)} rows of channel train"
-        )
+    lack = PROBLEMS[problem].lack(target)
+    if lack:
+        raise Refused(f"target {train.schema.names[-1]} must have {lack} of channel train")
     seen = Part(matrix(train, features), target)
     unseen = Part(matrix(validation, features), labels(validation, "validation", problem))
     return seen, unseen, features, train.schema.names[-1]

@@ -2,7 +2,7 @@
 
 A request is text/csv without a header: the row's key first if the model was trained with one, then the
 features in their order. An empty field is a missing value, a category never seen counts as missing too.
-The answer is one score a line: a probability (binary) or a value (regression).
+The answer is one score a line, with commas between its numbers if they are several.
 """
 
 import io
@@ -38,7 +38,9 @@ def input_fn(body, content_type: str | None) -> bytes:
 def output_fn(scores: np.ndarray, accept: str | None) -> str:
     if (accept or "*/*").split(";")[0].strip().lower() not in ("text/csv", "*/*", "text/*"):
         raise BadRequest(f"the answer can only be text/csv, the request accepts {accept}", status=406)
-    return "\n".join(pa.array(scores).cast(pa.string()).to_pylist()) + "\n"
+    numbers = [pa.array(column).cast(pa.string()) for column in (scores.T if scores.ndim > 1 else [scores])]
+    lines = pc.binary_join_element_wise(*numbers, ",") if len(numbers) > 1 else numbers[0]
+    return "\n".join(lines.to_pylist()) + "\n"
 
 
 def rows_of(body: bytes, model: dict) -> np.ndarray:

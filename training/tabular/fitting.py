@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from job import Refused
-from measures import METRICS, measured
-from network import forward, loss, prediction
+from network import forward
+from problems import PROBLEMS
 from ranks import Agreement, Ranks
 from torch import Tensor
 from torch.optim.adamw import adamw
@@ -83,6 +83,7 @@ class Fit:
 
     def __init__(self, plan: Plan, weights: Weights, seen: Rows, unseen: Rows, rescaled: Callable, ranks: Ranks):
         self.plan, self.weights, self.seen, self.unseen = plan, weights, seen, unseen
+        self.problem = PROBLEMS[plan.problem]
         self.rescaled, self.ranks = rescaled, ranks
         device = ranks.device
         self.precision = getattr(torch, plan.precision)
@@ -113,7 +114,8 @@ class Fit:
         batch = self.order.index_select(0, self.step % self.per_epoch).squeeze(0)
         rows = [part.index_select(0, batch) for part in self.seen[:3]]
         said = forward(self.weights.learned, *rows[:2], self.precision, self.plan.dropout)
-        cost = loss(said, rows[2], self.plan.problem)
+        # the mean of the members' losses: each learns by itself, as in an ensemble
+        cost = self.problem.loss(said, rows[2].unsqueeze(0).expand_as(said))
         gradients = torch.autograd.grad(cost, list(self.weights.learned.values()))
         torch._foreach_copy_(list(self.weights.gradients.values()), gradients)
         gradient = self.ranks.sum_(self.weights.gradient)
@@ -193,12 +195,11 @@ class Fit:
         cost = self.losses.item() / self.per_epoch
         if not math.isfinite(cost):
             raise Refused(f"the loss of epoch {self.evaluated + 1} is {cost}; a lower learning_rate than {self.plan.learning_rate:g} may help")
-        now = measured(self.scores(self.unseen, pause), self.unseen.target, self.plan.problem)
-        names, more_is_better = METRICS[self.plan.problem]
+        now = self.problem.measured(self.scores(self.unseen, pause), self.unseen.target)
         # one process decides, lest two GPUs' last bits do
-        value = self.ranks.share(lambda: now[names[-1]])
+        value = self.ranks.share(lambda: now[self.problem.metrics[-1]])
         epoch = self.evaluated + 1
-        if math.isnan(self.best) or (value > self.best if more_is_better else value < self.best):
+        if math.isnan(self.best) or (value > self.best if self.problem.more_is_better else value < self.best):
             self.best, self.best_epoch = value, epoch
             self.best_weights.copy_(self.weights.flat)
         said = " ".join(f"validation:{name}={value:.6f}" for name, value in now.items())
@@ -216,7 +217,7 @@ class Fit:
             rows = slice(rank * share + start, min(rank * share + min(start + block, share), count))
             if rows.start < rows.stop:
                 said = forward(self.weights.views, part.positions[rows], part.codes[rows], self.precision)
-                every[rows] = prediction(said, self.plan.problem)
+                every[rows] = self.problem.scores(said).mean(0)
             pause()
         return self.rescaled(self.ranks.sum_(every))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from csv_request import input_fn, output_fn, rows_of  # noqa: F401 (the container looks for all of them here)
 from encoding import encoded
+from problems import PROBLEMS
 
 # As many rows at once as keep a layer of all members in the processor's caches, or nearly so.
 FLOATS_AT_ONCE = 1 << 21
@@ -50,6 +51,5 @@ def predicted(positions: np.ndarray, codes: np.ndarray, model: dict) -> np.ndarr
         hidden += bias
         np.maximum(hidden, 0, out=hidden)
     said = (hidden @ weights["head"][:, :, None])[:, :, 0] + weights["head_bias"][:, None]
-    if model["problem"] == "binary":
-        return (0.5 + 0.5 * np.tanh(0.5 * said)).mean(0)  # the logistic function, which so never overflows
-    return said.mean(0) * np.float32(model["spread"]) + np.float32(model["middle"])
+    answers = PROBLEMS[model["problem"]].answers(said).mean(0)
+    return answers * np.float32(model["spread"]) + np.float32(model["middle"])

@@ -3,17 +3,6 @@
 import torch
 from torch import Tensor
 
-# What is measured each epoch; the last one decides when to stop early, and whether more of it is better.
-METRICS = {"binary": (["logloss", "auc"], True), "regression": (["mae", "rmse"], False)}
-
-
-def measured(scores: Tensor, target: Tensor, problem: str) -> dict[str, float]:
-    if problem == "binary":
-        return {"logloss": logloss(scores, target), "auc": auc(scores, target)}
-    error = scores.double() - target.double()
-    return {"mae": error.abs().mean().item(), "rmse": error.square().mean().sqrt().item()}
-
-
 def logloss(scores: Tensor, target: Tensor) -> float:
     sure = scores.double().clamp(1e-15, 1 - 1e-15)
     return -torch.where(target > 0, sure.log(), (1 - sure).log()).mean().item()

@@ -77,15 +77,3 @@ def forward(weights: dict[str, Tensor], positions: Tensor, codes: Tensor, precis
 
 def depth(weights: dict) -> int:
     return sum(name.startswith("bias") for name in weights)
-
-
-def loss(said: Tensor, target: Tensor, problem: str) -> Tensor:
-    """The mean of the members' losses: each learns by itself, as in an ensemble."""
-    wanted = target.unsqueeze(0).expand_as(said)
-    if problem == "binary":
-        return F.binary_cross_entropy_with_logits(said, wanted)
-    return F.mse_loss(said, wanted)
-
-
-def prediction(said: Tensor, problem: str) -> Tensor:
-    return (said.sigmoid() if problem == "binary" else said).mean(0)

@@ -6,7 +6,7 @@ Reads  Parquet in the channels `train` and `validation`: the features in order, 
 Writes model/weights.npz, model/model.json and model/code, which need no PyTorch to be served,
        and checkpoints, from which an interrupted job goes on to the very same model.
 
-Hyperparameters: problem (binary or regression), seed (0), key (name of the row's key, if requests carry one);
+Hyperparameters: problem (see problems.py), seed (0), key (name of the row's key, if requests carry one);
   epochs (20), early_stopping_epochs (5; 0: never), batch_size (0: by the number of rows; over all GPUs together),
   learning_rate (0.005), schedule (cosine or constant), warmup (0.05, the share of all steps), weight_decay (0.0003),
   dropout (0); members (4), width (256), layers (3), embedding (16, numbers for each feature), bins (48, for each
@@ -28,8 +28,8 @@ from channels import load
 from encoding import encoded, with_knots
 from fitting import Fit, Plan, Rows, Stopped, Weights
 from job import CHECKPOINTS, MODEL, Checkpoints, Refused, arguments, choice, number, run, whole, write_about
-from measures import METRICS, measured
 from network import initial
+from problems import DEFAULT, PROBLEMS
 from ranks import Ranks
 
 
@@ -85,7 +85,7 @@ def write_model(fit: Fit, about: dict) -> None:
     part = MODEL / ".part.npz"
     np.savez(part, **{name: view.cpu().numpy() for name, view in fit.weights.views.items()})
     os.replace(part, MODEL / "weights.npz")
-    write_about(about, ["inference.py", "encoding.py", "csv_request.py", "features.py"])
+    write_about(about, ["inference.py", "encoding.py", "csv_request.py", "features.py", "problems.py"])
 
 
 def main(words: list[str]) -> None:
@@ -93,7 +93,7 @@ def main(words: list[str]) -> None:
     # until there is something to save, a stop is just that
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     options = arguments(words)
-    problem = choice(options, "problem", "binary", METRICS)
+    problem = PROBLEMS[choice(options, "problem", DEFAULT, PROBLEMS)]
     key = options.pop("key", None)
     shape = {
         "members": whole(options, "members", 4, 1, 256),
@@ -107,7 +107,7 @@ def main(words: list[str]) -> None:
     seconds = number(options, "checkpoint_seconds", 60, 0.1, 86400)
     precision = choice(options, "precision", "auto", ("auto", "bfloat16", "float32"))
     plan = Plan(
-        problem=problem,
+        problem=problem.name,
         seed=shape["seed"],
         epochs=whole(options, "epochs", 20, 1, 100_000),
         patience=whole(options, "early_stopping_epochs", 5, 0),
@@ -122,14 +122,13 @@ def main(words: list[str]) -> None:
     if options:
         raise Refused(f"hyperparameters {', '.join(sorted(options))} are not known; train.py says which are")
 
-    *parts, features, target = load(problem, least_rows)
+    *parts, features, target = load(problem.name, least_rows)
     for channel, part in zip(("train", "validation"), parts):
         for feature, column in zip(features, part.rows.T):
             if np.isinf(column).any():
                 raise Refused(f"column {feature['name']} of channel {channel} must be finite or missing")
     features = with_knots(features, parts[0].rows, bins)
-    binary = problem == "binary"
-    middle, spread = (0.0, 1.0) if binary else (float(parts[0].target.mean()), float(parts[0].target.std()) or 1.0)
+    middle, spread = problem.scale(parts[0].target)
 
     ranks = Ranks()
     device = ranks.device
@@ -163,7 +162,7 @@ def main(words: list[str]) -> None:
     try:
         fit.run(checkpoints, lambda: bool(stop), seconds)
         for name, part in (("train", seen), ("validation", unseen)):
-            for metric, value in measured(fit.scores(part, fit.pause), part.target, problem).items():
+            for metric, value in problem.measured(fit.scores(part, fit.pause), part.target).items():
                 ranks.print(f"{name}:{metric}={value:.6f}")
     except Stopped:
         ranks.print(f"stopped after step {fit.done}, the checkpoints say where to go on")
@@ -171,9 +170,8 @@ def main(words: list[str]) -> None:
         sys.exit(128 + signal.SIGTERM)
     ranks.print(f"epochs={fit.evaluated}")
     if ranks.rank == 0:
-        about = {"problem": problem, "features": features, "target": target, "torch": torch.__version__}
-        if not binary:
-            about |= {"middle": middle, "spread": spread}
+        about = {"problem": problem.name, "features": features, "target": target, "torch": torch.__version__}
+        about |= {"middle": middle, "spread": spread}
         write_model(fit, {**about, "key": key} if key is not None else about)
     ranks.close()
 

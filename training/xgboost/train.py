@@ -5,7 +5,7 @@ Reads  Parquet in the channels `train` and `validation`: the features in order, 
 Writes model/xgboost-model.ubj, model/model.json (what inference.py must know), model/code,
        and a checkpoint every few rounds, from which an interrupted job goes on to the very same model.
 
-Hyperparameters of ours: problem (binary or regression), seed, key (name of the row's key, if requests
+Hyperparameters of ours: problem (see problems.py), seed, key (name of the row's key, if requests
 carry one), num_round (200), early_stopping_rounds (20; 0: never), checkpoint_rounds (25). All others are
 XGBoost's own, of which max_depth (8) and eta (0.1) have defaults here.
 """
@@ -23,10 +23,7 @@ import xgboost as xgb
 from booster_names import booster_names
 from channels import load
 from job import MODEL, Checkpoints, arguments, choice, run, whole, write_about
-
-# What XGBoost measures each round; the last one decides when to stop early, and whether more of it is better.
-METRICS = {"binary": (["logloss", "auc"], True), "regression": (["mae", "rmse"], False)}
-OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror"}
+from problems import DEFAULT, PROBLEMS
 
 
 def quantised(seen, unseen, features):
@@ -126,14 +123,12 @@ def main(words):
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     options = arguments(words)
-    problem = choice(options, "problem", "binary", METRICS)
+    problem = PROBLEMS[choice(options, "problem", DEFAULT, PROBLEMS)]
     key = options.pop("key", None)
     rounds = whole(options, "num_round", 200, 1)
     patience = whole(options, "early_stopping_rounds", 20, 0)
     every = whole(options, "checkpoint_rounds", 25, 1)
-    metrics, more_is_better = METRICS[problem]
     params = {
-        "objective": OBJECTIVES[problem],
         "tree_method": "hist",
         "max_depth": 8,
         "eta": 0.1,
@@ -141,22 +136,22 @@ def main(words):
         "seed_per_iteration": True,  # a job that goes on from a checkpoint draws what it would have drawn
         "device": "cuda" if gpu() else "cpu",
         **options,
-        "eval_metric": metrics,
+        "eval_metric": list(problem.metrics),
     }
-    *parts, features, target = load(problem)
+    *parts, features, target = load(problem.name)
+    params = {**problem.booster(parts[0].target), **params}
     seen, unseen = quantised(*parts, features)
     print(f"{seen.num_row()} rows to train on, {unseen.num_row()} to validate, device {params['device']}", flush=True)
     # what the next machine must have in common with the last; it may have a GPU where that had none
     same = [{**params, "device": None}, features, target, seen.num_row(), float(seen.get_label().sum()), unseen.num_row()]
     identity = sha256(json.dumps(same).encode()).hexdigest()
-    metric = metrics[-1]
-    data = (seen, unseen, metric, more_is_better)
+    data = (seen, unseen, problem.metrics[-1], problem.more_is_better)
     booster = fit(params, rounds, patience, every, data, Boosters(identity), lambda: bool(stop))
     for name, matrix_ in (("train", seen), ("validation", unseen)):
         for measured, value in scores(booster, matrix_, name, 0).items():
             print(f"{measured.replace('-', ':', 1)}={value:.6f}", flush=True)
     print(f"rounds={booster.num_boosted_rounds()}", flush=True)
-    about = {"problem": problem, "features": features, "target": target, "xgboost": xgb.__version__}
+    about = {"problem": problem.name, "features": features, "target": target, "xgboost": xgb.__version__}
     write_model(booster, {**about, "key": key} if key is not None else about)
 
 
