@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Contract, quoted } from '../../lib/core/dataset/contract';
 import type { RunDocument } from '../../lib/core/dataset/documents';
+import { kindOf } from '../../lib/core/dataset/kind';
 import type { HoldoutLabels } from '../../lib/core/judge/judgement';
 import { runKeys } from '../../lib/core/names';
 import type { PrepareReport } from '../../lib/core/prepare/documents';
@@ -85,7 +86,7 @@ export async function writeParts(
   await database.run(
     `COPY (SELECT ${cells} FROM data WHERE ${split.holdout} ORDER BY id) TO ${literal(rows)} (FORMAT csv, HEADER false)`,
   );
-  await store.upload(rows, keys.holdoutRows, 'text/csv');
+  await store.upload(rows, keys.holdoutRows, kindOf(contract.kind).requests.contentType);
   await rm(rows);
   await store.putJson(keys.holdoutLabels, await holdoutLabels(database, contract, split.holdout));
   await store.putJson(keys.profile, await profileData(database, contract, split.train));

@@ -1,6 +1,7 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-sagemaker-runtime';
 import type { RunDocument } from '../../lib/core/dataset/documents';
+import { type DatasetKind, kindOf } from '../../lib/core/dataset/kind';
 import type { SmokeTestReport, SmokeTestRequest } from '../../lib/core/deploy/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { checkAnswers, parseScores } from '../../lib/core/judge/scores';
@@ -16,8 +17,8 @@ export interface SmokeTestPorts {
   readRun(runId: string): Promise<RunDocument>;
   /** The first lines of an object; none if there is no object. */
   lines(key: string, most: number): Promise<string[]>;
-  /** What the endpoint answers to `text/csv`. */
-  ask(endpointName: string, rows: string): Promise<string>;
+  /** What the endpoint answers. */
+  ask(endpointName: string, rows: string, types: DatasetKind['requests']): Promise<string>;
   /** Milliseconds. */
   now(): number;
 }
@@ -39,13 +40,13 @@ const onAws = lazy((): SmokeTestPorts => {
       return readRun(await store.getJson(key), key);
     },
     lines: (key, most) => firstLines(store, key, most),
-    async ask(EndpointName, Body) {
+    async ask(EndpointName, Body, { contentType, answerType }) {
       const { Body: answer } = await runtime.send(
         new InvokeEndpointCommand({
           EndpointName,
           Body,
-          ContentType: 'text/csv',
-          Accept: 'text/csv',
+          ContentType: contentType,
+          Accept: answerType,
           InferenceId: SMOKE_TEST_ID, // so that the monitor does not take it for a customer
         }),
       );
@@ -64,7 +65,7 @@ export async function smokeTest(
   const [{ contract }, rows, scored] = await Promise.all([
     ports.readRun(runId),
     ports.lines(keys.holdoutRows, ROWS),
-    ports.lines(`${keys.scores('candidate')}rows.csv.out`, ROWS),
+    ports.lines(keys.answers('candidate'), ROWS),
   ]);
   if (rows.length === 0) {
     throw new PerennialError(
@@ -73,7 +74,7 @@ export async function smokeTest(
     );
   }
   const began = ports.now();
-  const answer = await ask(ports, endpointName, `${rows.join('\n')}\n`);
+  const answer = await ask(ports, endpointName, `${rows.join('\n')}\n`, kindOf(contract.kind).requests);
   const latencyMs = Math.round(ports.now() - began);
   const problem = problemOf(contract.target.problem);
   const read = (text: string) => parseScores(problem.scores, text);
@@ -81,9 +82,14 @@ export async function smokeTest(
   return { rows: rows.length, latencyMs };
 }
 
-async function ask(ports: SmokeTestPorts, endpointName: string, body: string): Promise<string> {
+async function ask(
+  ports: SmokeTestPorts,
+  endpointName: string,
+  body: string,
+  types: DatasetKind['requests'],
+): Promise<string> {
   try {
-    return await ports.ask(endpointName, body);
+    return await ports.ask(endpointName, body, types);
   } catch (cause) {
     const { name, message } = cause as Error;
     if (name !== 'ModelError' && name !== 'ModelNotReadyException') throw cause;

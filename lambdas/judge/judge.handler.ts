@@ -40,7 +40,7 @@ export async function judgeRun(
   { runId, startedAt, champion, rules }: JudgeRequest,
 ): Promise<JudgeReport & { readonly candidate: number }> {
   const keys = runKeys(runId);
-  const answersOf = (model: 'candidate' | 'champion') => store.getText(`${keys.scores(model)}rows.csv.out`);
+  const answersOf = (model: 'candidate' | 'champion') => store.getText(keys.answers(model));
   const [{ contract }, { labels, slices }, profile, answers, others] = await Promise.all([
     store.getJson(keys.run).then((document) => readRun(document, keys.run)),
     store.getJson(keys.holdoutLabels).then((document) => readLabels(document, keys.holdoutLabels)),

@@ -1,5 +1,6 @@
 export * from './dataset/contract';
 export * from './dataset/documents';
+export * from './dataset/kind';
 export * from './deploy/documents';
 export * from './errors';
 export * from './judge/documents';

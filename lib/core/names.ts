@@ -43,8 +43,10 @@ export function runKeys(runId: string) {
     checkpoints: `${root}checkpoints/`,
     /** {@link import('./documents').TuningDocument}: the hyperparameters that were tried, and those that were chosen. */
     tuning: `${root}tuning.json`,
-    /** Batch transform writes `rows.csv.out` below it: one score a line. */
+    /** Where batch transform writes. */
     scores: (model: 'candidate' | 'champion') => `${root}scores/${model}/`,
+    /** What it writes about {@link holdoutRows}: one score a line. */
+    answers: (model: 'candidate' | 'champion') => `${root}scores/${model}/rows.csv.out`,
     /** {@link import('./judge/judge').Judgement}. */
     judgement: `${root}judgement.json`,
     /** {@link import('./documents').Baseline}: what the monitor compares with. */

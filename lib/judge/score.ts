@@ -1,5 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { kindOf } from '../core/dataset/kind';
 import { ErrorName } from '../core/errors';
 import { ownPrefix } from '../core/names';
 import type { CaughtError } from '../core/train/failures';
@@ -127,9 +128,10 @@ function transform(
   id: string,
   model: Expression<Side>,
   again: string,
-  { states, owner, data, instanceType, encryptionKey }: ScoreProps,
+  { states, owner, data, contract, instanceType, encryptionKey }: ScoreProps,
   state: sfn.TaskStateJsonataBaseProps,
 ): SageMakerJob {
+  const { requests } = kindOf(contract.kind);
   const volumeKey = diskKey(instanceType, encryptionKey);
   const isCandidate = equals(model, 'candidate');
   const job = new SageMakerJob(states, id, {
@@ -145,13 +147,13 @@ function transform(
       BatchStrategy: 'MultiRecord',
       MaxPayloadInMB: 6,
       TransformInput: {
-        ContentType: 'text/csv',
-        SplitType: 'Line',
+        ContentType: requests.contentType,
+        SplitType: requests.splitType,
         DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: runUri((keys) => keys.holdoutRows) } },
       },
       TransformOutput: {
-        Accept: 'text/csv',
-        AssembleWith: 'Line',
+        Accept: requests.answerType,
+        AssembleWith: requests.assembleWith,
         S3OutputPath: jsonata(
           `${isCandidate} ? ${runAddress((keys) => keys.scores('candidate'))} : ${runAddress((keys) => keys.scores('champion'))}`,
         ),

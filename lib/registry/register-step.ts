@@ -1,5 +1,6 @@
 import { Stack } from 'aws-cdk-lib';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { kindOf } from '../core/dataset/kind';
 import { candidateContainer } from '../judge/candidate-model';
 import { RUN_ID, STARTED_AT } from '../machine/expressions';
 import { expression, jsonata } from '../machine/jsonata';
@@ -29,7 +30,8 @@ export class RegisterStep implements TrainingStep {
   }
 
   private create(): SageMakerCall {
-    const { states, trainer, owner } = this.props;
+    const { states, contract, trainer, owner } = this.props;
+    const { requests } = kindOf(contract.kind);
     const { pipeline, registry } = owner;
     const document = (uri: string) => ({ ContentType: 'application/json', S3Uri: uri });
     return callSageMaker(states, 'Register', {
@@ -49,8 +51,8 @@ export class RegisterStep implements TrainingStep {
               ...(trainer.frameworkVersion !== undefined && { FrameworkVersion: trainer.frameworkVersion }),
             },
           ],
-          SupportedContentTypes: ['text/csv'],
-          SupportedResponseMIMETypes: ['text/csv'],
+          SupportedContentTypes: [requests.contentType],
+          SupportedResponseMIMETypes: [requests.answerType],
         },
         ModelMetrics: {
           ModelQuality: { Statistics: document(runUri((keys) => keys.judgement)) },

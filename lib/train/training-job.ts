@@ -1,6 +1,7 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { kindOf } from '../core/dataset/kind';
 import { ownPrefix, searchPrefix } from '../core/names';
 import type { AttemptRules, CapacityOptionSpec } from '../core/train/attempts';
 import { jsonata, literal, object, present } from '../machine/jsonata';
@@ -76,11 +77,11 @@ export function trainingJob(props: TrainingJobProps, option: CapacityOption, ind
 }
 
 /** What training jobs and the definition in a tuning job have in common. */
-function definitionOf({ trainer, role, encryptionKey, data }: TrainingJobProps, option: CapacityOption) {
+function definitionOf({ contract, trainer, role, encryptionKey, data }: TrainingJobProps, option: CapacityOption) {
   const { spot, resources, maxPendingSeconds } = option._request(encryptionKey);
   const channel = (ChannelName: string, S3Uri: string) => ({
     ChannelName,
-    ContentType: 'application/x-parquet',
+    ContentType: kindOf(contract.kind).channelType,
     DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri, S3DataDistributionType: 'FullyReplicated' } },
   });
   const [trainUri, validationUri] = [runUri((keys) => keys.train), runUri((keys) => keys.validation)];

@@ -41,6 +41,7 @@ function refusal(change: object): string {
 describe('parseContract', () => {
   test('fills in the defaults', () => {
     expect(parseContract(SMALLEST)).toEqual({
+      kind: 'table',
       columns: [
         { name: 'distance', type: 'number', nullable: false, unique: false },
         { name: 'late', type: 'boolean', nullable: false, unique: false },
@@ -84,7 +85,7 @@ describe('parseContract', () => {
     const message = refusal({ key: 'idd', eventTime: 'delay', slices: ['distance'], maxBadShare: 2, color: 'red' });
     expect(message).toBe(
       'the contract has 6 mistakes: ' +
-        "the contract must have only columns, key, eventTime, features, target, slices, maxBadShare, got 'color'; " +
+        "the contract must have only kind, columns, key, eventTime, features, target, slices, maxBadShare, got 'color'; " +
         "key must name a column, got 'idd'; did you mean 'id'?; " +
         "eventTime must not be nullable, but column 'delay' is; " +
         "eventTime must be a timestamp or a date, but column 'delay' is of type integer; " +
@@ -140,6 +141,7 @@ describe('parseContract', () => {
       'problem must be one of binary, regression, got nothing',
     ],
     ['no target', { target: undefined }, 'target must name a column, or be {name, sql, problem}'],
+    ['a kind of data set that there is not', { kind: 'tabel' }, "kind must be one of table, got 'tabel'"],
     ['a nullable key', { key: 'delay' }, "key must not be nullable, but column 'delay' is"],
   ];
   test.each(cases)('refuses %s', (_, change, message) => {

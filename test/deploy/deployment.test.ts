@@ -464,7 +464,7 @@ describe('the smoke test', () => {
   function ask(answer: string | Error, scored = ['0.25', '0.5'], problem = 'binary', holdout = rows) {
     return smokeTest(
       {
-        readRun: async () => ({ contract: { target: { problem } } }) as unknown as RunDocument,
+        readRun: async () => ({ contract: { kind: 'table', target: { problem } } }) as unknown as RunDocument,
         lines: async (key) => (key === keys.holdoutRows ? holdout : scored),
         async ask() {
           if (answer instanceof Error) throw answer;

@@ -6,6 +6,7 @@ import { CASES, Dice, garble, mutate, ODD, SEED } from './fuzz';
 import { lookAt } from './window';
 
 const contract: Contract = {
+  kind: 'table',
   columns: [{ name: 'id', type: 'string', nullable: false, unique: true }],
   key: 'id',
   features: [

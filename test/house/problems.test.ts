@@ -36,6 +36,13 @@ test('only a problem itself knows which one it is', () => {
   expect(asked(files.filter((file) => HOMES.test(file)))).not.toEqual([]);
 });
 
+test('only a kind of data set knows what its files and requests are', () => {
+  const files = ['lib', 'lambdas'].flatMap(filesOf);
+  const said = files.filter((file) => codeOf(file).some((line) => /'(text\/csv|application\/x-parquet)'/.test(line)));
+  // what SageMaker's own container answers to a request that accepts anything is a setting of that container
+  expect(said.sort()).toEqual(['lib/core/dataset/kind.ts', 'lib/train/serving.ts']);
+});
+
 test('only a metric itself knows which way it points', () => {
   const files = ['lib', 'lambdas', 'bin'].flatMap(filesOf);
   const said = files.filter((file) => codeOf(file).some((line) => /\b(higher|lower)IsBetter: (true|false)/.test(line)));

@@ -7,6 +7,7 @@ import type { Baseline } from '../../lib/core/watch/documents';
 
 /** A contract of two features, with a key. */
 export const watchedContract: Contract = {
+  kind: 'table',
   columns: [{ name: 'id', type: 'integer', nullable: false, unique: true }],
   key: 'id',
   features: [

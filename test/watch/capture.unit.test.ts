@@ -4,6 +4,7 @@ import { SMOKE_TEST_ID } from '../../lib/core/names';
 import { parseCapturedLine } from '../../lib/core/watch/capture';
 
 const contract: Contract = {
+  kind: 'table',
   columns: [],
   key: 'id',
   features: [

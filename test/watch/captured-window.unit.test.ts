@@ -3,6 +3,7 @@ import type { Contract } from '../../lib/core/dataset/contract';
 import { CaptureCollector, describeUnread } from '../../lib/core/watch/captured-window';
 
 const contract: Contract = {
+  kind: 'table',
   columns: [],
   key: 'id',
   features: [{ name: 'distance', kind: 'number', sql: 'distance' }],

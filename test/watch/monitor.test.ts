@@ -13,6 +13,7 @@ import type { GroundTruth } from '../../lib/core/watch/ground-truth';
 import { Crash, crashing, MemoryLedger, MemoryStore } from '../support/memory';
 
 const contract: Contract = {
+  kind: 'table',
   columns: [{ name: 'id', type: 'integer', nullable: false, unique: true }],
   key: 'id',
   features: [

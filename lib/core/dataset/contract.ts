@@ -4,6 +4,7 @@ import { shortHash } from '../names';
 import { didYouMean } from '../nearest';
 import { PROBLEMS, problemFor, problemNames } from '../problem';
 import { isObject, items, type Json, MOST_MISTAKES, own, show } from '../shape';
+import { KINDS, kindNames } from './kind';
 
 /**
  * What a data set must look like, written by its owner and checked by every run.
@@ -11,6 +12,8 @@ import { isObject, items, type Json, MOST_MISTAKES, own, show } from '../shape';
  * Read from JSON by `parseContract`, which refuses what it does not know.
  */
 export interface Contract {
+  /** The name of a {@link KINDS kind of data set}: `table`. */
+  readonly kind: string;
   /** The columns of a file; a CSV file names them in its first line, in any order. */
   readonly columns: readonly Column[];
   /** The column that tells rows apart; unique and never null. Served requests and ground truth are joined by it. */
@@ -63,7 +66,7 @@ export interface Target {
 }
 
 const COLUMN_MEMBERS = ['name', 'type', 'nullable', 'minimum', 'maximum', 'allowed', 'unique'];
-const CONTRACT_MEMBERS = ['columns', 'key', 'eventTime', 'features', 'target', 'slices', 'maxBadShare'];
+const CONTRACT_MEMBERS = ['kind', 'columns', 'key', 'eventTime', 'features', 'target', 'slices', 'maxBadShare'];
 
 /** So many columns, features and slices at most: a run's time grows faster than their number. */
 const MOST_COLUMNS = 5000;
@@ -92,6 +95,8 @@ export function parseContract(value: unknown): Contract {
   const mistakes: string[] = [];
   const json = record(value, 'the contract', CONTRACT_MEMBERS, mistakes);
 
+  const kind = json.kind ?? KINDS[0].name;
+  if (!KINDS.some(({ name }) => name === kind)) mistakes.push(`kind must be one of ${kindNames()}, got ${show(kind)}`);
   const columns = list(json.columns, 'columns', MOST_COLUMNS, mistakes).map((entry, i) =>
     parseColumn(entry, `columns[${i}]`, mistakes),
   );
@@ -133,6 +138,7 @@ export function parseContract(value: unknown): Contract {
     throw new PerennialError(ErrorName.INVALID_DOCUMENT, `the contract has ${count}: ${named}`);
   }
   return {
+    kind: kind as string,
     columns: columns.map((each) => (each.name === key?.name ? { ...each, unique: true } : each)),
     ...(key && { key: key.name }),
     ...(eventTime && { eventTime: eventTime.name }),

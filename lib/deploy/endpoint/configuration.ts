@@ -1,5 +1,6 @@
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
+import { TABLE } from '../../core/dataset/kind';
 import type { EndpointConfiguration, ServingSettings } from '../../core/deploy/documents';
 import { Prefix, VARIANT_NAME } from '../../core/names';
 import { kmsKeyId } from '../../private/keys';
@@ -29,7 +30,7 @@ export function configurationOf(
       DestinationS3Uri: `s3://${data.bucketName}/${Prefix.CAPTURE.slice(0, -1)}`,
       CaptureOptions: [{ CaptureMode: 'Input' }, { CaptureMode: 'Output' }],
       // what is not named here is captured as base64
-      CaptureContentTypeHeader: { CsvContentTypes: ['text/csv'] },
+      CaptureContentTypeHeader: { CsvContentTypes: [TABLE.requests.contentType] },
       ...kmsKeyId(data.encryptionKey),
     },
     ...kmsKeyId(diskKey),
