@@ -154,9 +154,11 @@ export class ModelDeployment extends Construct {
 
     const starter = new Starter(this, { ...step, name, versionsOf, reconcileEvery });
     const planned = plan(this, states, { ...step, versionsOf, serving: this.serving, failed });
-    planAgain.next(planned.state);
     planned.state.next(make);
     verify(states, { registry: registry.groupName, smokeTest, undo, deployed: finish.deployed(this.serving) });
+    // a target that never waits leaves the state out: Step Functions refuses one that nothing leads to
+    const used = sfn.State.findReachableStates(planned.state.startState, { includeErrorHandlers: true });
+    if (used.includes(planAgain)) planAgain.next(planned.state);
 
     const machineName = `${name}-deployment`;
     this.machine = new sfn.StateMachine(this, 'Machine', {

@@ -78,6 +78,7 @@ function stateMistakes({ make, smokeTest, undo }: ServingTargetConfig, options: 
   return [
     !making.includes(smokeTest) &&
       `make must go on to smokeTest, got ${listed(making.map(({ stateId }) => stateId))}; let the last of them have .next(smokeTest)`,
+    !reachable(undo).includes(rolledBack.startState) && 'undo must go on to options.rolledBack, got no way there',
     undoing.includes(smokeTest) && 'undo must go on to options.rolledBack, got a way to smokeTest',
     (smokeTest.toStateJson(sfn.QueryLanguage.JSONATA) as unknown as RenderedState).End !== true &&
       `smokeTest must have no next state, got one of ${smokeTest.stateId}; what follows it is the deployment's`,
