@@ -7,7 +7,11 @@ import type { ServingImage, TrainingImage } from './trainer-images';
 export interface TrainerConfig {
   /** The image that trains, on machines with a GPU if there are several images. */
   readonly image: string;
-  /** The image that trains on machines without a GPU; the same, if absent. */
+  /**
+   * The image that trains on machines without a GPU.
+   *
+   * @default - the same as on machines with one
+   */
   readonly cpuImage?: string;
   /** The ARNs of the repositories of the images that train. */
   readonly repositoryArns: string[];
@@ -17,7 +21,11 @@ export interface TrainerConfig {
   readonly servingRepositoryArn: string;
   /** The environment of the container that serves. */
   readonly servingEnvironment: Record<string, string>;
-  /** The code in script mode: a `.tar.gz` in S3; absent where the image is all there is. */
+  /**
+   * The code in script mode: a `.tar.gz` in S3.
+   *
+   * @default - the image is all there is
+   */
   readonly source?: TrainerSource;
   /** What tells one version of the code from another: an asset's hash, an image's tag or digest. */
   readonly codeVersion: string;
@@ -27,15 +35,27 @@ export interface TrainerConfig {
   readonly environment: Record<string, string>;
   /** For each metric that the code prints, the regular expression that finds it. */
   readonly metrics: Record<string, string>;
-  /** SageMaker's name of the framework, for the registry; absent if it has none. */
+  /**
+   * SageMaker's name of the framework, for the registry.
+   *
+   * @default - it has none
+   */
   readonly framework?: string;
-  /** Its version, for the registry. */
+  /**
+   * Its version, for the registry.
+   *
+   * @default - it is not told
+   */
   readonly frameworkVersion?: string;
   /** Where it trains: tried in this order. */
   readonly compute: CapacityOption[];
   /** The longest that a training job may run. */
   readonly maxDuration: Duration;
-  /** The memory that one GPU must have; absent if any, or none, will do. */
+  /**
+   * The memory that one GPU must have.
+   *
+   * @default - any, or no GPU, will do
+   */
   readonly gpuMemory?: Size;
   /** Whether the script is started by torchrun, once a GPU and machine, where there are several. */
   readonly torchrun: boolean;
@@ -49,7 +69,11 @@ export interface TrainerSource {
   readonly arn: string;
   /** The file in it that trains. */
   readonly program: string;
-  /** The key of its bucket, where the app knows of one. */
+  /**
+   * The key of its bucket.
+   *
+   * @default - the app knows of none
+   */
   readonly key?: kms.IKey;
 }
 
