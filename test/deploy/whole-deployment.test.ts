@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Machine } from '../../engine/src/services/states/definition';
 import { StatesError } from '../../engine/src/services/states/errors';
-import { type Answers, converse } from '../support/conversation';
+import { type Answers, converse, golden } from '../support/conversation';
 import { machinesOf } from '../support/definition';
 import { templateOf, wholeLoop } from '../support/stacks';
 
@@ -51,7 +51,7 @@ describe('a deployment, from the first request to the last', () => {
     ],
   ])('of %s asks for what the golden file says, in its order', async (_, file, answers) => {
     const { asked } = await deploy(answers);
-    await expect(`${JSON.stringify(asked, null, 2)}\n`).toMatchFileSnapshot(`../golden/${file}.json`);
+    await expect(golden(asked)).toMatchFileSnapshot(`../golden/${file}.json`);
   });
 });
 

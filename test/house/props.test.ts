@@ -64,7 +64,7 @@ function setProps(sources: readonly string[], library: readonly string[] = []): 
   };
 
   /** By `Owner.member`: the structs that it is, `TrainingPipelineProps.budget` a `Budget`. */
-  const members = new Map(
+  const members = new Map<string, string[]>(
     known
       .filter(ts.isInterfaceDeclaration)
       .flatMap((owner) =>

@@ -13,7 +13,7 @@ const USAGE = `npm run mutate [-- five|templates|core] [--loops] [--only <words>
   --loops    ask the whole loops too about what no quicker test has noticed
   --only     mutants whose id has these words
   --every    each n-th mutant, to see how it goes
-  --with     ask these test files alone, which are green`;
+  --with     ask these test files alone`;
 
 const { what, loops, only, every, files } = options(process.argv.slice(2));
 const say = (text) => process.stdout.write(`${text}\n`);

@@ -37,9 +37,7 @@ export async function tryAll(mutants, { loops, isChosen, files, say }) {
   const due = mutants.filter(isChosen).filter((mutant) => !holds(results.get(mutant.id), mutant, tests));
   say(`${mutants.length} mutants, ${due.length} to try`);
   if (due.length === 0) return;
-  const { red, noticing } = files.length
-    ? { red: [], noticing: () => files }
-    : await baseline(hashOf(...CHEAP), mutants, say);
+  const { red, noticing } = await baseline(files.length > 0 ? files : CHEAP, mutants, say);
   const filesOf = loops ? ({ id }) => [...noticing(id), ...LOOPS] : ({ id }) => noticing(id);
   const began = Date.now();
   for (let i = 0; i < due.length; i += AT_ONCE) {
@@ -66,10 +64,10 @@ async function tryMutants(mutants, { filesOf, red, tests, loops }) {
 }
 
 /** What is red with nothing broken, and which files come to templates that have a place for a mutant, quickest first. */
-async function baseline(tests, mutants, say) {
-  const key = `${tests} ${mutants.map(({ hash }) => hash).join()}`;
+async function baseline(asked, mutants, say) {
+  const key = `${asked} ${hashOf(...asked)} ${mutants.map(({ hash }) => hash).join()}`;
   const kept = existsSync(BASELINE) ? JSON.parse(readFileSync(BASELINE, 'utf8')) : {};
-  const files = kept.key === key ? kept.files : await runUnbroken();
+  const files = kept.key === key ? kept.files : await runUnbroken(asked);
   mkdirSync(join('.perennial', 'mutation'), { recursive: true });
   writeFileSync(BASELINE, JSON.stringify({ key, files }));
 
@@ -80,9 +78,9 @@ async function baseline(tests, mutants, say) {
   return { red, noticing };
 }
 
-async function runUnbroken() {
+async function runUnbroken(asked) {
   const files = [];
-  const specifications = CHEAP.map((file) => [file, undefined]);
+  const specifications = asked.map((file) => [file, undefined]);
   await run(specifications, { tell: (event) => event.type === 'ended' && files.push(event) });
   return files;
 }

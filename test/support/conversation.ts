@@ -46,3 +46,12 @@ function readable({ resource, arguments: given }: TaskCall): Asked {
   if (resource.type !== 'lambda') return { what: resource.action, request };
   return { what: request.FunctionName.replace(/^Loop(Training|Deployment)|Function$/g, ''), request: request.Payload };
 }
+
+/** What golden files hold: members by name, so that their order in the code says nothing. */
+export function golden(value: unknown): string {
+  const sorted = (_: string, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner;
+  return `${JSON.stringify(value, sorted, 2)}\n`;
+}

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Machine } from '../../engine/src/services/states/definition';
 import { StatesError } from '../../engine/src/services/states/errors';
 import { CapacityOption, type ContinuousTrainingProps, HyperparameterRange, Trainer, Tuning } from '../../lib';
-import { type Answers, converse } from '../support/conversation';
+import { type Answers, converse, golden } from '../support/conversation';
 import { machinesOf } from '../support/definition';
 import { templateOf, wholeLoop } from '../support/stacks';
 
@@ -62,7 +62,7 @@ describe('a run, from the first request to the last', () => {
   test('asks for what the golden file says, in its order', async () => {
     const { asked, end } = await converse(plain, INPUT, ANSWERS);
     expect(end).toBe('Done');
-    await expect(`${JSON.stringify(asked, null, 2)}\n`).toMatchFileSnapshot('../golden/training-run.json');
+    await expect(golden(asked)).toMatchFileSnapshot('../golden/training-run.json');
   });
 
   test.each([
@@ -82,7 +82,7 @@ describe('a run, from the first request to the last', () => {
       expect(of(action)).toHaveLength(jobs);
       const some = { firstAttempt: of('Attempt')[0], jobs: of(action) };
       const file = `../golden/tuning-${how.replaceAll(' ', '-').toLowerCase()}.json`;
-      await expect(`${JSON.stringify(some, null, 2)}\n`).toMatchFileSnapshot(file);
+      await expect(golden(some)).toMatchFileSnapshot(file);
     },
   );
 });
