@@ -51,7 +51,7 @@ const onAws = lazy((): ChampionPorts => {
       return container && { container, seal: sealOf(found.CustomerMetadataProperties ?? {}) };
     },
     sealAt: (uri) => readSealAt(s3, uri),
-    models: scoringModels(sagemaker, owner, env(EnvName.STACK), role),
+    models: scoringModels(sagemaker, role),
   };
 });
 
@@ -63,7 +63,10 @@ const onAws = lazy((): ChampionPorts => {
  *
  * Refuses a champion whose archive is not the one that was judged any more, and a model under the candidate's or the champion's name that is somebody else's, or made of something else.
  */
-export async function findChampion(ports: ChampionPorts, { candidate }: ChampionRequest): Promise<ChampionReport> {
+export async function findChampion(
+  ports: ChampionPorts,
+  { candidate, tags }: ChampionRequest,
+): Promise<ChampionReport> {
   await refuseOthers(ports, candidate.modelName, candidate.container);
   const deployed = await inService(ports.ledger);
   if (deployed === undefined) return { note: 'no model has been deployed yet' };
@@ -88,7 +91,7 @@ export async function findChampion(ports: ChampionPorts, { candidate }: Champion
   const content = shortHash(JSON.stringify({ modelPackageArn, container: essence(container), seal, role }), 8);
   const modelName = scoringModelName(owner.pipeline, owner.registry, `v${version}-${content}`);
   if (!(await refuseOthers(ports, modelName, container))) {
-    await models.create(modelName, container);
+    await models.create(modelName, container, tags);
     await refuseOthers(ports, modelName, container);
   }
   return { champion: { version, modelPackageArn, runId, modelName } };

@@ -1,6 +1,6 @@
 import { CreateModelCommand, DescribeModelCommand, type SageMakerClient } from '@aws-sdk/client-sagemaker';
 import type { ModelContainer } from '../../lib/core/judge/documents';
-import { type Owner, ownerTags, type Tags, tagList } from '../../lib/core/ownership';
+import type { Tag, Tags } from '../../lib/core/ownership';
 import { tagsOf, unlessMissing } from '../shared/sagemaker';
 
 /** Models with which holdouts are scored. */
@@ -10,10 +10,10 @@ export interface ScoringModels {
     modelName: string,
   ): Promise<{ readonly tags: Tags; readonly role?: string; readonly container: ModelContainer } | undefined>;
   /** Makes one, unless somebody else is faster: the next look tells who. */
-  create(modelName: string, container: ModelContainer): Promise<void>;
+  create(modelName: string, container: ModelContainer, tags: readonly Tag[]): Promise<void>;
 }
 
-export function scoringModels(client: SageMakerClient, owner: Owner, stack: string, role: string): ScoringModels {
+export function scoringModels(client: SageMakerClient, role: string): ScoringModels {
   return {
     async find(ModelName) {
       const model = await unlessMissing(client.send(new DescribeModelCommand({ ModelName })));
@@ -25,14 +25,14 @@ export function scoringModels(client: SageMakerClient, owner: Owner, stack: stri
         container: PrimaryContainer ?? Containers?.[0] ?? {},
       };
     },
-    async create(ModelName, { Image, ModelDataUrl, Environment }) {
+    async create(ModelName, { Image, ModelDataUrl, Environment }, tags) {
       try {
         await client.send(
           new CreateModelCommand({
             ModelName,
             ExecutionRoleArn: role,
             PrimaryContainer: { Image, ModelDataUrl, Environment },
-            Tags: tagList(ownerTags(owner, stack)),
+            Tags: [...tags],
           }),
         );
       } catch (error) {

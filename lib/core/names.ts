@@ -116,8 +116,6 @@ export const EnvName = {
   MODEL_PACKAGE_GROUP: 'MODEL_PACKAGE_GROUP',
   /** Name of the endpoint; its models and configurations begin with it, see {@link ownPrefix}. */
   ENDPOINT_NAME: 'ENDPOINT_NAME',
-  /** Name of the stack, which goes into the tags of what is made. */
-  STACK: 'STACK',
   /** The pipelines whose versions are deployed. */
   VERSIONS_OF: 'VERSIONS_OF',
   /** ARN of the role under which models score the holdout. */

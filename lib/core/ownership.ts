@@ -30,8 +30,14 @@ export function ownerTags({ pipeline, registry }: Owner, stack: string): Tags {
   return { [OwnerTag.PIPELINE]: pipeline, [OwnerTag.REGISTRY]: registry, [OwnerTag.STACK]: stack };
 }
 
+/** A tag as SageMaker's requests have it. */
+export interface Tag {
+  readonly Key: string;
+  readonly Value: string;
+}
+
 /** Tags as SageMaker's requests have them. */
-export function tagList(tags: Tags): Array<{ Key: string; Value: string }> {
+export function tagList(tags: Tags): Tag[] {
   return Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
 }
 

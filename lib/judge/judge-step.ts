@@ -62,7 +62,6 @@ export class JudgeStep implements TrainingStep {
       encryptionKey,
       environment: {
         [EnvName.MODEL_PACKAGE_GROUP]: registry,
-        [EnvName.STACK]: stack.stackName,
         [EnvName.SCORING_ROLE]: this.role.roleArn,
       },
     });
@@ -104,6 +103,7 @@ export class JudgeStep implements TrainingStep {
     const { states, owner, trainer, rules, failed } = this.props;
     const { pipeline, registry } = owner;
     const container = candidateContainer(trainer);
+    const Tags = tagsOf(states, owner);
     const candidate = callSageMaker(states, 'Create candidate model', {
       action: 'createModel',
       resources: [sageMakerArn(Stack.of(states), `model/${scoringModelName(pipeline, registry, '*')}`)],
@@ -112,14 +112,14 @@ export class JudgeStep implements TrainingStep {
         ModelName: jsonata(candidateModel(owner)),
         ExecutionRoleArn: this.role.roleArn,
         PrimaryContainer: container,
-        Tags: tagsOf(owner),
+        Tags,
       },
     });
     const champion = invoke<ChampionRequest, ChampionReport, TrainingVariables>(
       states,
       'Champion',
       this.champion,
-      { candidate: { modelName: jsonata(candidateModel(owner)), container } },
+      { candidate: { modelName: jsonata(candidateModel(owner)), container }, tags: Tags },
       (champion) => ({ champion: jsonata(champion) }),
     );
     const request = object<JudgeRequest>({

@@ -159,7 +159,7 @@ function transform(
         ),
         ...kmsKeyId(data.encryptionKey),
       },
-      Tags: jobTags(owner),
+      Tags: jobTags(states, owner),
       TransformResources: {
         InstanceType: instanceType,
         InstanceCount: 1,

@@ -46,7 +46,7 @@ export function trainingJob(props: TrainingJobProps, option: CapacityOption, ind
     assign: assign({ caught: null }),
   };
   const definition = definitionOf(props, option);
-  const Tags = jobTags(owner);
+  const Tags = jobTags(states, owner);
   if (search !== undefined) {
     return new SageMakerJob(states, `Tune on option ${index + 1}`, {
       ...common,

@@ -4,13 +4,13 @@ import type { DeploymentOutcome } from '../../lib/core/deploy/documents';
 import { ErrorName } from '../../lib/core/errors';
 import type { ModelContainer } from '../../lib/core/judge/documents';
 import { ownPrefix } from '../../lib/core/names';
-import { ownerTags, type Tags } from '../../lib/core/ownership';
+import { ownerTags, type Tags, tagList } from '../../lib/core/ownership';
 import { MemoryLedger } from '../support/memory';
 
 const owner = { pipeline: 'm', registry: 'g' };
 const OURS = ownerTags(owner, 'Stack');
 const candidate = { modelName: 'm-g-c-candidate', container: { Image: 'image', ModelDataUrl: 's3://new' } };
-const request = { candidate };
+const request = { candidate, tags: tagList({ ...OURS, team: 'a' }) };
 
 interface Made {
   readonly tags: Tags;
@@ -52,9 +52,10 @@ function world(
     sealAt: async () => SEAL,
     models: {
       find: async (name) => made.get(name),
-      create: async (name, container) => {
+      create: async (name, container, tags) => {
         created.push(`${name} of ${container.Image}`);
-        if (!made.has(name)) made.set(name, { tags: OURS, role, container });
+        const named = Object.fromEntries(tags.map(({ Key, Value }) => [Key, Value]));
+        if (!made.has(name)) made.set(name, { tags: named, role, container });
       },
     },
   };
@@ -88,6 +89,7 @@ describe('the champion', () => {
     expect(ports.created).toEqual([`${champion?.modelName} of arn/1`]);
     expect(await findChampion(ports, request)).toEqual({ champion });
     expect(ports.created).toHaveLength(1);
+    expect(ports.made.get(champion?.modelName as string)?.tags).toEqual({ ...OURS, team: 'a' });
   });
 
   test('is another model where the version is another, or the role: of a stack that was made anew', async () => {

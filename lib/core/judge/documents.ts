@@ -1,3 +1,4 @@
+import type { Tag } from '../ownership';
 import type { JudgeRules, Verdict } from './judgement';
 
 /** A registered model version as runs and deployments speak of it. */
@@ -20,6 +21,8 @@ export interface ModelContainer {
 export interface ChampionRequest {
   /** The model with which the candidate is scored. */
   readonly candidate: { readonly modelName: string; readonly container: ModelContainer };
+  /** Of the model with which the champion is scored. */
+  readonly tags: readonly Tag[];
 }
 
 export interface ChampionReport {

@@ -87,7 +87,7 @@ export function make(scope: Construct, props: MakeProps): sfn.IChainable {
 function createOrUpdate(scope: Construct, props: MakeProps): sfn.IChainable {
   const { endpointName, owner, planAgain, changing, failed } = props;
   const { endpoint, configs, models } = endpointArns(scope, endpointName, owner);
-  const Tags = tagsOf(owner);
+  const Tags = tagsOf(scope, owner);
   const model = callSageMaker(scope, 'Create model', {
     action: 'createModel',
     resources: [models, sageMakerArn(Stack.of(scope), `model-package/${owner.registry}/*`)],
