@@ -22,6 +22,7 @@ import type { Tuning } from './train/tuning';
 import { TrainingPipeline } from './training-pipeline';
 import type { Budget, Promotion, RetryPolicy } from './training-pipeline-props';
 import { DriftMonitor } from './watch/drift-monitor';
+import type { IMonitor } from './watch/monitor';
 
 /** Properties of a {@link ContinuousTraining}. */
 export interface ContinuousTrainingProps {
@@ -133,6 +134,14 @@ export interface ContinuousTrainingProps {
   readonly triggers?: ITrigger[];
 
   /**
+   * What watches the model in service instead. Then the props of our own, `monitorInterval`, `scoreDropThreshold` and
+   * `errorIncreaseThreshold`, must not be set.
+   *
+   * @default - a {@link DriftMonitor}
+   */
+  readonly monitor?: IMonitor;
+
+  /**
    * How often captured requests are judged.
    *
    * @default Duration.hours(1)
@@ -219,8 +228,8 @@ export class ContinuousTraining extends Construct {
   /** Brings approved versions into service. */
   public readonly deployment: ModelDeployment;
 
-  /** Watches the model in service. */
-  public readonly monitor: DriftMonitor;
+  /** Watches the model in service, unless the prop `monitor` does. */
+  public readonly monitor?: DriftMonitor;
 
   /** Tells people what they should know. */
   public readonly notifications: Notifications;
@@ -256,15 +265,20 @@ export class ContinuousTraining extends Construct {
     });
     const metric = metricOf(problemOf(props.contract._contract.target.problem), props.metric);
     const setting = changeSetting(metric);
-    refuse(
-      this,
-      (['scoreDropThreshold', 'errorIncreaseThreshold'] as const).map(
+    const ofOurs = (['monitorInterval', 'scoreDropThreshold', 'errorIncreaseThreshold'] as const).filter(
+      (name) => props[name] !== undefined,
+    );
+    refuse(this, [
+      props.monitor !== undefined &&
+        ofOurs.length > 0 &&
+        `${ofOurs.join(', ')} must not be set beside monitor, which does not see them; tell it itself`,
+      ...(['scoreDropThreshold', 'errorIncreaseThreshold'] as const).map(
         (name) =>
           props[name] !== undefined &&
           name !== setting &&
           `${name} must not be set for ${metric.name}, of which ${metric.higherIsBetter ? 'more' : 'less'} is better: set ${setting}`,
       ),
-    );
+    ]);
     const { pipelineName } = this.training;
     this.controller = new RetrainController(this, 'Controller', {
       dataset,
@@ -289,21 +303,25 @@ export class ContinuousTraining extends Construct {
       }),
       encryptionKey,
     });
-    this.monitor = new DriftMonitor(this, 'Monitor', {
-      dataset,
-      ledger,
-      pipelineName,
-      endpointName: this.deployment.serving.name,
-      interval: props.monitorInterval,
-      scoreDropThreshold: props.scoreDropThreshold,
-      errorIncreaseThreshold: props.errorIncreaseThreshold,
-      encryptionKey,
-    });
+    const watched = { pipelineName, endpointName: this.deployment.serving.name, dataset, ledger };
+    let watching: Construct;
+    if (props.monitor === undefined) {
+      watching = this.monitor = new DriftMonitor(this, 'Monitor', {
+        ...watched,
+        interval: props.monitorInterval,
+        scoreDropThreshold: props.scoreDropThreshold,
+        errorIncreaseThreshold: props.errorIncreaseThreshold,
+        encryptionKey,
+      });
+    } else {
+      watching = new Construct(this, 'Monitor');
+      props.monitor.bind(watching, { ...watched, controller: this.controller });
+    }
 
     const key = keyOf(this, encryptionKey);
     this.notifications = new Notifications(this, 'Notifications', {
       pipelineName,
-      parts: [this.training, this.controller, this.deployment, this.monitor, CleanUp.of(this, key)],
+      parts: [this.training, this.controller, this.deployment, watching, CleanUp.of(this, key)],
       topic: props.notificationTopic,
       emails: props.notificationEmails,
       encryptionKey,

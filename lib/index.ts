@@ -20,3 +20,4 @@ export * from './train/tuning';
 export * from './training-pipeline';
 export * from './training-pipeline-props';
 export * from './watch/drift-monitor';
+export * from './watch/monitor';

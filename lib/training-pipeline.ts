@@ -1,8 +1,10 @@
 import { type CustomResource, Duration, Names } from 'aws-cdk-lib';
+import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
+import { MetricName } from './core/names';
 import { problemOf } from './core/problem';
 import { longestTraining } from './core/train/attempts';
 import { SnapshotStep } from './dataset/snapshot-step';
@@ -14,6 +16,7 @@ import { sqlMistake } from './prepare/check-sql';
 import { PrepareStep } from './prepare/prepare-step';
 import { cleanUpAfter } from './private/clean-up';
 import { keyOf } from './private/keys';
+import { pipelineMetric } from './private/metrics';
 import { claim } from './private/two-of-a-kind';
 import { instanceTypeMistake, newestFilesMistake, noCount, outside, refuse } from './private/validate';
 import { RegisterStep } from './registry/register-step';
@@ -168,6 +171,36 @@ export class TrainingPipeline extends Construct {
       },
       { machineName, ledger, writesTo: [dataset, registry], encryptionKey },
     );
+  }
+
+  /** A metric that the runs write about themselves; the average of five minutes, unless told otherwise. */
+  public metric(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return pipelineMetric(this.pipelineName, metricName, props);
+  }
+
+  /** Runs that failed, whatever the reason but time; the sum of five minutes, unless told otherwise. */
+  public metricRunsFailed(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.machine.metricFailed(props);
+  }
+
+  /** Runs that came to their end, with or without a better model; the sum of five minutes, unless told otherwise. */
+  public metricRunsSucceeded(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.machine.metricSucceeded(props);
+  }
+
+  /** Rows that a run may train and judge on; the average of five minutes, unless told otherwise. */
+  public metricRowsAccepted(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric(MetricName.ROWS_ACCEPTED, props);
+  }
+
+  /** Rows that break the contract; the average of five minutes, unless told otherwise. */
+  public metricRowsQuarantined(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric(MetricName.ROWS_QUARANTINED, props);
+  }
+
+  /** The candidate's metric on the holdout, in its unit; the average of five minutes, unless told otherwise. */
+  public metricCandidateMetric(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric(MetricName.CANDIDATE_METRIC, props);
   }
 }
 

@@ -373,10 +373,11 @@ describe('PutEvents', () => {
     }
   });
 
-  test('needs permission on the buses it names', () => {
+  test('needs permission on the bus of each entry, for its source and kind', () => {
+    const conditions = { 'events:source': 'perennial', 'events:detail-type': 'Asked' };
     expect(bridge.operations.PutEvents?.needs({ Entries: [entry, { ...entry, EventBusName: 'own' }] }, ROOT)).toEqual([
-      { action: 'events:PutEvents', resource: 'arn:aws:events:eu-west-1:111111111111:event-bus/default' },
-      { action: 'events:PutEvents', resource: 'arn:aws:events:eu-west-1:111111111111:event-bus/own' },
+      { action: 'events:PutEvents', resource: 'arn:aws:events:eu-west-1:111111111111:event-bus/default', conditions },
+      { action: 'events:PutEvents', resource: 'arn:aws:events:eu-west-1:111111111111:event-bus/own', conditions },
     ]);
   });
 });

@@ -1,6 +1,7 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as events from 'aws-cdk-lib/aws-events';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as scheduler from 'aws-cdk-lib/aws-scheduler';
@@ -12,6 +13,7 @@ import { EnvName, Events, Prefix } from '../core/names';
 import type { IRunLedger } from '../ledger/run-ledger';
 import { deadLetterAlarm, failedExecutionAlarm } from '../private/alarms';
 import { stopFeedingBefore } from '../private/clean-up';
+import { tellFunction } from '../private/environment';
 import { allowEvents, grantList, grantObjects } from '../private/grants';
 import { Handler } from '../private/handler';
 import { keyOf } from '../private/keys';
@@ -136,8 +138,11 @@ export class RetrainController extends Construct {
   /** Fires when a run fails or runs out of time. */
   public readonly failedRunAlarm: cloudwatch.Alarm;
 
+  private readonly pipelineName: string;
+
   constructor(scope: Construct, id: string, props: RetrainControllerProps) {
     super(scope, id);
+    this.pipelineName = props.pipelineName;
     const { dataset, ledger, machine, pipelineName, registry } = props;
     const data = dataset.bucket;
     const encryptionKey = keyOf(this, props.encryptionKey);
@@ -243,5 +248,33 @@ export class RetrainController extends Construct {
       machine,
       `A run of ${pipelineName} failed or ran out of time; 'perennial runs' tells why`,
     );
+  }
+
+  /**
+   * Allows to ask for a run: by an event `Perennial Run Requested` of the source `perennial` on the default bus, with the
+   * detail `{ pipeline, requestedBy, note? }`. A function finds the pipeline's name in `PIPELINE`.
+   */
+  public grantRequestRun(grantee: iam.IGrantable): iam.Grant {
+    return this.grantEvent(grantee, Events.RUN_REQUESTED);
+  }
+
+  /**
+   * Allows to report drift: by an event `Perennial Drift Detected` of the source `perennial` on the default bus, with the
+   * detail `{ pipeline, windowId, windowEnd, version, reportKey, summary }`. A function finds the pipeline's name in
+   * `PIPELINE`. A report once more of the same window starts nothing.
+   */
+  public grantReportDrift(grantee: iam.IGrantable): iam.Grant {
+    return this.grantEvent(grantee, Events.DRIFT_DETECTED);
+  }
+
+  private grantEvent(grantee: iam.IGrantable, detailType: string): iam.Grant {
+    tellFunction(grantee, { [EnvName.PIPELINE]: this.pipelineName });
+    const bus = Stack.of(this).formatArn({ service: 'events', resource: 'event-bus', resourceName: 'default' });
+    return iam.Grant.addToPrincipal({
+      grantee,
+      actions: ['events:PutEvents'],
+      resourceArns: [bus],
+      conditions: { StringEquals: { 'events:source': Events.SOURCE, 'events:detail-type': detailType } },
+    });
   }
 }

@@ -1,6 +1,7 @@
-import { Aws, type CustomResource, Duration } from 'aws-cdk-lib';
-import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import { Aws, type CustomResource, Duration, Stack } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as events from 'aws-cdk-lib/aws-events';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as scheduler from 'aws-cdk-lib/aws-scheduler';
@@ -9,6 +10,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { DEPLOYMENT_DEFAULTS } from '../core/deploy/defaults';
 import type { DeploymentInput } from '../core/deploy/documents';
+import { EnvName, VARIANT_NAME } from '../core/names';
 import { type Owner, ownerTags } from '../core/ownership';
 import type { IDataset } from '../dataset/dataset';
 import type { IRunLedger } from '../ledger/run-ledger';
@@ -18,6 +20,8 @@ import { machineLog } from '../machine/machine-log';
 import { untilNextPoll } from '../machine/poll';
 import { failedExecutionAlarm } from '../private/alarms';
 import { cleanUpAfter, stopFeedingBefore } from '../private/clean-up';
+import { tellFunction } from '../private/environment';
+import { sageMakerArn } from '../private/grants';
 import { keyOf } from '../private/keys';
 import { reconcileMistake } from '../private/reconcile';
 import { claim } from '../private/two-of-a-kind';
@@ -204,6 +208,51 @@ export class ModelDeployment extends Construct {
       },
     );
     stopFeedingBefore(this.cleanUp, this.starter);
+  }
+
+  /** Allows to ask the endpoint, where the target is one. A function finds its name in `ENDPOINT_NAME`. */
+  public grantInvoke(grantee: iam.IGrantable): iam.Grant {
+    refuse(this, [
+      this.serving.endpoint === undefined &&
+        `grantInvoke must be asked of an endpoint of SageMaker's, got the target ${this.serving.name}; allow what that asks for`,
+    ]);
+    tellFunction(grantee, { [EnvName.ENDPOINT_NAME]: this.serving.name });
+    const resourceArns = [sageMakerArn(Stack.of(this), `endpoint/${this.serving.name}`)];
+    return iam.Grant.addToPrincipal({ grantee, actions: ['sagemaker:InvokeEndpoint'], resourceArns });
+  }
+
+  /**
+   * A metric that SageMaker keeps of the endpoint; the average of five minutes, unless told otherwise.
+   *
+   * @see https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+   */
+  public metric(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return new cloudwatch.Metric({
+      namespace: 'AWS/SageMaker',
+      metricName,
+      dimensionsMap: { EndpointName: this.serving.name, VariantName: VARIANT_NAME },
+      ...props,
+    });
+  }
+
+  /** Requests to the endpoint; the sum of five minutes, unless told otherwise. */
+  public metricInvocations(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric('Invocations', { statistic: cloudwatch.Stats.SUM, ...props });
+  }
+
+  /** Requests that were answered with an error of the server's; the sum of five minutes, unless told otherwise. */
+  public metricInvocation5XXErrors(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric('Invocation5XXErrors', { statistic: cloudwatch.Stats.SUM, ...props });
+  }
+
+  /** Requests that were answered with an error of the client's; the sum of five minutes, unless told otherwise. */
+  public metricInvocation4XXErrors(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric('Invocation4XXErrors', { statistic: cloudwatch.Stats.SUM, ...props });
+  }
+
+  /** How long the model takes to answer, in microseconds; the average of five minutes, unless told otherwise. */
+  public metricModelLatency(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric('ModelLatency', props);
   }
 }
 

@@ -141,8 +141,10 @@ class ImportedLedger extends LedgerBase {
 /** What is wrong with the keys of a table, where the app defines it. */
 function keysMistake(table: dynamodb.ITable): string | false {
   if (!(table instanceof dynamodb.Table)) return false;
-  const { partitionKey, sortKey } = table.schema();
-  const got = [partitionKey, sortKey].map((key) => (key === undefined ? 'none' : `${key.name} (${key.type})`));
+  const { partitionKeys, sortKeys } = table.schemaV2();
+  const got = [partitionKeys, sortKeys].map(
+    (keys) => keys.map(({ name, type }) => `${name} (${type})`).join(', ') || 'none',
+  );
   return (
     got.join() !== 'pk (S),sk (S)' &&
     `table must have the partition key pk and the sort key sk, both strings, got ${got.join(' and ')}`

@@ -8,7 +8,7 @@ import * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { EnvName, Events, METRICS_NAMESPACE, MetricName, Prefix } from '../core/names';
+import { EnvName, Events, MetricName, Prefix } from '../core/names';
 import type { MonitorRules } from '../core/watch/documents';
 import { ASSESS_DEFAULTS } from '../core/watch/findings';
 import type { IDataset } from '../dataset/dataset';
@@ -18,6 +18,7 @@ import { deadLetterAlarm } from '../private/alarms';
 import { allowEvents, grantList, grantObjects } from '../private/grants';
 import { Handler } from '../private/handler';
 import { keyOf, letRulesSend } from '../private/keys';
+import { pipelineMetric } from '../private/metrics';
 import { scheduleInput } from '../private/schedule-input';
 import { FunctionScheduleTarget, TopicTarget } from '../private/targets';
 import { claim } from '../private/two-of-a-kind';
@@ -124,8 +125,11 @@ export class DriftMonitor extends Construct {
   /** Fires when no window has been judged for a day. */
   public readonly staleAlarm: cloudwatch.Alarm;
 
+  private readonly pipelineName: string;
+
   constructor(scope: Construct, id: string, props: DriftMonitorProps) {
     super(scope, id);
+    this.pipelineName = props.pipelineName;
     const { ledger, pipelineName, endpointName } = props;
     const data = props.dataset.bucket;
     const encryptionKey = keyOf(this, props.encryptionKey);
@@ -225,17 +229,26 @@ export class DriftMonitor extends Construct {
 
     this.staleAlarm = new cloudwatch.Alarm(this, 'StaleAlarm', {
       alarmDescription: `Nothing of ${pipelineName} has been judged for a day: look at the monitor's log and dead-letter queue. What to do: lib/RUNBOOK.md, StaleAlarm`,
-      metric: new cloudwatch.Metric({
-        namespace: METRICS_NAMESPACE,
-        metricName: MetricName.WINDOWS_JUDGED,
-        dimensionsMap: { Pipeline: pipelineName },
-        statistic: cloudwatch.Stats.SUM,
-        period: Duration.days(1),
-      }),
+      metric: this.metricWindowsJudged({ period: Duration.days(1) }),
       comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
       threshold: 1,
       evaluationPeriods: 1,
       treatMissingData: cloudwatch.TreatMissingData.BREACHING,
     });
+  }
+
+  /** A metric that the monitor writes; the average of five minutes, unless told otherwise. */
+  public metric(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return pipelineMetric(this.pipelineName, metricName, props);
+  }
+
+  /** Windows that were judged; the sum of five minutes, unless told otherwise. */
+  public metricWindowsJudged(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric(MetricName.WINDOWS_JUDGED, { statistic: cloudwatch.Stats.SUM, ...props });
+  }
+
+  /** The largest effect among a window's findings, 0 if there is none; the average of five minutes, unless told otherwise. */
+  public metricDriftEffect(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric(MetricName.DRIFT_EFFECT, props);
   }
 }

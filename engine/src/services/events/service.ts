@@ -113,8 +113,15 @@ export class EventBridge implements Service {
   readonly operations: Readonly<Record<string, Operation>> = {
     PutEvents: {
       needs: (input: PutEventsRequest) => {
-        const buses = new Set<string>(entriesOf(input).map((entry) => busName(entry?.EventBusName)));
-        return [...buses].map((bus) => ({ action: 'events:PutEvents', resource: this.busArn(bus) }));
+        // each entry is judged by itself: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+        return entriesOf(input).map((entry) => ({
+          action: 'events:PutEvents',
+          resource: this.busArn(busName(entry?.EventBusName)),
+          conditions: {
+            ...(entry?.Source !== undefined && { 'events:source': String(entry.Source) }),
+            ...(entry?.DetailType !== undefined && { 'events:detail-type': String(entry.DetailType) }),
+          },
+        }));
       },
       run: (input) => this.putEvents(input),
     },
