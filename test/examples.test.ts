@@ -2,8 +2,7 @@ import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import type * as cxapi from 'aws-cdk-lib/cx-api';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { DeployOnly, TrainOnly } from '../examples/parts/stacks';
-import { exampleStacks } from './support/examples';
+import { exampleStacks, partsExample } from './support/examples';
 
 describe('the examples', () => {
   let stacks: cxapi.CloudFormationStackArtifact[];
@@ -51,15 +50,13 @@ describe('the examples', () => {
   });
 
   test('that only train bring no endpoint, and no function of a deployment', () => {
-    const template = JSON.stringify(Template.fromStack(new TrainOnly(new App(), 'TrainOnly')).toJSON());
+    const template = JSON.stringify(Template.fromStack(partsExample(new App()).training).toJSON());
     expect(template).not.toContain('CreateEndpoint');
     expect(template).toContain('CreateTrainingJob');
   });
 
   test('that only deploy train nothing', () => {
-    const app = new App();
-    const stack = new DeployOnly(app, 'DeployOnly', new TrainOnly(app, 'TrainOnly'));
-    const template = JSON.stringify(Template.fromStack(stack).toJSON());
+    const template = JSON.stringify(Template.fromStack(partsExample(new App()).deployment).toJSON());
     expect(template).not.toContain('CreateTrainingJob');
     expect(template).toContain('CANARY');
   });

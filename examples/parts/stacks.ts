@@ -9,10 +9,12 @@ import {
   DatasetBucket,
   DriftMonitor,
   DriftTrigger,
+  type ITrainer,
   ModelDeployment,
   ModelRegistry,
   NewDataTrigger,
   Notifications,
+  RequestTrigger,
   RetrainController,
   RunLedger,
   ScheduleTrigger,
@@ -22,14 +24,19 @@ import {
 } from '../../lib';
 
 const contract = DataContract.fromFile(join('examples', 'flights', 'contract.json'));
+const onOneGpu = Trainer.xgboost({
+  compute: [CapacityOption.onDemand('ml.g5.xlarge')],
+  maxDuration: Duration.hours(1),
+});
 
-/** Trains and judges every Sunday, registers what is good, and leaves the deployment to others. */
+/** Trains on Sundays, on new data and on drift, registers what is good, and leaves the deployment to others. */
 export class TrainOnly extends Stack {
   readonly dataset = new DatasetBucket(this, 'Dataset');
   readonly ledger = new RunLedger(this, 'Ledger');
   readonly registry = new ModelRegistry(this, 'Registry', { groupName: 'sunday-flights' });
+  readonly controller: RetrainController;
 
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, trainer: ITrainer = onOneGpu) {
     super(scope, id);
     // #region train
     const { dataset, ledger, registry } = this;
@@ -39,16 +46,18 @@ export class TrainOnly extends Stack {
       registry,
       pipelineName: 'sunday-flights',
       contract,
-      trainer: Trainer.xgboost({ compute: [CapacityOption.onDemand('ml.g5.xlarge')], maxDuration: Duration.hours(1) }),
+      trainer,
       autoApprove: false,
     });
-    new RetrainController(this, 'Controller', {
+    const sundays = ScheduleExpression.cron({ weekDay: 'SUN', hour: '3', minute: '0' });
+    this.controller = new RetrainController(this, 'Controller', {
       dataset,
       ledger,
       registry,
       pipelineName: training.pipelineName,
       machine: training.machine,
-      triggers: [new ScheduleTrigger(ScheduleExpression.cron({ weekDay: 'SUN', hour: '3', minute: '0' }))],
+      triggers: [new ScheduleTrigger(sundays), new NewDataTrigger(), new DriftTrigger(), new RequestTrigger()],
+      maxRunsPerDay: 4,
     });
     new Notifications(this, 'Notifications', { pipelineName: training.pipelineName, parts: [this] });
     // #endregion
@@ -57,10 +66,12 @@ export class TrainOnly extends Stack {
 
 /** Deploys what a person approves of another stack's models, on two instances with a canary. */
 export class DeployOnly extends Stack {
+  readonly deployment: ModelDeployment;
+
   constructor(scope: Construct, id: string, { dataset, ledger, registry }: TrainOnly) {
     super(scope, id);
     // #region deploy
-    new ModelDeployment(this, 'Deployment', {
+    this.deployment = new ModelDeployment(this, 'Deployment', {
       dataset,
       ledger,
       registry,
@@ -77,42 +88,25 @@ export class DeployOnly extends Stack {
   }
 }
 
-/** Watches an endpoint, tells people of drift by e-mail, and starts nothing but on drift and new data. */
-export class WatchAndRetrain extends Stack {
-  constructor(scope: Construct, id: string) {
+/** Watches the endpoint of another stack, and tells people of drift by e-mail; the training stack's controller hears of it. */
+export class WatchOnly extends Stack {
+  constructor(scope: Construct, id: string, { dataset, ledger }: TrainOnly, { deployment }: DeployOnly) {
     super(scope, id);
-    const dataset = new DatasetBucket(this, 'Dataset');
-    const ledger = new RunLedger(this, 'Ledger');
-    const registry = new ModelRegistry(this, 'Registry');
-    const training = new TrainingPipeline(this, 'Training', {
-      dataset,
-      ledger,
-      registry,
-      contract,
-      trainer: Trainer.xgboost(),
-      pipelineName: 'watched',
-    });
     // #region watch
     const monitor = new DriftMonitor(this, 'Monitor', {
       dataset,
       ledger,
-      pipelineName: 'watched',
-      endpointName: 'watched',
+      pipelineName: 'sunday-flights',
+      endpointName: deployment.serving.name,
       interval: Duration.minutes(15),
       psiThreshold: 0.2,
     });
     monitor.feedback.addSubscription(new EmailSubscription('data@example.com'));
-    new RetrainController(this, 'Controller', {
-      dataset,
-      ledger,
-      registry,
-      pipelineName: 'watched',
-      machine: training.machine,
-      triggers: [new DriftTrigger(), new NewDataTrigger()],
-      cooldown: Duration.hours(12),
-      maxRunsPerDay: 2,
+    new Notifications(this, 'Notifications', {
+      pipelineName: 'sunday-flights',
+      parts: [this],
+      emails: ['ops@example.com'],
     });
-    new Notifications(this, 'Notifications', { pipelineName: 'watched', parts: [this], emails: ['ops@example.com'] });
     // #endregion
   }
 }
