@@ -89,7 +89,7 @@ export class DatasetBucket extends DatasetBase {
   }
 
   /** The bucket. */
-  public readonly bucket: s3.Bucket;
+  public readonly bucket: s3.IBucket;
 
   /** What empties the bucket before it is deleted, where it is to be. */
   public readonly cleanUp?: CustomResource;

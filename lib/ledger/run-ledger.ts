@@ -110,7 +110,7 @@ export class RunLedger extends LedgerBase {
   }
 
   /** The table. */
-  public readonly table: dynamodb.Table;
+  public readonly table: dynamodb.ITable;
 
   constructor(scope: Construct, id: string, props: RunLedgerProps = {}) {
     super(scope, id);
