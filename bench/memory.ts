@@ -7,9 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-sagemaker-runtime';
-import { type Facts, type Run, readFacts } from '../bin/commands/ledger';
+import { readHistory } from '../bin/commands/ledger';
 import { progressOf } from '../bin/commands/local';
 import { type ClientConfig, Engine } from '../engine/src';
+import { dynamoLedger } from '../lambdas/ledger/dynamo-ledger';
+import type { History, Run } from '../lib/core/ledger/history';
 import { flightsOf, PIPELINE, synthesize } from '../test/kills/app';
 
 const RUNS = Number(process.env.BENCH_RUNS ?? 50);
@@ -62,10 +64,11 @@ async function measure(): Promise<boolean> {
   });
   const { config, outputs } = await answerOf<Started>(child);
   const output = (name: string) => Object.entries(outputs).find(([key]) => key.includes(name))?.[1];
-  const [s3, runtime, ledger] = [new S3Client(config), new SageMakerRuntimeClient(config), new DynamoDBClient(config)];
-  const until = async (holds: (facts: Facts) => boolean, what: string) => {
+  const [s3, runtime, client] = [new S3Client(config), new SageMakerRuntimeClient(config), new DynamoDBClient(config)];
+  const ledger = dynamoLedger({ client, tableName: String(output('LedgerTable')), pipeline: PIPELINE });
+  const until = async (holds: (facts: History) => boolean, what: string) => {
     for (const end = Date.now() + PATIENCE; ; await sleep(200)) {
-      if (holds(await readFacts(ledger, String(output('LedgerTable')), PIPELINE))) return;
+      if (holds(await readHistory(ledger, PIPELINE, { limit: 10_000 }))) return;
       if (Date.now() > end) throw new Error(`${what} has not come in ${PATIENCE} ms`);
     }
   };
@@ -106,7 +109,7 @@ async function measure(): Promise<boolean> {
     if (i % 10 === 0 || i === RUNS) after = await tell();
   }
   child.disconnect();
-  for (const client of [s3, runtime, ledger]) client.destroy();
+  for (const each of [s3, runtime, client]) each.destroy();
   await new Promise((done) => child.once('exit', done));
   rmSync(folder, { recursive: true, force: true });
   const growth = { heap: after.heap - before.heap, rss: after.rss - before.rss };

@@ -8,9 +8,11 @@ import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-s
 import { Upload } from '@aws-sdk/lib-storage';
 import { Engine } from '../engine/src';
 import { ensurePython, imageRequirements } from '../engine/src/containers/python';
+import { dynamoLedger } from '../lambdas/ledger/dynamo-ledger';
 import { Prefix } from '../lib/core';
+import { type History, servedPeriods } from '../lib/core/ledger/history';
 import { readEndpoint } from './commands/endpoint';
-import { type Facts, readFacts, servedPeriods } from './commands/ledger';
+import { readHistory } from './commands/ledger';
 import { greeting, interrupted, progressOf } from './commands/local';
 import { printable } from './commands/printable';
 import { readFindings } from './commands/report';
@@ -107,13 +109,14 @@ class Loop {
     }
   }
 
-  async facts(): Promise<Facts> {
+  async facts(): Promise<History> {
     const client = new DynamoDBClient(this.engine.clientConfig);
-    const facts = await readFacts(client, this.output('LedgerTable'), this.output('Pipeline'));
+    const [tableName, pipeline] = [this.output('LedgerTable'), this.output('Pipeline')];
+    const facts = await readHistory(dynamoLedger({ client, tableName, pipeline }), pipeline);
     return { ...facts, endpoint: await readEndpoint({ endpoint: this.endpoint }, { env: this.engine.environment }) };
   }
 
-  async report(facts: Facts): Promise<string> {
+  async report(facts: History): Promise<string> {
     const findings = await readFindings({ dataBucket: this.bucket }, facts.windows, { env: this.engine.environment });
     const writtenAt = this.engine.now().toISOString();
     return renderReport({ ...facts, findings, writtenAt });
@@ -165,7 +168,7 @@ function day(engine: Engine): string {
 }
 
 /** The job is done only if the loop has closed: models in service, and a retraining that drift started by itself. */
-function check({ runs, deployments }: Facts): void {
+function check({ runs, deployments }: History): void {
   const failed = runs.filter(({ ended }) => ended === undefined || ended.outcome === 'FAILED');
   if (failed.length > 0)
     throw new Error(`runs failed: ${failed.map(({ runId, ended }) => `${runId}: ${ended?.error?.cause}`).join('; ')}`);

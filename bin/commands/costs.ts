@@ -1,7 +1,7 @@
-import type { TrainingAttempt } from '../../lib/core/ledger/ledger';
+import type { AttemptEnded } from '../../lib/core/ledger/facts';
+import type { Run } from '../../lib/core/ledger/history';
 import { usd } from '../../lib/core/train/prices';
 import { duration, metric, several } from './format';
-import type { Run } from './ledger';
 
 /** What a run's training was expected to cost before it began; undefined if it never was to begin. */
 export function estimate({ requested: [first] }: Run): string | undefined {
@@ -27,17 +27,17 @@ export function cost({ attempts, requested }: Run): string | undefined {
 }
 
 /** USD that jobs have cost; those of unknown price count nothing. */
-export function spentUsd(attempts: readonly TrainingAttempt[]): number {
+export function spentUsd(attempts: readonly AttemptEnded[]): number {
   return attempts.reduce((sum, { costUsd }) => sum + (costUsd ?? 0), 0);
 }
 
 /** How a job ended: SageMaker's word, and what kind of failure that was. */
-export function endedAs({ status, kind }: TrainingAttempt): string {
-  return kind === undefined ? status : `${status}: ${kind.toLowerCase().replaceAll('_', ' ')}`;
+export function endedAs({ status, failureKind }: AttemptEnded): string {
+  return failureKind === undefined ? status : `${status}: ${failureKind.toLowerCase().replaceAll('_', ' ')}`;
 }
 
 /** Its billed time; with how often a spot machine was taken away. */
-export function billed({ billableSeconds, interruptions }: TrainingAttempt): string {
+export function billed({ billableSeconds, interruptions }: AttemptEnded): string {
   if (billableSeconds === undefined) return '–';
   const taken =
     interruptions === undefined ? '' : `, taken away ${interruptions === 1 ? 'once' : `${interruptions} times`}`;
@@ -45,7 +45,7 @@ export function billed({ billableSeconds, interruptions }: TrainingAttempt): str
 }
 
 /** What was tried and what it came to, where hyperparameters were searched for; else why the job failed. */
-export function noteOf({ iteration, hyperparameters = {}, metrics = {}, failure }: TrainingAttempt): string {
+export function noteOf({ iteration, hyperparameters = {}, metrics = {}, failure }: AttemptEnded): string {
   if (failure !== undefined) return failure;
   if (iteration === undefined) return '';
   const values = Object.entries(hyperparameters).map(([name, value]) => `${name} ${value}`);

@@ -5,12 +5,13 @@ import {
   UpdateModelPackageCommand,
 } from '@aws-sdk/client-sagemaker';
 import type { Command } from 'commander';
+import { type History, servedPeriods } from '../../lib/core/ledger/history';
 import { packageVersion } from '../../lib/core/names';
 import { type AppOptions, clientConfig, type PipelineApp } from './app';
 import { type Deploying, hasFoundApproved, readDeploying } from './deploying';
 import { type CliContext, CommandError } from './failure';
 import { note, versionNumber } from './input';
-import { type Facts, servedPeriods } from './ledger';
+import { readHistory } from './ledger';
 import { openPipeline } from './pipeline';
 
 const { APPROVED, PENDING_MANUAL_APPROVAL, REJECTED } = ModelApprovalStatus;
@@ -35,7 +36,9 @@ export function addDecide(program: Command, context: CliContext): void {
         const options = command.optsWithGlobals<AppOptions & { readonly comment?: string }>();
         const version = Number(versionNumber(given));
         const comment = note('--comment', options.comment);
-        const { app, facts } = await openPipeline(options, context);
+        const { app, facts } = await openPipeline(options, context, (...of) =>
+          readHistory(...of, { of: ['deployments'] }),
+        );
         const client = new SageMakerClient(clientConfig(context));
         try {
           const entry = new Entry(client, packageArn(app, version));
@@ -53,7 +56,7 @@ export function addDecide(program: Command, context: CliContext): void {
 interface Case {
   readonly context: CliContext;
   readonly app: PipelineApp;
-  readonly facts: Facts;
+  readonly facts: History;
   readonly version: number;
   readonly comment: string | undefined;
   readonly entry: Entry;
@@ -107,12 +110,12 @@ async function reject(given: Case): Promise<string> {
 }
 
 /** The version that serves now, by the ledger and the endpoint alike. */
-function serving(facts: Facts): number | undefined {
+function serving(facts: History): number | undefined {
   const last = servedPeriods(facts).at(-1);
   return last?.gone === undefined ? last?.version : undefined;
 }
 
-function instead(facts: Facts, version: number): string {
+function instead(facts: History, version: number): string {
   const other = servedPeriods(facts).findLast((period) => period.version !== version);
   return other === undefined
     ? `no other has served, so delete the endpoint ${facts.endpoint?.name}`

@@ -44,6 +44,16 @@ export function moment(option: string, text: string): number {
   return at;
 }
 
+/** Rows that a command can list at once. */
+const MOST_LISTED = 100_000;
+
+/** How many are wanted. */
+export function atMost(option: string, text: string): number {
+  const number = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (number >= 1 && number <= MOST_LISTED) return number;
+  throw new UsageError(`${option} must be a whole number from 1 to ${MOST_LISTED}, got ${brief(text)}`);
+}
+
 /** A person's words that go along with a request. */
 export function note(option: string, text: string | undefined): string | undefined {
   if (text === undefined || (text.trim() !== '' && text.length <= LONGEST_NOTE)) return text;

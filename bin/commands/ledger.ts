@@ -1,167 +1,144 @@
-import { type DynamoDBClient, QueryCommand } from '@aws-sdk/client-dynamodb';
-import { fromItem } from '../../lambdas/ledger/items';
-import type {
-  AttemptStarted,
-  Decision,
-  DeploymentEnded,
-  Fact,
-  RefusedFile,
-  RunEnded,
-  RunJudged,
-  RunPrepared,
-  RunStarted,
-  TrainingAttempt,
-  WindowJudged,
-} from '../../lib/core/ledger/ledger';
-import { type EndpointNow, whyNot } from './endpoint';
+import { findRun, type Ledger, queryFacts } from '../../lambdas/ledger/ledger';
+import { type LedgerFact, type RunIndex, readFact } from '../../lib/core/ledger/facts';
+import { type History, historyOf, type Listed, type Run, servedPeriods } from '../../lib/core/ledger/history';
+import { LedgerPrefix } from '../../lib/core/ledger/keys';
 
-/** Everything the ledger says about one run. */
-export interface Run {
-  readonly runId: string;
-  /** ISO. */
-  readonly startedAt: string;
-  readonly started?: RunStarted;
-  readonly prepared?: RunPrepared;
-  /** The training jobs that were asked for, in order. */
-  readonly requested: readonly AttemptStarted[];
-  /** Those that have ended. */
-  readonly attempts: readonly TrainingAttempt[];
-  readonly judged?: RunJudged;
-  readonly ended?: RunEnded;
+/** How much of a ledger is read, the newest first. */
+export interface Extent {
+  /** So many runs, deployments, windows and decisions each, at most. */
+  readonly limit?: number;
+  /** ISO; only what began since then. */
+  readonly since?: string;
+  /** Of what; of all, if absent. */
+  readonly of?: readonly Listed[];
 }
 
-/** A pipeline's ledger; each list is in order of time. */
-export interface Facts {
-  readonly pipeline: string;
-  readonly runs: readonly Run[];
-  readonly deployments: readonly DeploymentEnded[];
-  readonly windows: readonly WindowJudged[];
-  readonly decisions: readonly Decision[];
-  readonly refused: readonly RefusedFile[];
-  /** Beside the ledger; absent where that alone is read. */
-  readonly endpoint?: EndpointNow;
-}
+/** So much is read where nobody says how much. */
+export const MOST_READ = 50;
 
-/** A stretch of time in which one model version served. */
-export interface Served {
-  readonly version: number;
-  /** ISO. */
-  readonly from: string;
-  /** ISO; absent for the version that was deployed last. */
-  readonly to?: string;
-  /** Why the version that was deployed last does not serve now, since whenever; absent if it does. */
-  readonly gone?: string;
-  readonly deployment: DeploymentEnded;
-  /** The run that made it, if the ledger still has it. */
-  readonly run?: Run;
-}
+/** Facts that are read at once. */
+const PAGE = 250;
 
-/** Reads a pipeline's whole ledger. */
-export async function readFacts(client: DynamoDBClient, table: string, pipeline: string): Promise<Facts> {
-  const items: Fact[] = [];
-  let ExclusiveStartKey: import('@aws-sdk/client-dynamodb').QueryCommandOutput['LastEvaluatedKey'];
-  do {
-    const page = await client.send(
-      new QueryCommand({
-        TableName: table,
-        KeyConditionExpression: 'pk = :pk',
-        ExpressionAttributeValues: { ':pk': { S: pipeline } },
-        ExclusiveStartKey,
-      }),
-    );
-    items.push(...(page.Items ?? []).map((item) => fromItem<Fact>(item)));
-    ExclusiveStartKey = page.LastEvaluatedKey;
-  } while (ExclusiveStartKey !== undefined);
-  return toFacts(pipeline, items);
-}
+/** Runs whose ids begin alike that are told apart. */
+const MOST_ALIKE = 20;
 
-/** Sorts a ledger's items by what they are about; items that are no facts (leases, the monitor's state) are left out. */
-export function toFacts(pipeline: string, items: readonly Fact[]): Facts {
-  const sorted = [...items].sort((a, b) => (a.sk < b.sk ? -1 : a.sk > b.sk ? 1 : 0));
-  const of = <T extends Fact>(kind: string) => sorted.filter(({ sk }) => sk.startsWith(`${kind}#`)) as T[];
-  return {
+const ALL: readonly Listed[] = ['runs', 'deployments', 'windows', 'decisions'];
+const PREFIXES: Readonly<Record<Listed, string>> = {
+  runs: LedgerPrefix.RUNS,
+  deployments: LedgerPrefix.DEPLOYMENTS,
+  windows: LedgerPrefix.WINDOWS,
+  decisions: LedgerPrefix.DECISIONS,
+};
+
+/** Reads the newest part of a pipeline's ledger, and the runs that made what served in it. */
+export async function readHistory(ledger: Ledger, pipeline: string, extent: Extent = {}): Promise<History> {
+  const { of = ALL } = extent;
+  const parts = await Promise.all(of.map((listed) => readListed(ledger, listed, extent)));
+  const history = historyOf(
     pipeline,
-    runs: runsOf(of('RUN')),
-    deployments: of('DEPLOYMENT'),
-    windows: of('MONITOR'),
-    decisions: of('DECISION'),
-    refused: of('REFUSED'),
-  };
+    parts.flatMap(({ facts }) => facts),
+  );
+  const older = of.filter((_, i) => parts[i]?.isCut);
+  return { ...history, older, makers: await makersOf(ledger, history) };
 }
 
-function runsOf(items: readonly Fact[]): Run[] {
-  type Growing = { -readonly [key in keyof Run]: Run[key] } & {
-    requested: AttemptStarted[];
-    attempts: TrainingAttempt[];
-  };
-  const runs = new Map<string, Growing>();
-  for (const item of items) {
-    const [, startedAt = '', runId = '', fact] = item.sk.split('#');
-    const run = runs.get(`${startedAt}#${runId}`) ?? { runId, startedAt, requested: [], attempts: [] };
-    runs.set(`${startedAt}#${runId}`, run);
-    if (fact === 'START') run.started = item as RunStarted;
-    else if (fact === 'PREPARED') run.prepared = item as RunPrepared;
-    else if (fact === 'STARTED') run.requested.push(item as AttemptStarted);
-    else if (fact === 'ATTEMPT') run.attempts.push(item as TrainingAttempt);
-    else if (fact === 'VERDICT') run.judged = item as RunJudged;
-    else if (fact === 'END') run.ended = item as RunEnded;
-  }
-  for (const { requested, attempts } of runs.values()) {
-    for (const jobs of [requested, attempts]) jobs.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
-  }
-  return [...runs.values()];
+/** Reads one run of this id, and when its model served; undefined if there is none. */
+export async function readRun(ledger: Ledger, pipeline: string, { runId, startedAt }: RunName): Promise<History> {
+  const [facts, { facts: deployments, isCut }] = await Promise.all([
+    queryFacts(ledger, LedgerPrefix.run(startedAt, runId)),
+    readListed(ledger, 'deployments', { since: startedAt, limit: 10 * MOST_READ }),
+  ]);
+  const history = historyOf(pipeline, [...facts, ...deployments]);
+  // one that has only just begun has no facts of its own yet
+  const runs = history.runs.length > 0 ? history.runs : [{ runId, startedAt, requested: [], attempts: [] }];
+  return { ...history, runs, older: isCut ? ['deployments'] : [] };
 }
 
-/** Which model served when, oldest first. A deployment that failed or was rolled back changes nothing. */
-export function servedPeriods({ deployments, runs, endpoint }: Facts): Served[] {
-  const done = deployments
-    .filter(({ outcome }) => outcome === 'DEPLOYED')
-    .sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
-  return done.map((deployment, i) => {
-    const to = done[i + 1]?.at;
-    const gone = to === undefined && endpoint !== undefined ? whyNot(endpoint, deployment) : undefined;
-    return {
-      version: deployment.version,
-      from: deployment.at,
-      to,
-      ...(gone !== undefined && { gone }),
-      deployment,
-      run: runs.find(({ runId }) => runId === deployment.runId),
-    };
+type RunName = Pick<RunIndex, 'runId' | 'startedAt'>;
+
+/** The runs whose ids begin so. */
+export async function findRuns(ledger: Ledger, beginning: string): Promise<RunIndex[]> {
+  const found = await queryFacts(ledger, LedgerPrefix.runIndex(beginning), { limit: MOST_ALIKE });
+  return found.map((fact) => readFact(fact, ['RunIndex']));
+}
+
+/** Reads which model served when, around a time. */
+export async function readServedAt(ledger: Ledger, pipeline: string, at: string): Promise<History> {
+  const isDeployed = (fact: LedgerFact) => fact.kind === 'DeploymentEnded' && fact.outcome === 'DEPLOYED';
+  const prefix = LedgerPrefix.DEPLOYMENTS;
+  const before: LedgerFact[] = [];
+  // a deployment that began before may have ended after: the one before that counts
+  for await (const facts of pages(ledger, prefix, { newestFirst: true, beyond: `${prefix}${at}~` })) {
+    before.push(...facts);
+    if (before.filter((fact) => isDeployed(fact) && fact.at <= at).length > 0) break;
+  }
+  const after: LedgerFact[] = [];
+  for await (const facts of pages(ledger, prefix, { since: at })) {
+    after.push(...facts);
+    if (facts.some(isDeployed)) break;
+  }
+  const history = historyOf(pipeline, [...new Map([...before, ...after].map((fact) => [fact.sk, fact])).values()]);
+  const period = servedPeriods(history).findLast(({ from }) => from <= at);
+  const deployments = period === undefined ? [] : [period.deployment];
+  return { ...history, makers: await makersOf(ledger, { ...history, deployments }) };
+}
+
+/** Of each list the newest, in whole runs. */
+async function readListed(ledger: Ledger, listed: Listed, { limit = MOST_READ, since }: Extent) {
+  const facts: LedgerFact[] = [];
+  const seen = new Set<string>();
+  for await (const page of pages(ledger, PREFIXES[listed], { newestFirst: true, since })) {
+    for (const fact of page) {
+      const one = idOf(fact);
+      if (one === undefined) {
+        facts.push(fact);
+        continue;
+      }
+      if (!seen.has(one) && seen.size === limit) return { facts, isCut: true };
+      seen.add(one);
+      facts.push(fact);
+    }
+  }
+  return { facts, isCut: false };
+}
+
+/** What a fact counts as: all of a run's together as one, and a refusal as none. */
+function idOf(fact: LedgerFact): string | undefined {
+  switch (fact.kind) {
+    case 'RefusedFile':
+      return undefined; // it stands beside what refused it
+    case 'DeploymentEnded':
+    case 'WindowJudged':
+    case 'Decision':
+    case 'TornRow':
+      return fact.sk;
+    default:
+      return JSON.stringify([fact.startedAt, fact.runId]);
+  }
+}
+
+/** The runs that made what served. */
+async function makersOf(ledger: Ledger, { pipeline, runs, deployments }: History): Promise<Run[]> {
+  const known = new Set(runs.map(({ runId }) => runId));
+  const served = deployments.filter(({ outcome }) => outcome === 'DEPLOYED').flatMap(({ runId }) => runId ?? []);
+  const missing = [...new Set(served)].filter((runId) => !known.has(runId));
+  const facts = missing.map(async (runId) => {
+    const run = await findRun(ledger, runId);
+    return run === undefined ? [] : queryFacts(ledger, LedgerPrefix.run(run.startedAt, runId));
   });
+  return [...historyOf(pipeline, (await Promise.all(facts)).flat()).runs];
 }
 
-/** The end of a stretch of time, as a person reads it. */
-export function until({ to, gone }: Served, show: (iso: string) => string): string {
-  if (to !== undefined) return show(to);
-  return gone === undefined ? 'now' : 'unknown';
-}
-
-/** The version that a run registered, if it did. */
-export function versionOf({ ended }: Run): number | undefined {
-  const arn = ended?.modelPackageArn;
-  return arn === undefined ? undefined : Number(arn.slice(arn.lastIndexOf('/') + 1));
-}
-
-/** Why a model came to serve, in words. */
-export function whyServed({ run, deployment }: Served): string {
-  const asked = run?.started === undefined ? '' : `${REASONS_IN_WORDS[run.started.reason]}; `;
-  return `${asked}${run?.judged?.because ?? `deployed by ${deployment.deploymentId}`}`;
-}
-
-/** Why a run was started. */
-export const REASONS_IN_WORDS = {
-  manual: 'asked for by hand',
-  data: 'new data',
-  drift: 'drift was found',
-  schedule: 'by schedule',
-} as const;
-
-/** A handler's failure is JSON with a message; others are text. */
-export function causeText(cause: string): string {
-  try {
-    return JSON.parse(cause).errorMessage ?? cause;
-  } catch {
-    return cause;
+async function* pages(
+  ledger: Ledger,
+  prefix: string,
+  options: { since?: string; beyond?: string; newestFirst?: true },
+) {
+  let { beyond } = options;
+  for (;;) {
+    const facts = await queryFacts(ledger, prefix, { ...options, beyond, limit: PAGE });
+    yield facts;
+    if (facts.length < PAGE) return;
+    beyond = facts.at(-1)?.sk;
   }
 }

@@ -2,26 +2,29 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { GetObjectCommand, NoSuchKey, S3Client } from '@aws-sdk/client-s3';
 import type { Command } from 'commander';
-import type { WindowJudged } from '../../lib/core/ledger/ledger';
+import type { WindowJudged } from '../../lib/core/ledger/facts';
 import { parseJson, readReport } from '../../lib/core/ledger/stored';
 import type { MonitorReport } from '../../lib/core/watch/documents';
 import type { Finding } from '../../lib/core/watch/findings';
 import { type AppOptions, clientConfig, type PipelineApp } from './app';
 import { type CliContext, CommandError } from './failure';
-import { openPipeline } from './pipeline';
+import { readHistory } from './ledger';
+import { addExtent, type ExtentOptions, extentOf, openPipeline } from './pipeline';
 
 /** Windows whose findings are read for the plots; older ones are shown by their verdicts alone. */
 const MOST_WINDOWS = 200;
 
 export function addReport(program: Command, context: CliContext): void {
-  program
+  const command = program
     .command('report')
-    .description('write one HTML page about the pipeline: what serves and why, runs, drift, decisions')
+    .description('write one HTML page about the pipeline: what serves and why, runs, drift, decisions');
+  addExtent(command, 'runs, deployments, windows and decisions each')
     .option('--out <file>', 'where to', 'report.html')
     .addHelpText('after', '\nExample:\n  $ perennial report --out flights.html')
     .action(async (_, command: Command) => {
-      const options = command.optsWithGlobals<AppOptions & { readonly out: string }>();
-      const { app, facts } = await openPipeline(options, context);
+      const options = command.optsWithGlobals<AppOptions & ExtentOptions & { readonly out: string }>();
+      const extent = extentOf(options);
+      const { app, facts } = await openPipeline(options, context, (...of) => readHistory(...of, extent));
       const findings = await readFindings(app, facts.windows, context);
       const file = resolve(context.cwd, options.out);
       const { renderReport } = await import('../report/report'); // the other commands need no plots

@@ -1,6 +1,16 @@
 import { GetExecutionHistoryCommand, type HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
 import type { Command } from 'commander';
+import type { Ledger } from '../../lambdas/ledger/ledger';
 import { executionArn } from '../../lambdas/shared/executions';
+import {
+  causeText,
+  type History,
+  REASONS_IN_WORDS,
+  type Run,
+  servedPeriods,
+  until,
+  versionOf,
+} from '../../lib/core/ledger/history';
 import { listed } from '../../lib/core/listed';
 import { usd } from '../../lib/core/train/prices';
 import { clientConfig, type PipelineApp } from './app';
@@ -8,9 +18,12 @@ import { billed, cost, endedAs, estimate, noteOf } from './costs';
 import { type CliContext, CommandError } from './failure';
 import { bytes, count, duration, minute, several, shortVersion } from './format';
 import { brief } from './input';
-import { causeText, type Facts, REASONS_IN_WORDS, type Run, servedPeriods, until, versionOf } from './ledger';
+import { findRuns, readHistory, readRun } from './ledger';
 import { type CommonOptions, openPipeline, show } from './pipeline';
 import { difference, outcome, printRefused, printTable, rowsOf, took, wrap } from './tables';
+
+/** What is said of a run that made none of the last deployments, where there are older ones. */
+const NOT_SEEN = 'not by one of the newest deployments; `perennial served --limit` goes further back';
 
 /** One state of an execution, as often as it was entered. */
 export interface Step {
@@ -28,32 +41,39 @@ export function addRun(program: Command, context: CliContext): void {
     .addHelpText('after', '\nExamples:\n  $ perennial run latest\n  $ perennial run data-3f2a91bc0d12')
     .action(async (id: string, _, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions>();
-      const { app, facts } = await openPipeline(options, context);
-      const run = findRun(facts, id);
+      const { app, facts } = await openPipeline(options, context, (...of) => readOne(...of, id));
+      const run = facts.runs.at(-1) as Run;
       const steps = await readSteps(app, run.runId, context);
       show(context, options, { ...run, refused: refusedBy(facts, run), steps }, () => printRun(facts, run, steps));
     });
 }
 
-/** The run of this id, or whose id begins so. */
-export function findRun({ runs }: Facts, id: string): Run {
-  const found = id === 'latest' ? runs.slice(-1) : runs.filter(({ runId }) => runId === id);
-  const matches = found.length > 0 ? found : runs.filter(({ runId }) => runId.startsWith(id));
-  const newest = matches.at(-1);
-  if (newest === undefined) {
-    const known = runs.slice(-5).map(({ runId }) => runId);
-    throw new CommandError(`there is no run ${brief(id)}; the newest are: ${known.reverse().join(', ') || 'none yet'}`);
+/** Reads the run of this id, or whose id begins so; of several under one id the last. */
+export async function readOne(ledger: Ledger, pipeline: string, id: string): Promise<History> {
+  if (id === 'latest') {
+    const { runs } = await readHistory(ledger, pipeline, { of: ['runs'], limit: 1 });
+    const [newest] = runs;
+    if (newest !== undefined) return readRun(ledger, pipeline, newest);
   }
-  if (new Set(matches.map(({ runId }) => runId)).size > 1) {
+  const matches = await findRuns(ledger, id);
+  const exact = matches.filter(({ runId }) => runId === id);
+  const found = exact.length > 0 ? exact : matches;
+  const newest = found.at(-1);
+  if (newest === undefined) {
+    const { runs } = await readHistory(ledger, pipeline, { of: ['runs'], limit: 5 });
+    const known = runs.map(({ runId }) => runId).reverse();
+    throw new CommandError(`there is no run ${brief(id)}; the newest are: ${known.join(', ') || 'none yet'}`);
+  }
+  if (new Set(found.map(({ runId }) => runId)).size > 1) {
     throw new CommandError(
-      `several runs begin with ${brief(id)}: ${listed(matches.map(({ runId }) => runId))}; name one of them`,
+      `several runs begin with ${brief(id)}: ${listed(found.map(({ runId }) => runId))}; name one of them`,
     );
   }
-  return newest;
+  return readRun(ledger, pipeline, newest);
 }
 
 /** Everything known about a run, for the terminal. */
-export function printRun(facts: Facts, run: Run, steps: readonly Step[]): string {
+export function printRun(facts: History, run: Run, steps: readonly Step[]): string {
   return [
     printTable(['RUN', run.runId], summary(facts, run)),
     ...(run.attempts.length === 0 ? [] : [printAttempts(run)]),
@@ -72,11 +92,11 @@ export function printRun(facts: Facts, run: Run, steps: readonly Step[]): string
 }
 
 /** The files that failed a run; later ones leave them out. */
-function refusedBy({ refused }: Facts, { runId }: Run): Facts['refused'] {
+function refusedBy({ refused }: History, { runId }: Run): History['refused'] {
   return refused.filter((file) => file.runId === runId);
 }
 
-function summary(facts: Facts, run: Run): string[][] {
+function summary(facts: History, run: Run): string[][] {
   const { started, prepared, judged, ended } = run;
   const rows: Array<[string, string | undefined]> = [
     ['outcome', outcome(run)],
@@ -134,9 +154,9 @@ function printSteps(steps: readonly Step[]): string {
   );
 }
 
-function servedWhen(facts: Facts, run: Run): string | undefined {
+function servedWhen(facts: History, run: Run): string | undefined {
   const periods = servedPeriods(facts).filter(({ deployment }) => deployment.runId === run.runId);
-  if (periods.length === 0) return undefined;
+  if (periods.length === 0) return facts.older?.includes('deployments') ? NOT_SEEN : undefined;
   return periods.map((period) => `${minute(period.from)} to ${until(period, minute)} UTC`).join(', ');
 }
 

@@ -3,12 +3,13 @@ import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge
 import type { Command } from 'commander';
 import type { RunRequestedDetail } from '../../lib/core/dataset/documents';
 import { snapshotKey } from '../../lib/core/dataset/snapshot';
+import type { Run } from '../../lib/core/ledger/history';
 import { Events } from '../../lib/core/names';
 import { type AppOptions, clientConfig, findApp } from './app';
 import { type CliContext, CommandError } from './failure';
 import { note } from './input';
 import { openPipeline } from './pipeline';
-import { findRun } from './run';
+import { readOne } from './run';
 
 export function addStart(program: Command, context: CliContext): void {
   program
@@ -34,8 +35,8 @@ export function addStart(program: Command, context: CliContext): void {
     .addHelpText('after', '\nExample:\n  $ perennial replay data-3f2a91bc0d12')
     .action(async (runId: string, _, command: Command) => {
       const options = command.optsWithGlobals<AppOptions & { readonly reason?: string }>();
-      const { app, facts } = await openPipeline(options, context);
-      const run = findRun(facts, runId);
+      const { app, facts } = await openPipeline(options, context, (...of) => readOne(...of, runId));
+      const run = facts.runs.at(-1) as Run;
       if (run.started === undefined) {
         throw new CommandError(`${run.runId} cannot be replayed: it ended before it had a snapshot of its data`);
       }

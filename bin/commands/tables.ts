@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
-import type { RunJudged } from '../../lib/core/ledger/ledger';
+import type { RunJudged } from '../../lib/core/ledger/facts';
+import { type History, type Run, type Served, until, versionOf, whyServed } from '../../lib/core/ledger/history';
 import { count, duration, interval, metric, minute, shortVersion, signed } from './format';
-import { type Facts, type Run, type Served, until, versionOf, whyServed } from './ledger';
 import { printable } from './printable';
 
 /** A plain table: a line below the heads, none elsewhere. */
@@ -52,15 +52,24 @@ function longest(cell: string): number {
 }
 
 /** The runs, oldest first: why, on what, and how each was judged; what has come since and started none; what was refused. */
-export function printRuns(facts: Facts): string {
+export function printRuns(facts: History): string {
   const ignored = printIgnored(facts);
-  return [runsTable(facts), ...(ignored === undefined ? [] : [ignored]), ...printRefused(facts.refused)].join('\n\n');
+  return [
+    runsTable(facts) + older(facts.older?.includes('runs')),
+    ...(ignored === undefined ? [] : [ignored]),
+    ...printRefused(facts.refused),
+  ].join('\n\n');
+}
+
+/** That the ledger has more, if it has. */
+function older(hasOlder = false): string {
+  return hasOlder ? '\nand older ones, which --limit or --since list' : '';
 }
 
 /** So many are listed; the report has more, and the ledger all. */
 const MOST_IGNORED = 10;
 
-function printIgnored({ runs, decisions }: Facts): string | undefined {
+function printIgnored({ runs, decisions }: History): string | undefined {
   const since = runs.at(-1)?.startedAt ?? '';
   const ignored = decisions.filter(({ at, decided }) => decided === 'IGNORED' && at > since);
   if (ignored.length === 0) return undefined;
@@ -70,7 +79,7 @@ function printIgnored({ runs, decisions }: Facts): string | undefined {
   );
 }
 
-function runsTable({ runs }: Facts): string {
+function runsTable({ runs }: History): string {
   if (runs.length === 0) return 'no run yet: upload data to incoming/, or ask for one with `perennial start`';
   return printTable(
     ['STARTED (UTC)', 'RUN', 'REASON', 'DATA', 'ROWS', 'VERDICT', 'CANDIDATE', 'DIFFERENCE', 'OUTCOME'],
@@ -90,7 +99,7 @@ function runsTable({ runs }: Facts): string {
 }
 
 /** Files that no run can use, the newest refusal first, and why; as many as a person reads. */
-export function printRefused(refused: Facts['refused']): string[] {
+export function printRefused(refused: History['refused']): string[] {
   if (refused.length === 0) return [];
   const newest = [...refused].sort((a, b) => (a.at < b.at ? 1 : -1));
   const more = newest.length - MOST_REFUSED;
@@ -105,7 +114,7 @@ export function printRefused(refused: Facts['refused']): string[] {
 const MOST_REFUSED = 20;
 
 /** Which model served when, oldest first. */
-export function printServed(periods: readonly Served[]): string {
+export function printServed(periods: readonly Served[], hasOlder = false): string {
   if (periods.length === 0) return 'no model has served yet';
   const table = printTable(
     ['FROM (UTC)', 'TO', 'MODEL', 'MADE BY', 'DATA', 'WHY'],
@@ -118,17 +127,17 @@ export function printServed(periods: readonly Served[]): string {
       wrap(whyServed(period), 60),
     ]),
   );
-  return [table, ...periods.flatMap(({ gone }) => gone ?? [])].join('\n\n');
+  return [table + older(hasOlder), ...periods.flatMap(({ gone }) => gone ?? [])].join('\n\n');
 }
 
 /** The windows that the monitor has judged, oldest first. */
-export function printWindows({ windows }: Facts): string {
+export function printWindows({ windows }: History): string {
   if (windows.length === 0) return 'no window has been judged yet';
   return printTable(
     ['UNTIL (UTC)', 'MODEL', 'ROWS', 'VERDICT', 'FINDINGS'],
-    windows.map(({ at, version, rows, verdict, summary }) => [
+    windows.map(({ at, modelVersion, rows, verdict, summary }) => [
       minute(at),
-      `v${version}`,
+      `v${modelVersion}`,
       count(rows),
       verdict,
       wrap(summary, 80),

@@ -1,8 +1,8 @@
 import * as vega from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
+import { type History, servedPeriods } from '../../lib/core/ledger/history';
 import type { Finding } from '../../lib/core/watch/findings';
 import { metric } from '../commands/format';
-import { type Facts, servedPeriods } from '../commands/ledger';
 import { Html, html } from './html';
 
 /** Colours that people with any colour vision tell apart, on white. */
@@ -33,7 +33,7 @@ const CONFIG = {
 } as const;
 
 /** Which version served when, as bars; undefined if none has. */
-export async function servedPlot(facts: Facts, until: string): Promise<Html | undefined> {
+export async function servedPlot(facts: History, until: string): Promise<Html | undefined> {
   const periods = servedPeriods(facts);
   const end = visibleEnd(
     periods.map(({ from }) => Date.parse(from)),
@@ -90,7 +90,7 @@ function visibleEnd(begins: readonly number[], until: number): string {
 }
 
 /** The metric of candidate and champion by run, and the difference with its interval; undefined if no run was judged. */
-export async function verdictPlot({ runs }: Facts): Promise<Html | undefined> {
+export async function verdictPlot({ runs }: History): Promise<Html | undefined> {
   const judged = runs.flatMap(({ runId, startedAt, judged }, i) =>
     judged === undefined ? [] : [{ ...judged, runId, startedAt, label: `${i + 1}` }],
   );
@@ -185,14 +185,14 @@ interface Performance {
 
 /** The metric on rows whose ground truth became known, with the limit from which its change matters; undefined if none is known. */
 export async function performancePlot(
-  { windows, runs }: Facts,
+  { windows, runs }: History,
   findings: Readonly<Record<string, readonly Finding[]>>,
 ): Promise<Html | undefined> {
   const name = runs.findLast(({ judged }) => judged !== undefined)?.judged?.metric ?? 'metric';
-  const values = windows.flatMap(({ windowId, at, version, verdict }): Performance[] => {
+  const values = windows.flatMap(({ windowId, at, modelVersion, verdict }): Performance[] => {
     const found = findings[windowId]?.find(({ statistic }) => statistic === 'performanceDrop');
     if (found?.limit === undefined) return [];
-    return [{ at, version: `v${version}`, value: found.value, limit: found.limit, verdict }];
+    return [{ at, version: `v${modelVersion}`, value: found.value, limit: found.limit, verdict }];
   });
   if (values.length === 0) return undefined;
   const times = values.map(({ at }) => at);
@@ -268,7 +268,7 @@ function timeAxis(title: string, times: readonly string[], padding = 0) {
 
 /** How far inputs and predictions have moved, as multiples of what matters, by window; undefined if nothing was compared. */
 export async function driftPlot(
-  { windows }: Facts,
+  { windows }: History,
   findings: Readonly<Record<string, readonly Finding[]>>,
 ): Promise<Html | undefined> {
   const values = windows.flatMap(({ windowId, at }, i) =>

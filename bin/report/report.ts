@@ -1,11 +1,7 @@
 import { createHash } from 'node:crypto';
-import { money, usd } from '../../lib/core/train/prices';
-import type { Finding } from '../../lib/core/watch/findings';
-import { billed, noteOf, spentUsd } from '../commands/costs';
-import { count, duration, interval, metric, minute, several, shortVersion, signed } from '../commands/format';
 import {
   causeText,
-  type Facts,
+  type History,
   REASONS_IN_WORDS,
   type Run,
   type Served,
@@ -13,14 +9,18 @@ import {
   until,
   versionOf,
   whyServed,
-} from '../commands/ledger';
+} from '../../lib/core/ledger/history';
+import { money, usd } from '../../lib/core/train/prices';
+import type { Finding } from '../../lib/core/watch/findings';
+import { billed, noteOf, spentUsd } from '../commands/costs';
+import { count, duration, interval, metric, minute, several, shortVersion, signed } from '../commands/format';
 import { rowsOf, took } from '../commands/tables';
 import { type Content, Html, html } from './html';
 import { driftPlot, performancePlot, servedPlot, verdictPlot } from './plots';
 import { STYLE } from './style';
 
 /** What a report is made of. */
-export interface ReportFacts extends Facts {
+export interface ReportFacts extends History {
   /** The monitor's findings by window id. */
   readonly findings?: Readonly<Record<string, readonly Finding[]>>;
   /** ISO. */
@@ -67,12 +67,17 @@ ${section('Runs', runsSection(facts, verdicts))}
 ${section('Watching', watchSection(facts, performance, drift))}
 ${section('Decisions', decisionsSection(facts))}
 ${section('Rows set aside', quarantineSection(facts))}
-<footer><p>Written ${time(writtenAt)} from the pipeline’s ledger. All times are UTC.</p></footer>
+<footer><p>Written ${time(writtenAt)} from the pipeline’s ledger. All times are UTC.${olderNote(facts)}</p></footer>
 </main>
 </body>
 </html>
 `;
   return page.markup;
+}
+
+/** That the ledger has more than the page was made of. */
+function olderNote({ older = [] }: ReportFacts): string {
+  return older.length === 0 ? '' : ` It has older ${older.join(', ')}, which --limit or --since of the command read.`;
 }
 
 /** When the page was written, as the ledger counts time: an engine's clock runs ahead where waits are shortened. */
@@ -138,9 +143,9 @@ function servedSection(facts: ReportFacts, plot: Html | undefined): Content {
       ? undefined
       : html`<h3>Deployments that changed nothing</h3>${table(
           ['at', 'model', 'outcome', 'error'],
-          failed.map(({ at, version, outcome, error }) => [
+          failed.map(({ at, modelVersion, outcome, error }) => [
             time(at),
-            `v${version}`,
+            `v${modelVersion}`,
             chip(outcome),
             error === undefined ? '–' : `${error.name}: ${causeText(error.cause)}`,
           ]),
@@ -187,7 +192,7 @@ function trainingJobs(runs: readonly Run[]): Content {
       return [
         code(run.runId),
         attempt.option,
-        chip(attempt.kind ?? attempt.status.toUpperCase()),
+        chip(attempt.failureKind ?? attempt.status.toUpperCase()),
         billed(attempt),
         reserved?.expectedUsd === undefined ? '–' : usd(reserved.expectedUsd),
         usd(reserved?.atMostUsd),
@@ -261,10 +266,10 @@ function watchSection({ windows }: ReportFacts, performance: Html | undefined, d
       ['#', 'judged', 'model', 'rows', 'verdict', 'summary'],
       numbered
         .slice(0, MOST_LISTED)
-        .map(({ number, at, version, rows, verdict, summary }) => [
+        .map(({ number, at, modelVersion, rows, verdict, summary }) => [
           number,
           time(at),
-          `v${version}`,
+          `v${modelVersion}`,
           count(rows),
           chip(verdict),
           summary,

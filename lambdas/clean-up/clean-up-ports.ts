@@ -19,7 +19,7 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import { ExecutionDoesNotExist, SFNClient, StateMachineDoesNotExist, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import type { Tags } from '../../lib/core/ownership';
-import { queryFacts } from '../ledger/ledger';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
 import { env } from '../shared/env';
 import { awsExecutions, executionArn } from '../shared/executions';
 import { configsNamed, modelsNamed, type Named, tagsOf, unlessMissing } from '../shared/sagemaker';
@@ -87,7 +87,7 @@ export function cleanUpPorts(): CleanUpPorts {
       }
     },
     hasFacts: async (tableName, pipeline, prefix) =>
-      (await queryFacts({ client: dynamodb, tableName, pipeline }, prefix, { limit: 1 })).length > 0,
+      (await dynamoLedger({ client: dynamodb, tableName, pipeline }).query(prefix, { limit: 1 })).length > 0,
     async removePackages(ModelPackageGroupName, hasTime) {
       while (hasTime()) {
         const request = new ListModelPackagesCommand({ ModelPackageGroupName, MaxResults: 100 });

@@ -1,5 +1,5 @@
 import type { CleanUpProperties } from '../../lib/core/clean-up';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey, LedgerPrefix } from '../../lib/core/ledger/keys';
 import { ownPrefix, scoringModelName, searchPrefix } from '../../lib/core/names';
 import { isOwn, type Owner, OwnerTag, type Tags } from '../../lib/core/ownership';
 import type { CleanUpPorts, Kind } from './clean-up-ports';
@@ -49,7 +49,7 @@ async function removeDeployment(work: Work, properties: Of<'deployment'>): Promi
 async function removeTraining(work: Work, properties: Of<'training'>): Promise<boolean> {
   const { Pipeline, Registry, Machine, Ledger } = properties;
   const owner = { pipeline: Pipeline, registry: Registry };
-  if (!(await mayHaveBegun(work, Ledger, Pipeline, 'RUN#'))) return true;
+  if (!(await mayHaveBegun(work, Ledger, Pipeline, LedgerPrefix.RUNS))) return true;
   await stopExecutions(work, Machine); // which stops their jobs, as far as Step Functions can
   if (!(await endJobs(work, owner))) return false;
   await removeFree(work, 'model', scoringModelName(Pipeline, Registry, ''), owner);

@@ -11,24 +11,26 @@ import {
 } from '../../lib/core/dataset/controller';
 import type { Evidence } from '../../lib/core/dataset/documents';
 import { withStarted } from '../../lib/core/dataset/ended';
-import { requeue } from '../../lib/core/dataset/lease';
 import { dataOfSnapshot, eventsOf, namedSnapshot, tooManyWait } from '../../lib/core/dataset/run-data';
 import { includes } from '../../lib/core/dataset/waiting';
-import { type Decision, type Lease, LedgerKey, type RefusedFile, type RunStarted } from '../../lib/core/ledger/ledger';
+import { type DecisionMade, newFact } from '../../lib/core/ledger/facts';
+import { LedgerKey, LedgerPrefix } from '../../lib/core/ledger/keys';
+import type { Lease } from '../../lib/core/ledger/rows';
 import { parseMessage } from '../../lib/core/messages';
 import { EnvName } from '../../lib/core/names';
 import { candidateModels } from '../judge/candidate-models';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
 import {
-  dynamoLedger,
   type Ledger,
   type Pause,
+  queryFacts,
   type ReadLease,
   readLease,
   same,
   stableJson,
   TRAINING_LEASE,
   untilDone,
-} from '../ledger/ledger-port';
+} from '../ledger/ledger';
 import { defaultBus, type Send } from '../shared/bus';
 import { env, settings } from '../shared/env';
 import { awsExecutions, startAlone } from '../shared/executions';
@@ -36,7 +38,7 @@ import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
 import { type Batch, type BatchReply, eachRecord } from '../shared/sqs';
 import { type Data, s3Data, saveSnapshot, unseenUploads } from './data';
-import { type EndPorts, endOf, settleEnd, takeAwayOrphans } from './ended-runs';
+import { type EndPorts, endOf, goodFilesWait, settleEnd, takeAwayOrphans } from './ended-runs';
 
 /** What the controller reaches; tests have it in memory. */
 export interface ControllerPorts extends EndPorts {
@@ -121,7 +123,7 @@ function settle(ports: ControllerPorts, triggers: readonly Evidence[], look: boo
         return true;
       }
       const good = await goodFilesWait(ledger, lease);
-      if (good !== lease) return ledger.swap(sk, revision, good);
+      if (good !== lease) return ledger.swap(TRAINING_LEASE, revision, good);
       const undecided = await withoutDecision(ledger, triggers);
       const found = missed && rules.uploads ? await unseenUploads(ports, rules.newestFiles, lease, undecided) : [];
       const news = [...undecided, ...found];
@@ -136,7 +138,7 @@ function settle(ports: ControllerPorts, triggers: readonly Evidence[], look: boo
         const wentFirst = next !== undefined && underWay === undefined && undecided.length > decided.crowded.length;
         return wentFirst || { done: decided.crowded };
       }
-      return ledger.swap(sk, revision, { ...decided.lease, outbox: decided.decisions } satisfies Lease);
+      return ledger.swap(TRAINING_LEASE, revision, { ...decided.lease, outbox: decided.decisions } satisfies Lease);
     },
     ports.pause,
   );
@@ -156,28 +158,22 @@ function flush(ports: ControllerPorts): Promise<ReadLease<Lease>> {
       const run = unstarted ? lease.lastRun : undefined;
       if (run !== undefined) await startAlone(executions, run.runId, stableJson(run.input));
       await record(ports, outbox);
-      return ledger.swap(TRAINING_LEASE.sk, read.revision, lease);
+      return ledger.swap(TRAINING_LEASE, read.revision, lease);
     },
     ports.pause,
   );
 }
 
 /** Appends decisions, and sends events about those that people must act on: twice rather than never. */
-async function record({ ledger, send, pipeline }: ControllerPorts, decisions: readonly Decision[]): Promise<void> {
+async function record({ ledger, send, pipeline }: ControllerPorts, decisions: readonly DecisionMade[]): Promise<void> {
   for (const { type, detail } of eventsOf(pipeline, decisions)) await send(type, detail);
-  for (const decision of decisions) await ledger.append(decision);
-}
-
-/** The lease with the good files of the last run, if bad ones made it fail. */
-async function goodFilesWait(ledger: Ledger, lease: Lease): Promise<Lease> {
-  const { lastRun } = lease;
-  if (lastRun?.outcome !== 'FAILED' || lastRun.requeued) return lease;
-  return requeue(lease, lastRun.runId, await ledger.query<RefusedFile>('REFUSED#'));
+  for (const decision of decisions) await ledger.append(newFact.decision(decision));
 }
 
 async function withoutDecision(ledger: Ledger, triggers: readonly Evidence[]): Promise<Evidence[]> {
-  const decided = await Promise.all(triggers.map(({ at, eventId }) => ledger.find(LedgerKey.decision(at, eventId))));
-  return triggers.filter((_, i) => decided[i] === undefined);
+  const keyOf = ({ at, eventId }: Evidence) => LedgerKey.decision(at, eventId);
+  const decided = new Set((await ledger.findAll(triggers.map(keyOf))).map(({ sk }) => sk));
+  return triggers.filter((trigger) => !decided.has(keyOf(trigger)));
 }
 
 /** The data that a run would train on: the snapshot that is asked for, or the data as it is. */
@@ -193,5 +189,5 @@ async function dataOf({ data, ledger, rules, executions }: ControllerPorts, next
 /** What is spent of the day's budget, by the lease or by the runs that have begun, whichever is more. */
 async function spentBy(ledger: Ledger, lease: Lease, now: Date): Promise<Spent> {
   const spent = spentOn(now, lease);
-  return withStarted(spent, await ledger.query<RunStarted>(`RUN#${spent.day}`));
+  return withStarted(spent, await queryFacts(ledger, `${LedgerPrefix.RUNS}${spent.day}`));
 }

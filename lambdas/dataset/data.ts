@@ -2,9 +2,10 @@ import { PutObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
 import type { Evidence, Snapshot } from '../../lib/core/dataset/documents';
 import { createSnapshot, DATA_PREFIXES, type ListedFile, newFiles, snapshotKey } from '../../lib/core/dataset/snapshot';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
-import type { Lease, RefusedFile } from '../../lib/core/ledger/ledger';
+import type { Lease } from '../../lib/core/ledger/rows';
 import { Prefix, shortHash } from '../../lib/core/names';
-import type { Ledger } from '../ledger/ledger-port';
+import type { Ledger } from '../ledger/ledger';
+import { refusedAmong } from '../ledger/refused';
 import type { S3Store } from '../shared/s3-store';
 
 /** The training data and its snapshots; tests have them in memory. */
@@ -64,7 +65,8 @@ export async function saveSnapshot(
 }
 
 async function listedNow(data: Data, ledger: Ledger, newestFiles: number | undefined) {
-  const [listing, refused] = await Promise.all([data.list(), ledger.query<RefusedFile>('REFUSED#')]);
+  const listing = await data.list();
+  const refused = await refusedAmong(ledger, listing);
   return { listing, snapshot: createSnapshot(listing, { refused, newestFiles }) };
 }
 

@@ -1,10 +1,13 @@
-import { GONE, outcomeOf } from '../../lib/core/dataset/ended';
-import { disown, openRun, release } from '../../lib/core/dataset/lease';
+import { beginningOf, GONE, missingEnd, outcomeOf } from '../../lib/core/dataset/ended';
+import { disown, openRun, release, requeue } from '../../lib/core/dataset/lease';
+import { versionsOf } from '../../lib/core/dataset/run-data';
 import type { Outcome } from '../../lib/core/ledger/documents';
-import type { Lease, RunEnded, RunStarted } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
+import type { Lease } from '../../lib/core/ledger/rows';
 import type { RunEnd } from '../../lib/core/messages';
 import type { CandidateModels } from '../judge/candidate-models';
-import { changeLease, type Ledger, stableJson, TRAINING_LEASE } from '../ledger/ledger-port';
+import { changeLease, findFact, findRun, type Ledger, stableJson, TRAINING_LEASE } from '../ledger/ledger';
+import { refusedAmong, refusedByRun } from '../ledger/refused';
 import { type Executions, hasEnded, startAlone } from '../shared/executions';
 
 /** What settling the end of a run reaches. */
@@ -35,10 +38,20 @@ export async function endOf({ executions }: EndPorts, lease: Lease, now: Date): 
 
 /** Frees the lease of a run of which Step Functions says that it has ended. */
 export async function settleEnd({ ledger, now }: EndPorts, end: RunEnd): Promise<void> {
-  const outcome = await recordedOutcome(ledger, end);
+  const outcome = await recordedOutcome(ledger, end, now());
   await changeLease(ledger, TRAINING_LEASE, now(), (lease) =>
     end.status === GONE ? disown(lease, end) : release(lease, { ...end, outcome }),
   );
+}
+
+/** The lease with the good files of the last run, if bad ones made it fail. */
+export async function goodFilesWait(ledger: Ledger, lease: Lease): Promise<Lease> {
+  const { lastRun } = lease;
+  if (lastRun?.outcome !== 'FAILED' || lastRun.requeued) return lease;
+  const refused = await refusedByRun(ledger, lastRun.runId);
+  if (refused.length === 0) return lease;
+  const uploads = versionsOf(lastRun.input.evidence);
+  return requeue(lease, lastRun.runId, [...refused, ...(await refusedAmong(ledger, uploads))]);
 }
 
 /** Takes away the candidates' models of runs that were stopped, or ran out of time, before they could do so. */
@@ -56,14 +69,11 @@ export async function takeAwayOrphans({ candidates, executions }: EndPorts): Pro
 }
 
 /** How a run ended that Step Functions reports; written here if the run could not do so itself. */
-async function recordedOutcome(ledger: Ledger, end: RunEnd): Promise<Outcome> {
-  // the rows of the second in which it began are its own: however many attempts it made, its end is among them
-  const begun = end.startedAt === undefined ? { limit: 200 } : undefined;
-  const facts = await ledger.query<RunStarted | RunEnded>(`RUN#${end.startedAt?.slice(0, 19) ?? ''}`, {
-    newestFirst: true,
-    ...begun,
-  });
-  const { outcome, missing } = outcomeOf(end, facts);
-  if (missing !== undefined) await ledger.append<RunEnded>(missing);
-  return outcome;
+async function recordedOutcome(ledger: Ledger, end: RunEnd, now: Date): Promise<Outcome> {
+  const startedAt = beginningOf(end, await findRun(ledger, end.runId));
+  if (startedAt === undefined) return 'FAILED'; // there never was such a run
+  const ended = await findFact(ledger, LedgerKey.run(startedAt, end.runId, 'END'), 'RunEnded');
+  if (ended !== undefined) return outcomeOf(ended);
+  for (const fact of missingEnd(end, startedAt, now)) await ledger.append(fact);
+  return 'FAILED';
 }

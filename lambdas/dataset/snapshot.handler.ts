@@ -3,9 +3,10 @@ import type { RunDocument, Snapshot, SnapshotReport, SnapshotRequest } from '../
 import { noData } from '../../lib/core/dataset/run-data';
 import { parseSnapshot, snapshotBytes } from '../../lib/core/dataset/snapshot';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
-import { LedgerKey, type RunStarted } from '../../lib/core/ledger/ledger';
+import { newFact } from '../../lib/core/ledger/facts';
 import { EnvName, runKeys } from '../../lib/core/names';
-import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
+import type { Ledger } from '../ledger/ledger';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
@@ -48,14 +49,9 @@ export async function beginRun(ports: SnapshotPorts, request: SnapshotRequest): 
     files: snapshot.files.length,
     bytes: snapshotBytes(snapshot),
   };
-  await ledger.append<RunStarted>({
-    sk: LedgerKey.run(startedAt, runId, 'START'),
-    at: ports.now().toISOString(),
-    runId,
-    reason,
-    evidence,
-    ...report,
-  });
+  const now = ports.now();
+  await ledger.append(newFact.runIndex(now, { runId, startedAt }));
+  await ledger.append(newFact.runStarted(now, { runId, startedAt, reason, evidence, ...report }));
   return report;
 }
 

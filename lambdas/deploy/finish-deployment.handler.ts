@@ -8,11 +8,13 @@ import {
 import { outOfUse, releaseDeployment } from '../../lib/core/deploy/deployment';
 import type { DeploymentEndedDetail, FinishDeploymentRequest } from '../../lib/core/deploy/documents';
 import { ErrorName } from '../../lib/core/errors';
-import { type DeploymentEnded, LedgerKey } from '../../lib/core/ledger/ledger';
+import { newFact } from '../../lib/core/ledger/facts';
 import { EnvName, Events, ownPrefix, packageVersion } from '../../lib/core/names';
 import { noticeOfDeployment } from '../../lib/core/notices';
 import { isOwn, type Owner, type Tags, whose } from '../../lib/core/ownership';
-import { changeLease, DEPLOYMENT_LEASE, dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
+import { changeLease, DEPLOYMENT_LEASE, findFact, type Ledger } from '../ledger/ledger';
+import { recordServing } from '../ledger/serving';
 import { defaultBus, type Send } from '../shared/bus';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
@@ -82,19 +84,20 @@ export async function finishDeployment(
 ): Promise<DeploymentEndedDetail> {
   const { ledger, owner } = ports;
   const { deploymentId, startedAt, modelPackageArn, plan, outcome, error } = request;
-  await ledger.append<DeploymentEnded>({
-    sk: LedgerKey.deployment(startedAt, deploymentId),
-    at: ports.now().toISOString(),
+  const fact = newFact.deploymentEnded(ports.now(), {
     deploymentId,
     startedAt,
+    endpointName: ports.endpointName,
     modelPackageArn,
-    version: packageVersion(modelPackageArn),
+    modelVersion: packageVersion(modelPackageArn),
     runId: plan?.runId,
     modelName: plan?.modelName,
     endpointConfigName: plan?.endpointConfigName,
     outcome,
     error,
   });
+  const isNew = await ledger.append(fact);
+  await recordServing(ledger, isNew ? fact : ((await findFact(ledger, fact.sk, 'DeploymentEnded')) ?? fact));
   const failed = outcome === 'FAILED' || outcome === 'ROLLED_BACK';
   if (failed && !NOT_ITS_FAULT.includes(error?.name ?? '')) {
     // a description is one line

@@ -9,21 +9,26 @@ import {
 } from '../../lib/core/deploy/approvals';
 import { acceptApprovals, idOf, releaseDeployment } from '../../lib/core/deploy/deployment';
 import type { DeploymentInput } from '../../lib/core/deploy/documents';
-import type { DeploymentEnded, DeploymentLease } from '../../lib/core/ledger/ledger';
+import type { DeploymentEnded } from '../../lib/core/ledger/facts';
+import { LedgerPrefix } from '../../lib/core/ledger/keys';
+import type { DeploymentLease } from '../../lib/core/ledger/rows';
 import { type DeploymentMessage, inputOf, parseDeploymentMessage } from '../../lib/core/messages';
 import { EnvName } from '../../lib/core/names';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
 import {
   changeLease,
   DEPLOYMENT_LEASE,
-  dynamoLedger,
   type Ledger,
+  ofFactKind,
   type Pause,
+  queryFacts,
   type ReadLease,
   readLease,
   same,
   stableJson,
   untilDone,
-} from '../ledger/ledger-port';
+} from '../ledger/ledger';
+import { recordServing } from '../ledger/serving';
 import { env } from '../shared/env';
 import { awsExecutions, type Executions, hasEnded, startAlone } from '../shared/executions';
 import { lazy } from '../shared/lazy';
@@ -105,7 +110,7 @@ async function settle(
       const [underWay] = lease.holder === undefined && candidates.length > 0 ? await executions.running() : [];
       const taken = acceptApprovals(lease, candidates, now, underWay);
       const next = taken.holder === lease.holder ? taken : { ...taken, endpoint: endpointName };
-      return same(next, row) && !torn ? { done: undefined } : ledger.swap(sk, revision, next);
+      return same(next, row) && !torn ? { done: undefined } : ledger.swap(DEPLOYMENT_LEASE, revision, next);
     },
     ports.pause,
   );
@@ -121,7 +126,7 @@ function flush({ ledger, executions, now, pause }: StartDeploymentPorts): Promis
       if (!unstarted) return { done: { ...read, value: lease } };
       // one that has ended already is found to be so when it is looked at
       if (lease.last) await startAlone(executions, idOf(lease.last), stableJson(lease.last));
-      return ledger.swap(DEPLOYMENT_LEASE.sk, read.revision, lease);
+      return ledger.swap(DEPLOYMENT_LEASE, read.revision, lease);
     },
     pause,
   );
@@ -171,19 +176,25 @@ async function lost(
   return newest === undefined ? [] : lostApproval(newest, last, await deployments(ledger));
 }
 
-function deployments(ledger: Ledger): Promise<DeploymentEnded[]> {
-  return ledger.query<DeploymentEnded>('DEPLOYMENT#', { newestFirst: true, limit: 100 });
+/** The last hundred deployments; of those alone that began at a time, if the beginning of its ISO form is given. */
+async function deployments(ledger: Ledger, began = ''): Promise<DeploymentEnded[]> {
+  const prefix = `${LedgerPrefix.DEPLOYMENTS}${began}`;
+  return ofFactKind(await queryFacts(ledger, prefix, { newestFirst: true, limit: 100 }), 'DeploymentEnded');
 }
 
 /** Frees the lease of a deployment of which Step Functions says that it has ended. */
-async function settleEnd({ ledger, now }: StartDeploymentPorts, end: Ended): Promise<void> {
-  if (end.execution !== undefined) await recordEnd(ledger, { ...end, ...end.execution });
+async function settleEnd({ ledger, now, endpointName }: StartDeploymentPorts, end: Ended): Promise<void> {
+  if (end.execution !== undefined) await recordEnd(ledger, endpointName, { ...end, ...end.execution });
   await changeLease(ledger, DEPLOYMENT_LEASE, now(), (lease) => releaseDeployment(lease, end.deploymentId));
 }
 
-/** Writes the end of a deployment that could not do so itself. */
-async function recordEnd(ledger: Ledger, end: EndedExecution): Promise<void> {
+/** Writes the end of a deployment that could not do so itself, and what serves after one that could do that alone. */
+async function recordEnd(ledger: Ledger, endpointName: string, end: EndedExecution): Promise<void> {
   if (!mayLackFact(end)) return;
-  const fact = missingEnd(end, await deployments(ledger));
-  if (fact !== undefined) await ledger.append<DeploymentEnded>(fact);
+  // its own word has the time to the millisecond
+  const written = await deployments(ledger, end.startedAt.slice(0, 19));
+  const own = written.find(({ deploymentId }) => deploymentId === end.deploymentId);
+  if (own !== undefined) return recordServing(ledger, own);
+  const fact = missingEnd(end, endpointName);
+  if (fact !== undefined) await ledger.append(fact);
 }

@@ -5,8 +5,9 @@ import type { ChampionReport, ChampionRequest, ModelContainer } from '../../lib/
 import { EnvName, scoringModelName, shortHash } from '../../lib/core/names';
 import { type Owner, refuseForeign } from '../../lib/core/ownership';
 import { refuseChanged, type Seal, sealOf } from '../../lib/core/registry/sealed';
-import { inService } from '../ledger/in-service';
-import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
+import type { Ledger } from '../ledger/ledger';
+import { findServing } from '../ledger/serving';
 import { readSealAt } from '../registry/archives';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
@@ -68,10 +69,9 @@ export async function findChampion(
   { candidate, tags }: ChampionRequest,
 ): Promise<ChampionReport> {
   await refuseOthers(ports, candidate.modelName, candidate.container);
-  const deployed = await inService(ports.ledger);
-  if (deployed === undefined) return { note: 'no model has been deployed yet' };
-  const { version, modelPackageArn, runId } = deployed;
-  if (runId === undefined) return { note: `version ${version} has no run to compare with` };
+  const serving = await findServing(ports.ledger);
+  if (serving === undefined) return { note: 'no model has been deployed yet' };
+  const { modelVersion: version, modelPackageArn, runId } = serving;
   const registered = await ports.find(modelPackageArn);
   if (registered === undefined) {
     return {

@@ -2,12 +2,13 @@ import { S3Client } from '@aws-sdk/client-s3';
 import type { JudgeReport, JudgeRequest } from '../../lib/core/judge/documents';
 import { judge } from '../../lib/core/judge/judge';
 import { parseScores } from '../../lib/core/judge/scores';
-import { LedgerKey, type RunJudged } from '../../lib/core/ledger/ledger';
+import { newFact } from '../../lib/core/ledger/facts';
 import { readLabels, readProfile, readRun } from '../../lib/core/ledger/stored';
 import { EnvName, MetricName, runKeys } from '../../lib/core/names';
 import { problemOf } from '../../lib/core/problem';
 import type { Baseline } from '../../lib/core/watch/documents';
-import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
+import type { Ledger } from '../ledger/ledger';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
 import { metric } from '../shared/metric';
@@ -70,21 +71,22 @@ export async function judgeRun(
   await store.putJson(keys.judgement, judgement);
   await store.putJson(keys.baseline, baseline);
   const { verdict, promote, because } = judgement;
-  await ledger.append<RunJudged>({
-    sk: LedgerKey.run(startedAt, runId, 'VERDICT'),
-    at: now().toISOString(),
-    runId,
-    verdict,
-    problem: judgement.problem,
-    metric: judgement.metric,
-    candidate: judgement.candidate,
-    champion: judgement.champion,
-    championVersion: judgement.championVersion,
-    trivial: judgement.trivial,
-    difference: judgement.difference,
-    interval: judgement.interval,
-    rows: judgement.rows,
-    because,
-  });
+  await ledger.append(
+    newFact.runJudged(now(), {
+      runId,
+      startedAt,
+      verdict,
+      problem: judgement.problem,
+      metric: judgement.metric,
+      candidate: judgement.candidate,
+      champion: judgement.champion,
+      championVersion: judgement.championVersion,
+      trivial: judgement.trivial,
+      difference: judgement.difference,
+      interval: judgement.interval,
+      rows: judgement.rows,
+      because,
+    }),
+  );
   return { verdict, promote, because, candidate: judgement.candidate };
 }

@@ -1,13 +1,14 @@
 import { release } from '../../lib/core/dataset/lease';
 import type { FinishRequest, RunEndedDetail } from '../../lib/core/ledger/documents';
-import { LedgerKey, type RunEnded } from '../../lib/core/ledger/ledger';
+import { newFact } from '../../lib/core/ledger/facts';
 import { EnvName, Events } from '../../lib/core/names';
 import { noticeOfRun } from '../../lib/core/notices';
 import { type CandidateModels, candidateModels } from '../judge/candidate-models';
 import { defaultBus, type Send } from '../shared/bus';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
-import { changeLease, dynamoLedger, type Ledger, TRAINING_LEASE } from './ledger-port';
+import { dynamoLedger } from './dynamo-ledger';
+import { changeLease, findFact, type Ledger, TRAINING_LEASE } from './ledger';
 
 export interface FinishPorts {
   readonly pipeline: string;
@@ -40,10 +41,11 @@ const onAws = lazy((): FinishPorts => {
 export async function finish(ports: FinishPorts, request: FinishRequest): Promise<RunEndedDetail> {
   const { ledger, pipeline } = ports;
   const { runId, startedAt, outcome, modelPackageArn, error } = request;
-  const sk = LedgerKey.run(startedAt, runId, 'END');
-  const fact: Omit<RunEnded, 'pk'> = { sk, at: ports.now().toISOString(), runId, outcome, modelPackageArn, error };
-  const isNew = await ledger.append<RunEnded>(fact);
-  const end = isNew ? fact : ((await ledger.find<RunEnded>(sk)) ?? fact);
+  const now = ports.now();
+  await ledger.append(newFact.runIndex(now, { runId, startedAt }));
+  const fact = newFact.runEnded(now, { runId, startedAt, outcome, modelPackageArn, error });
+  const isNew = await ledger.append(fact);
+  const end = isNew ? fact : ((await findFact(ledger, fact.sk, 'RunEnded')) ?? fact);
 
   await changeLease(ledger, TRAINING_LEASE, ports.now(), (lease) =>
     release(lease, { runId, outcome: end.outcome, at: end.at }),

@@ -1,6 +1,6 @@
 import type { RunDocument, SnapshotFile } from '../../lib/core/dataset/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
-import { type Fact, LedgerKey, type RefusedFile, type RunPrepared } from '../../lib/core/ledger/ledger';
+import { type NewFact, newFact } from '../../lib/core/ledger/facts';
 import { listed } from '../../lib/core/listed';
 import { runKeys } from '../../lib/core/names';
 import { batchesOf } from '../../lib/core/prepare/batches';
@@ -13,13 +13,14 @@ import { type Database, withDatabase } from '../data-engine/duckdb';
 import { countParts, divide, newestTrained, refuseThinParts, writeParts } from '../data-engine/parts';
 import { badRowsByFile, rowsByFile, topReasons, writeQuarantine } from '../data-engine/quarantine';
 import { createTables, loadFile, refuseBadRows } from '../data-engine/reader';
+import { refuse } from '../ledger/refused';
 import { isGone, type S3Store, whyUnavailable } from '../shared/s3-store';
 
 /** What preparing files needs from outside. */
 export interface FilePorts {
   readonly store: Pick<S3Store, 'putJson' | 'stream' | 'upload'>;
   /** Appends a fact to the ledger; one that is there stays. */
-  append<F extends Fact>(fact: Omit<F, 'pk'>): Promise<unknown>;
+  append(fact: NewFact): Promise<unknown>;
   now(): Date;
   /** Notes which files are about to be read, and at last that all have been; done before it is answered. */
   reading(files: readonly number[] | undefined): Promise<void>;
@@ -64,12 +65,7 @@ export async function prepareFiles(
       rows: { ...accepted.rows, ...counted },
       ...(newest !== null && { cutoff: new Date(newest).toISOString() }),
     };
-    await ports.append<RunPrepared>({
-      sk: LedgerKey.run(startedAt, runId, 'PREPARED'),
-      at: ports.now().toISOString(),
-      runId,
-      ...report,
-    });
+    await ports.append(newFact.runPrepared(ports.now(), { runId, startedAt, ...report }));
     return report;
   });
 }
@@ -93,12 +89,12 @@ function refuseEmpty({ snapshot }: RunDocument, files: readonly number[], read: 
 
 /** Reads files; refuses all that cannot be used, and names them. */
 async function loadAll(database: Database, run: RunDocument, files: readonly number[], ports: FilePorts) {
-  const { runId, contract, snapshot } = run;
+  const { contract, snapshot } = run;
   const errors: PerennialError[] = [];
   const denied: Array<{ readonly file: SnapshotFile; readonly error: Error }> = [];
   const refuse = async (file: SnapshotFile, error: PerennialError) => {
     errors.push(error);
-    await refuseFile(ports, runId, { file, because: error.message });
+    await refuseFile(ports, run, { file, because: error.message });
   };
   for (const batch of batchesOf(snapshot.files, files)) {
     await ports.reading(batch);
@@ -139,26 +135,28 @@ async function quarantine(
   if (quarantined > 0) await writeQuarantine(database, run, ports.store);
   const quarantineKey = runKeys(runId).quarantine;
   const rejection = rejectionOf(contract, snapshot.files, { read, bad, reasons, quarantineKey });
-  if (rejection !== undefined) throw await refused(ports, runId, rejection);
+  if (rejection !== undefined) throw await refused(ports, run, rejection);
   return { rows: { read: total(read), quarantined }, quarantine: reasons };
 }
 
 /** The error of an ending, once its files are refused. */
 export async function refused(
   ports: Pick<FilePorts, 'append' | 'now'>,
-  runId: string,
+  run: RunName,
   { refused, error }: Ending,
 ): Promise<PerennialError> {
-  for (const refusal of refused) await refuseFile(ports, runId, refusal);
+  for (const refusal of refused) await refuseFile(ports, run, refusal);
   return error;
 }
 
 /** Records that no further run shall be made with a file. */
 function refuseFile(
   ports: Pick<FilePorts, 'append' | 'now'>,
-  runId: string,
+  { runId, startedAt }: RunName,
   { file: { key, versionId }, because }: FileRefusal,
-): Promise<unknown> {
-  const at = ports.now().toISOString();
-  return ports.append<RefusedFile>({ sk: LedgerKey.refused(key, versionId), at, key, versionId, runId, because });
+): Promise<void> {
+  const refused = { key, versionId, runId, because };
+  return refuse((fact) => ports.append(fact), ports.now(), refused, { runId, startedAt });
 }
+
+type RunName = Pick<RunDocument, 'runId' | 'startedAt'>;

@@ -1,14 +1,15 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import type { RunDocument } from '../../lib/core/dataset/documents';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { readRun } from '../../lib/core/ledger/stored';
 import { EnvName, MetricName, runKeys } from '../../lib/core/names';
 import type { PrepareReport, PrepareRequest } from '../../lib/core/prepare/documents';
 import { endingOf } from '../../lib/core/prepare/ending';
 import { afterError } from '../../lib/core/prepare/faults';
 import { begun, decideNext, filesOf, NOT_BEGUN, type Range, worked } from '../../lib/core/prepare/search';
-import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
+import type { Ledger } from '../ledger/ledger';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
 import { metric } from '../shared/metric';
@@ -66,14 +67,14 @@ const ENOUGH_TIME = 0.8;
 export async function prepare(ports: PreparePorts, { runId }: PrepareRequest): Promise<PrepareReport> {
   const key = runKeys(runId).run;
   const run = readRun(await ports.store.getJson(key), key);
-  const notes = new SearchNotes(LedgerKey.preparing(run.startedAt, runId), ports.notes);
+  const notes = new SearchNotes({ kind: 'FileSearch', sk: LedgerKey.preparing(run.startedAt, runId) }, ports.notes);
   await notes.open();
   const count = run.snapshot.files.length;
   for (let isFirst = true; ; isFirst = false) {
     const { search, next } = decideNext(notes.search, count);
     notes.search = search;
     if (next.step === 'END') {
-      const error = await refused(ports, runId, endingOf(run.snapshot, search, next));
+      const error = await refused(ports, run, endingOf(run.snapshot, search, next));
       await notes.write(NOT_BEGUN); // whoever starts this again has changed something
       throw error;
     }

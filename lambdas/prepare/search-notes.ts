@@ -1,5 +1,6 @@
+import { nextRevision, type Row } from '../../lib/core/ledger/rows';
 import { NOT_BEGUN, resumed, type Search } from '../../lib/core/prepare/search';
-import { current, type Ledger, nextRevision } from '../ledger/ledger-port';
+import { current, type Ledger } from '../ledger/ledger';
 
 /** What is known of all attempts of a run to prepare its data. */
 export class SearchNotes {
@@ -7,14 +8,14 @@ export class SearchNotes {
   private revision: unknown = 0;
 
   constructor(
-    private readonly sk: string,
+    private readonly row: Row,
     private readonly ledger: Pick<Ledger, 'find' | 'swap'> | undefined,
   ) {}
 
   /** Reads what earlier attempts have noted; what one of them was at when it died, has failed. */
   async open(): Promise<void> {
     if (this.ledger === undefined) return;
-    const { value, revision } = await current(this.ledger, this.sk, NOT_BEGUN);
+    const { value, revision } = await current<object>(this.ledger, { ...this.row, nothing: NOT_BEGUN });
     this.revision = revision;
     this.search = resumed(value);
   }
@@ -23,7 +24,7 @@ export class SearchNotes {
   async write(search: Search): Promise<void> {
     this.search = search;
     if (this.ledger === undefined) return;
-    if (!(await this.ledger.swap(this.sk, this.revision, search))) {
+    if (!(await this.ledger.swap(this.row, this.revision, search))) {
       throw new Error('another attempt prepares the same data: this one ends');
     }
     this.revision = nextRevision(this.revision);

@@ -1,7 +1,8 @@
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SageMakerClient } from '@aws-sdk/client-sagemaker';
-import { type AttemptStarted, type Fact, LedgerKey, type TrainingAttempt } from '../../lib/core/ledger/ledger';
+import { newFact } from '../../lib/core/ledger/facts';
+import { LedgerPrefix } from '../../lib/core/ledger/keys';
 import { EnvName, runKeys } from '../../lib/core/names';
 import {
   type AttemptContext,
@@ -17,7 +18,8 @@ import { type Failure, failureAfter, type JobFacts, LOG_LINES, needsLog, withLog
 import { historyOf, spentByOthers } from '../../lib/core/train/history';
 import { machinesOf, tuningDocument } from '../../lib/core/train/records';
 import { bestTrial } from '../../lib/core/train/tuning';
-import { dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
+import { type Ledger, queryFacts } from '../ledger/ledger';
 import { env } from '../shared/env';
 import { lazy } from '../shared/lazy';
 import { S3Store } from '../shared/s3-store';
@@ -68,25 +70,26 @@ export async function attempt(ports: AttemptPorts, request: AttemptRequest): Pro
   const streams = rules.search === undefined ? `${currentJob.name}/` : `${currentJob.name}-`;
   const failure = await withLogTail(ports, streams, failureAfter(facts, request.caught));
   const { billableSeconds, trainingSeconds, interruptions, metrics } = facts ?? {};
-  await ledger.append<TrainingAttempt>({
-    sk: LedgerKey.run(startedAt, runId, `ATTEMPT#${currentJob.name}`),
-    at: ports.now().toISOString(),
-    runId,
-    job: currentJob.name,
-    ...machinesOf(option),
-    status: facts?.status ?? 'Refused',
-    kind: failure?.kind,
-    failure: failure?.reason,
-    billableSeconds,
-    trainingSeconds,
-    interruptions,
-    costUsd: costOf(option, billableSeconds ?? 0, ports.region, rules.prices),
-    ...(rules.tuning && {
-      iteration: currentJob.iteration,
-      hyperparameters: rules.tuning.suggestions[currentJob.iteration - 1],
+  await ledger.append(
+    newFact.attemptEnded(ports.now(), {
+      runId,
+      startedAt,
+      job: currentJob.name,
+      ...machinesOf(option),
+      status: facts?.status ?? 'Refused',
+      failureKind: failure?.kind,
+      failure: failure?.reason,
+      billableSeconds,
+      trainingSeconds,
+      interruptions,
+      costUsd: costOf(option, billableSeconds ?? 0, ports.region, rules.prices),
+      ...(rules.tuning && {
+        iteration: currentJob.iteration,
+        hyperparameters: rules.tuning.suggestions[currentJob.iteration - 1],
+      }),
+      metrics,
     }),
-    metrics,
-  });
+  );
   const ended = {
     billableSeconds: billableSeconds ?? 0,
     trial: { value: rules.tuning && metrics?.[rules.tuning.metric], model: facts?.model, arn: facts?.arn },
@@ -113,16 +116,9 @@ async function report(
   }
   const { currentJob, hyperparameters, waitSeconds } = next;
   const option = rules.capacityOptions[currentJob.option] as CapacityOptionSpec;
-  await ports.ledger.append<AttemptStarted>({
-    sk: LedgerKey.run(startedAt, runId, `STARTED#${currentJob.name}`),
-    at: ports.now().toISOString(),
-    runId,
-    job: currentJob.name,
-    option: option.label,
-    maxRuntimeSeconds: currentJob.maxRuntimeSeconds,
-    expectedUsd: currentJob.expectedUsd,
-    atMostUsd: currentJob.atMostUsd,
-  });
+  const { maxRuntimeSeconds, expectedUsd, atMostUsd } = currentJob;
+  const asked = { job: currentJob.name, option: option.label, maxRuntimeSeconds, expectedUsd, atMostUsd };
+  await ports.ledger.append(newFact.attemptStarted(ports.now(), { runId, startedAt, ...asked }));
   return {
     action: 'TRAIN',
     progress,
@@ -144,18 +140,21 @@ async function withLogTail(ports: AttemptPorts, streams: string, failure?: Failu
   return withLog(failure, await ports.lastLines(streams), `${LOG_GROUP}, stream ${streams}…`);
 }
 
-/** What is known of money and time, from the ledger. */
+/** So many of the newest facts about runs are looked through for jobs that tell how long one takes. */
+const MOST_RECENT = 500;
+
+/** What is known of money and time, from the newest facts and those of the month, however long the ledger is. */
 async function contextOf(
   { ledger, pipeline, registry, region, now }: AttemptPorts,
   request: AttemptRequest,
 ): Promise<AttemptContext> {
   const { runId, startedAt, rules } = request;
-  const recent = await ledger.query<Fact>('RUN#', { newestFirst: true, limit: 500 });
+  const recent = await queryFacts(ledger, LedgerPrefix.RUNS, { newestFirst: true, limit: MOST_RECENT });
   const history = historyOf(recent, runId);
   const spentThisMonthUsd =
     rules.maxCostPerMonth === undefined
       ? 0
-      : spentByOthers(await ledger.query<Fact>(`RUN#${startedAt.slice(0, 7)}`), runId);
+      : spentByOthers(await queryFacts(ledger, `${LedgerPrefix.RUNS}${startedAt.slice(0, 7)}`), runId);
   return { pipeline, registry, runId, startedAt, region, now: now().toISOString(), history, spentThisMonthUsd };
 }
 

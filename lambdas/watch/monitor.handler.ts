@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { Contract } from '../../lib/core/dataset/contract';
-import { type DeploymentEnded, LedgerKey, type RefusedFile, type WindowJudged } from '../../lib/core/ledger/ledger';
+import type { Serving } from '../../lib/core/deploy/serving';
+import type { NewFact, WindowJudged } from '../../lib/core/ledger/facts';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { readBaseline } from '../../lib/core/ledger/stored';
 import { parseMonitorEvent } from '../../lib/core/messages';
-import { EnvName, Events, MetricName, runKeys } from '../../lib/core/names';
-import { conclude, driftDetail, UNWATCHED } from '../../lib/core/watch/conclude';
+import { EnvName, Events, MetricName } from '../../lib/core/names';
+import { conclude, driftDetail, UNWATCHED, type Watch } from '../../lib/core/watch/conclude';
 import type { MonitorRules } from '../../lib/core/watch/documents';
 import { ASSESS_DEFAULTS } from '../../lib/core/watch/findings';
 import {
@@ -19,8 +21,9 @@ import {
   refusedBecause,
 } from '../../lib/core/watch/ground-truth';
 import { captureRange, type Upload, type Window, windowOf } from '../../lib/core/watch/window';
-import { inService } from '../ledger/in-service';
-import { change, current, dynamoLedger, type Ledger } from '../ledger/ledger-port';
+import { dynamoLedger } from '../ledger/dynamo-ledger';
+import { change, current, findFact, type Ledger, type RowOf } from '../ledger/ledger';
+import { findServing } from '../ledger/serving';
 import { defaultBus, type Send } from '../shared/bus';
 import { env, settings } from '../shared/env';
 import { lazy } from '../shared/lazy';
@@ -91,14 +94,14 @@ export async function monitor(
 ): Promise<{ readonly summary: string; readonly verdict?: WindowJudged['verdict'] }> {
   const window = windowOf(parseMonitorEvent(event));
   if (window === undefined) return { summary: 'a marker of a folder or of a tool holds no ground truth' };
-  const model = await inService(ports.ledger);
-  if (model?.runId === undefined) return { summary: 'no model is in service, so there is nothing to watch' };
+  const model = await findServing(ports.ledger);
+  if (model === undefined) return { summary: 'no model is in service, so there is nothing to watch' };
 
-  const known = await ports.ledger.find<WindowJudged>(LedgerKey.monitor(window.end, window.id));
-  const fact = known ?? (await judgeWindow(ports, window, model, model.runId));
+  const known = await findFact(ports.ledger, LedgerKey.monitor(window.end, window.id), 'WindowJudged');
+  const fact = known ?? (await judgeWindow(ports, window, model));
   if (fact === undefined) return { summary: 'nothing was captured since the last look' };
 
-  if (known === undefined) await ports.ledger.append<WindowJudged>(fact);
+  if (known === undefined) await ports.ledger.append(fact);
   // once more after a retry: the controller knows the window
   if (fact.verdict === 'DRIFT') await ports.send(Events.DRIFT_DETECTED, driftDetail(ports.pipeline, window, fact));
   return { summary: fact.summary, verdict: fact.verdict };
@@ -107,48 +110,46 @@ export async function monitor(
 async function judgeWindow(
   ports: MonitorPorts,
   window: Window,
-  { version, at }: DeploymentEnded,
-  runId: string,
-): Promise<Omit<WindowJudged, 'pk'> | undefined> {
+  { runId, modelVersion, baselineKey, since }: Serving,
+): Promise<NewFact<WindowJudged> | undefined> {
   const { ledger, store, rules, pipeline, endpointName } = ports;
-  const sk = LedgerKey.watch(version);
-  const key = runKeys(runId).baseline;
-  const baseline = readBaseline(await store.getJson(key), key);
+  const row: RowOf<Watch> = { kind: 'Watch', sk: LedgerKey.watch(modelVersion), nothing: UNWATCHED };
+  const baseline = readBaseline(await store.getJson(baselineKey), baselineKey);
   const readings = window.groundTruth === undefined ? 0 : await beginReading(ledger, window.id);
 
   for (let tries = 0; tries < TRIES; tries++) {
-    const { value: watch, revision } = await current(ledger, sk, UNWATCHED);
+    const { value: watch, revision } = await current(ledger, row);
     const done = watch.judged.find(({ windowId }) => windowId === window.id);
     if (done !== undefined) return done;
 
     const { contract } = baseline;
-    const range = captureRange(window, at, rules.lookBackDays, watch.until);
+    const range = captureRange(window, since, rules.lookBackDays, watch.until);
     const captured = await readCapture(store, endpointName, contract, range);
     const isJoined = window.groundTruth !== undefined && contract.key !== undefined;
     const outcome = isJoined
       ? await readUpload(ports, window.groundTruth, readings, contract, keysOf(captured))
       : undefined;
-    const context = { pipeline, window, version, runId, baseline, rules, now: ports.now() };
+    const context = { pipeline, window, modelVersion, runId, baseline, rules, now: ports.now() };
     const conclusion = conclude(context, observe(window, baseline, captured, outcome), watch);
     if (conclusion === undefined) {
       ports.metric(MetricName.WINDOWS_JUDGED, 1);
       return undefined;
     }
     await store.putJson(conclusion.fact.reportKey, conclusion.report);
-    if (conclusion.refused !== undefined) await ledger.append<RefusedFile>(conclusion.refused);
-    if (await ledger.swap(sk, revision, conclusion.watch)) {
+    for (const refused of conclusion.refused) await ledger.append(refused);
+    if (await ledger.swap(row, revision, conclusion.watch)) {
       for (const [name, value] of Object.entries(conclusion.metrics)) ports.metric(name, value);
       return conclusion.fact;
     }
   }
-  throw new Error(`${sk} changed ${TRIES} times while ${window.id} was judged: another try may succeed`);
+  throw new Error(`${row.sk} changed ${TRIES} times while ${window.id} was judged: another try may succeed`);
 }
 
 /** Counts the attempts at an upload of ground truth, this one included; one that has ended well is not repeated. */
 async function beginReading(ledger: Ledger, windowId: string): Promise<number> {
-  const { readings } = await change(ledger, LedgerKey.reading(windowId), { readings: 0 }, ({ readings }) => ({
-    readings: readings + 1,
-  }));
+  const nothing: { readonly readings: number } = { readings: 0 };
+  const row = { kind: 'Reading', sk: LedgerKey.reading(windowId), nothing } as const;
+  const { readings } = await change(ledger, row, (before) => ({ readings: before.readings + 1 }));
   return readings;
 }
 

@@ -111,7 +111,7 @@ const EXECUTION = object<{
 });
 const DRIFT = object<{ time: string; detail: DriftDetail }>({
   time,
-  detail: object({ pipeline, windowId: id, windowEnd: time, version: count, reportKey: key, summary: text }),
+  detail: object({ pipeline, windowId: id, windowEnd: time, modelVersion: count, reportKey: key, summary: text }),
 });
 const REQUEST = object<{ id: string; time: string; detail: RunRequestedDetail }>({
   id,
@@ -171,9 +171,9 @@ export function parseMessage(body: string, ofPipeline: string): Message {
   switch (type) {
     case Events.DRIFT_DETECTED: {
       // a window may be reported twice, under ids and times of their own: the window is what counts
-      const { windowId, windowEnd, version, reportKey, summary } = event.as(DRIFT).detail;
+      const { windowId, windowEnd, modelVersion, reportKey, summary } = event.as(DRIFT).detail;
       return trigger('drift', windowId, windowEnd, {
-        version,
+        modelVersion,
         reportKey,
         summary: shortened(summary, LONGEST.summary),
       });

@@ -41,6 +41,7 @@ export class Finish {
     });
     this.function = this.handler.function;
     ledger.grantLease(this.function, owner.pipeline);
+    ledger.grantRead(this.function, owner.pipeline); // where the row that says what serves is lost, the facts say it
     const packages = `model-package/${owner.registry}/*`;
     grantSageMaker(this.function, Stack.of(scope), ['sagemaker:UpdateModelPackage'], [packages]);
     allowEvents(this.handler.role);

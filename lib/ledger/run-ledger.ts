@@ -36,7 +36,7 @@ export interface IRunLedger extends IConstruct {
   readonly table: dynamodb.ITable;
 
   /**
-   * Allows to read facts in order.
+   * Allows to read facts: in order, and by their keys.
    *
    * @param pipelineName of this pipeline; of all of them, if it is not given
    */
@@ -53,7 +53,7 @@ abstract class LedgerBase extends Construct implements IRunLedger {
   public abstract readonly table: dynamodb.ITable;
 
   public grantRead(grantee: iam.IGrantable, pipelineName?: string): iam.Grant {
-    return this.grant(grantee, ['dynamodb:Query'], pipelineName);
+    return this.grant(grantee, ['dynamodb:Query', 'dynamodb:GetItem', 'dynamodb:BatchGetItem'], pipelineName);
   }
 
   public grantAppend(grantee: iam.IGrantable, pipelineName: string): iam.Grant {

@@ -16,7 +16,7 @@ function own(type: string, detail: object = {}): object {
 
 const STATES = { source: 'aws.states', 'detail-type': 'Step Functions Execution Status Change' };
 const UPLOAD = { source: 'aws.s3', 'detail-type': 'Object Created' };
-const DRIFT = { windowId: 'w', windowEnd: '2026-03-01T11:00:00Z', version: 1, reportKey: 'k', summary: 's' };
+const DRIFT = { windowId: 'w', windowEnd: '2026-03-01T11:00:00Z', modelVersion: 1, reportKey: 'k', summary: 's' };
 
 describe('a message of the controller', () => {
   const parse = (event: object) => parseMessage(body(event), 'flights');
@@ -100,8 +100,8 @@ describe('a message of the controller', () => {
     ],
     [
       'drift of no version',
-      body(own(Events.DRIFT_DETECTED, { ...DRIFT, version: '1' })),
-      "detail.version must be a whole number from 0 on, got '1'",
+      body(own(Events.DRIFT_DETECTED, { ...DRIFT, modelVersion: '1' })),
+      "detail.modelVersion must be a whole number from 0 on, got '1'",
     ],
     [
       'an end without a run',

@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { control } from '../../lambdas/dataset/controller.handler';
 import { CONTROLLER_DEFAULTS } from '../../lib/core/dataset/controller';
 import { ErrorName } from '../../lib/core/errors';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { newFact } from '../../lib/core/ledger/facts';
 import { Events } from '../../lib/core/names';
+import { asked, begun, refusedFile } from '../support/facts';
 import { PIPELINE, World } from '../support/training-world';
 
 const LEASE = 'LEASE#training';
@@ -61,9 +62,11 @@ describe('what no message tells is found by looking', () => {
     const [run] = world.running();
     for (let i = 0; i < 500; i++) {
       const { startedAt = '' } = world.executions.all.get(run) ?? {};
-      world.ledger.put(LedgerKey.run(startedAt, run, `STARTED#job-${i}`), { runId: run }); // it made many attempts
+      world.ledger.add(asked(startedAt, { runId: run, job: `job-${i}` })); // it made many attempts
     }
-    world.ledger.put(world.endOf(run), { runId: run, outcome: 'PROMOTED' }); // and died before it freed the lease
+    const startedAt = world.executions.all.get(run)?.startedAt ?? '';
+    // and died before it freed the lease
+    world.ledger.add(newFact.runEnded(world.now(), { runId: run, startedAt, outcome: 'PROMOTED' }));
     endUnseen(world);
     world.reconcile();
     await world.deliver();
@@ -332,9 +335,9 @@ test.each<[string, (world: World) => void]>([
   ['made unreadable', (world) => void world.ledger.items.set(LEASE, { pk: PIPELINE, sk: LEASE, startedToday: 'x' })],
 ])('the day’s budget outlives a row that somebody has %s', async (_, meddle) => {
   const world = new World({ ...CONTROLLER_DEFAULTS, maxRunsPerDay: 1 });
-  for (const reason of ['data', 'manual']) {
+  for (const reason of ['data', 'manual'] as const) {
     const startedAt = world.now().toISOString();
-    world.ledger.put(LedgerKey.run(startedAt, `${reason}-run`, 'START'), { runId: `${reason}-run`, reason });
+    world.ledger.add(...begun(`${reason}-run`, startedAt, reason));
   }
   meddle(world);
   world.upload('incoming/a.csv');
@@ -350,9 +353,9 @@ test.each<[string, (world: World) => void]>([
 test('a clock that goes back finds what was spent on the day, though the row has forgotten it', async () => {
   const world = new World({ ...CONTROLLER_DEFAULTS, maxRunsPerDay: 1 });
   const startedAt = world.now().toISOString();
-  world.ledger.put(LedgerKey.run(startedAt, 'data-run', 'START'), { runId: 'data-run', reason: 'data' });
+  world.ledger.add(...begun('data-run', startedAt));
   world.ledger.items.set(LEASE, {
-    ...{ pk: PIPELINE, sk: LEASE, revision: 1, pending: [], unpromoted: 0 },
+    ...{ pk: PIPELINE, sk: LEASE, kind: 'TrainingLease', version: 1, revision: 1, pending: [], unpromoted: 0 },
     ...{ day: '2026-03-02', startedToday: 0 },
   });
   world.upload('incoming/a.csv');
@@ -368,9 +371,9 @@ test('a clock that goes back finds what was spent on the day, though the row has
 test('a day that comes again finds what was spent on it, though the row has forgotten it', async () => {
   const world = new World({ ...CONTROLLER_DEFAULTS, maxRunsPerDay: 1 });
   const startedAt = world.now().toISOString();
-  world.ledger.put(LedgerKey.run(startedAt, 'data-run', 'START'), { runId: 'data-run', reason: 'data' });
+  world.ledger.add(...begun('data-run', startedAt));
   world.ledger.items.set(LEASE, {
-    ...{ pk: PIPELINE, sk: LEASE, revision: 1, pending: [], unpromoted: 0 },
+    ...{ pk: PIPELINE, sk: LEASE, kind: 'TrainingLease', version: 1, revision: 1, pending: [], unpromoted: 0 },
     ...{ day: '2026-02-28', startedToday: 0 },
   });
   world.upload('incoming/a.csv');
@@ -381,7 +384,7 @@ test('a day that comes again finds what was spent on it, though the row has forg
 test('a clock that was far ahead does not lock the budget: the next midnight makes it new', async () => {
   const world = new World({ ...CONTROLLER_DEFAULTS, maxRunsPerDay: 1 });
   world.ledger.items.set(LEASE, {
-    ...{ pk: PIPELINE, sk: LEASE, revision: 1, pending: [], unpromoted: 0 },
+    ...{ pk: PIPELINE, sk: LEASE, kind: 'TrainingLease', version: 1, revision: 1, pending: [], unpromoted: 0 },
     ...{ day: '2026-03-04', startedToday: 1 },
   });
   world.pass(3 * 24 * 60);
@@ -451,7 +454,7 @@ test('whatever is sent, however much: what is kept, started and told fits what k
     const drift = {
       windowId: id,
       windowEnd: '2026-03-01T00:00:00Z',
-      version: 1,
+      modelVersion: 1,
       reportKey: snapshotKey,
       summary: '😀'.repeat(10_000),
     };
@@ -495,7 +498,7 @@ test('people are told of drift that no data has come to cure', async () => {
   const detail = {
     windowId: 'w',
     windowEnd: world.now().toISOString(),
-    version: 1,
+    modelVersion: 1,
     reportKey: 'monitor/w.json',
     summary: 'km',
   };
@@ -514,7 +517,8 @@ test('people are told of drift that no data has come to cure', async () => {
 });
 
 function refuse(world: World, key: string, versionId: string, runId = 'r'): void {
-  world.ledger.put(LedgerKey.refused(key, versionId), { key, versionId, runId });
+  const startedAt = world.executions.all.get(runId)?.startedAt ?? '2026-02-28T00:00:00.000Z';
+  world.ledger.add(...refusedFile(key, versionId, runId, startedAt));
 }
 
 async function tamper(world: World, change: object): Promise<void> {

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { CONTROLLER_DEFAULTS } from '../../lib/core/dataset/controller';
 import type { Snapshot } from '../../lib/core/dataset/documents';
 import type { Outcome } from '../../lib/core/ledger/documents';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
 import { Events } from '../../lib/core/names';
+import { refusedFile } from '../support/facts';
 import { Crash, crashing } from '../support/memory';
 import { PIPELINE, World } from '../support/training-world';
 
@@ -178,11 +178,8 @@ describe('the controller', () => {
     await world.deliver();
     const [first] = world.running();
 
-    world.ledger.put(LedgerKey.refused('incoming/bad.csv', versionId), {
-      key: 'incoming/bad.csv',
-      versionId,
-      runId: first,
-    });
+    const startedAt = world.executions.all.get(first)?.startedAt ?? '';
+    world.ledger.add(...refusedFile('incoming/bad.csv', versionId, first, startedAt));
     await world.end(first, 'FAILED');
     await world.deliver();
 

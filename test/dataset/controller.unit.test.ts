@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { CONTROLLER_DEFAULTS, decide, type RunData } from '../../lib/core/dataset/controller';
 import type { Evidence } from '../../lib/core/dataset/documents';
 import { FREE, release, requeue } from '../../lib/core/dataset/lease';
-import type { Lease } from '../../lib/core/ledger/ledger';
+import type { Lease } from '../../lib/core/ledger/rows';
 import type { Reason } from '../../lib/core/names';
 
 const NOW = new Date('2026-03-01T12:00:00Z');

@@ -1,50 +1,58 @@
 import { describe, expect, test } from 'vitest';
-import { outcomeOf, withStarted } from '../../lib/core/dataset/ended';
-import { LedgerKey, type RunEnded, type RunStarted } from '../../lib/core/ledger/ledger';
+import { beginningOf, missingEnd, outcomeOf, withStarted } from '../../lib/core/dataset/ended';
+import type { Outcome } from '../../lib/core/ledger/documents';
+import type { LedgerFact } from '../../lib/core/ledger/facts';
+import { LedgerKey } from '../../lib/core/ledger/keys';
+import { asked, begun } from '../support/facts';
 
 const STARTED = '2026-03-01T00:00:00.000Z';
-const end = { runId: 'r', status: 'ABORTED', at: '2026-03-01T01:00:00Z', startedAt: '2026-03-01T00:00:00.250Z' };
-const fact = (runId: string, kind: 'START' | 'END', more: object = {}) =>
-  ({ sk: LedgerKey.run(STARTED, runId, kind), runId, ...more }) as RunStarted | RunEnded;
+const end = { runId: 'r', status: 'ABORTED', at: '2026-03-01T01:00:00.000Z', startedAt: '2026-03-01T00:00:00.250Z' };
 
-describe('outcomeOf', () => {
-  test('is what the run has written', () => {
-    const facts = [
-      fact('other', 'END', { outcome: 'FAILED' }),
-      fact('r', 'END', { outcome: 'PROMOTED' }),
-      fact('r', 'START'),
-    ];
-    expect(outcomeOf(end, facts)).toEqual({ outcome: 'PROMOTED' });
-  });
-
-  test('is a failure where the run has written an outcome that is not ours', () => {
-    expect(outcomeOf(end, [fact('r', 'END', { outcome: 'odd' })])).toEqual({ outcome: 'FAILED' });
+describe('the end of a run', () => {
+  test('is what the run has written, or a failure if that is no outcome of ours', () => {
+    expect(['PROMOTED', 'odd'].map((outcome) => outcomeOf({ outcome: outcome as Outcome }))).toEqual([
+      'PROMOTED',
+      'FAILED',
+    ]);
   });
 
   test.each([
-    ['its own beginning, if it has written that', [fact('r', 'START')], STARTED],
-    ['the beginning that Step Functions reports', [fact('other', 'START')], end.startedAt],
-  ])('is written if the run has not, under %s', (_, facts, startedAt) => {
-    expect(outcomeOf(end, facts)).toEqual({
-      outcome: 'FAILED',
-      missing: {
-        sk: LedgerKey.run(startedAt, 'r', 'END'),
+    ['its own beginning, if it has written that', end.startedAt, STARTED, STARTED],
+    ['its own beginning, where Step Functions reports none', undefined, STARTED, STARTED],
+    ['the reported beginning, where it has written none', end.startedAt, undefined, end.startedAt],
+    [
+      'the reported beginning, where the ledger has a run of old',
+      end.startedAt,
+      '2026-01-01T00:00:00.000Z',
+      end.startedAt,
+    ],
+    ['no beginning, if there never was such a run', undefined, undefined, undefined],
+  ])('is under %s', (_, startedAt, written, expected) => {
+    expect(beginningOf({ ...end, startedAt }, written === undefined ? undefined : { startedAt: written })).toBe(
+      expected,
+    );
+  });
+
+  test('is written if the run has not, and found by its id', () => {
+    expect(missingEnd(end, STARTED, new Date(end.at))).toMatchObject([
+      { kind: 'RunIndex', runId: 'r', startedAt: STARTED },
+      {
+        kind: 'RunEnded',
+        sk: LedgerKey.run(STARTED, 'r', 'END'),
         at: end.at,
         runId: 'r',
+        startedAt: STARTED,
         outcome: 'FAILED',
         error: { name: 'Execution.ABORTED', cause: 'the execution ended as ABORTED before it could say how' },
       },
-    });
-  });
-
-  test('is a failure, and nothing is written, if there never was such a run', () => {
-    expect(outcomeOf({ ...end, startedAt: undefined }, [])).toEqual({ outcome: 'FAILED' });
+    ]);
   });
 });
 
 describe('withStarted', () => {
-  const today = ['data', 'manual', 'drift'].map((reason, i) => fact(`r${i}`, 'START', { reason }) as RunStarted);
-  const others = [fact('r0', 'END') as unknown as RunStarted];
+  const reasons = ['data', 'manual', 'drift'] as const;
+  const today = reasons.flatMap((reason, i) => begun(`r${i}`, STARTED, reason)) as LedgerFact[];
+  const others = [asked(STARTED, { runId: 'r0' }) as LedgerFact];
   const spent = { day: '2026-03-01', startedToday: 0 };
 
   test('counts the runs that began by themselves', () => {

@@ -3,7 +3,7 @@ import type { Snapshot } from '../../lib/core/dataset/documents';
 import { dataOfSnapshot, eventsOf, namedSnapshot, tooManyWait } from '../../lib/core/dataset/run-data';
 import { createSnapshot } from '../../lib/core/dataset/snapshot';
 import { ErrorName } from '../../lib/core/errors';
-import type { Decision } from '../../lib/core/ledger/ledger';
+import type { DecisionMade } from '../../lib/core/ledger/facts';
 import { Events } from '../../lib/core/names';
 
 const file = { key: 'incoming/a.csv', versionId: 'v1', size: 1, etag: 'e' };
@@ -52,8 +52,8 @@ describe('a snapshot that is asked for', () => {
 });
 
 test('one event is sent for each need, about its first decision', () => {
-  const decision = (because: string, needs?: Decision['needs']) =>
-    ({ because, at: '2026-03-01T12:00:00Z', ...(needs && { needs }) }) as Decision;
+  const decision = (because: string, needs?: DecisionMade['needs']) =>
+    ({ because, at: '2026-03-01T12:00:00Z', ...(needs && { needs }) }) as DecisionMade;
   const decisions = [decision('a'), decision('b', 'BUDGET'), decision('c', 'NEWER_DATA'), decision('d', 'BUDGET')];
   const events = eventsOf('flights', decisions);
   expect(events).toHaveLength(2);

@@ -4,8 +4,9 @@ import type { Contract } from '../../lib/core/dataset/contract';
 import type { SnapshotRequest } from '../../lib/core/dataset/documents';
 import { createSnapshot } from '../../lib/core/dataset/snapshot';
 import { ErrorName } from '../../lib/core/errors';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { runKeys } from '../../lib/core/names';
+import { refusedFile } from '../support/facts';
 import { MemoryData, MemoryLedger } from '../support/memory';
 
 const startedAt = '2026-03-01T12:00:00.000Z';
@@ -53,7 +54,7 @@ describe('the snapshot of a run', () => {
   test('must hold a file: the message says what to upload, and what was left out', async () => {
     const ports = world();
     const versionId = ports.data.upload('incoming/bad.csv', 0);
-    ports.ledger.put(LedgerKey.refused('incoming/bad.csv', versionId), { key: 'incoming/bad.csv', versionId });
+    ports.ledger.add(...refusedFile('incoming/bad.csv', versionId, 'r0', startedAt));
 
     await expect(beginRun(ports, request())).rejects.toMatchObject({
       name: ErrorName.DATA_UNREADABLE,

@@ -5,7 +5,7 @@ import { type StartDeploymentPorts, startDeployments } from '../../lambdas/deplo
 import type { RunDocument } from '../../lib/core/dataset/documents';
 import type { DeploymentInput, FinishDeploymentRequest } from '../../lib/core/deploy/documents';
 import { ErrorName } from '../../lib/core/errors';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { Events, endpointConfigName, modelName, runKeys } from '../../lib/core/names';
 import { ownerTags, type Tags } from '../../lib/core/ownership';
 import { Crash, crashing, MemoryExecutions, MemoryLedger } from '../support/memory';
@@ -179,7 +179,7 @@ describe('starting deployments', () => {
         expect.stringMatching(when === 'an hour later' ? /^deploy-v2-/ : /^deploy-v3-/),
       ]);
       expect(world.ledger.all('DEPLOYMENT#')).toEqual([
-        expect.objectContaining({ version: 1, error: expect.objectContaining({ name: 'Execution.TIMED_OUT' }) }),
+        expect.objectContaining({ modelVersion: 1, error: expect.objectContaining({ name: 'Execution.TIMED_OUT' }) }),
       ]);
     },
   );
@@ -350,7 +350,7 @@ describe('starting deployments', () => {
 
     expect(world.ledger.all('DEPLOYMENT#')).toEqual([
       expect.objectContaining({
-        version: 1,
+        modelVersion: 1,
         outcome: 'FAILED',
         error: expect.objectContaining({ name: 'Execution.ABORTED' }),
       }),
@@ -402,7 +402,7 @@ describe('finishing a deployment', () => {
     await world.end(world.running()[0], { plan: { ...plan, previousConfigName: config(2) } });
 
     expect(world.ledger.all('DEPLOYMENT#')).toEqual([
-      expect.objectContaining({ version: 4, runId: 'r', modelName: model(4), outcome: 'DEPLOYED' }),
+      expect.objectContaining({ modelVersion: 4, runId: 'r', modelName: model(4), outcome: 'DEPLOYED' }),
     ]);
     expect(world.ledger.all('LEASE#deployment')[0].holder).toBeUndefined();
     expect(world.sent).toEqual([Events.DEPLOYMENT_ENDED]);

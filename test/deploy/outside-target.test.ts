@@ -10,8 +10,9 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readFacts } from '../../bin/commands/ledger';
+import { readHistory } from '../../bin/commands/ledger';
 import { Engine } from '../../engine/src';
+import { dynamoLedger } from '../../lambdas/ledger/dynamo-ledger';
 import {
   DatasetBucket,
   type IServingTarget,
@@ -97,8 +98,15 @@ describe('a serving target written outside of the package, in the engine', () =>
     const { ModelPackageArn } = made ?? {};
     await registry?.send(new UpdateModelPackageCommand({ ModelPackageArn, ModelApprovalStatus: 'Approved' }));
     await engine.idle(60_000);
-    const { deployments } = await readFacts(new DynamoDBClient(engine.clientConfig), output('Table'), 'flights');
-    const [{ outcome, version, error } = {}] = deployments
+    const { deployments } = await readHistory(
+      dynamoLedger({
+        client: new DynamoDBClient(engine.clientConfig),
+        tableName: output('Table'),
+        pipeline: 'flights',
+      }),
+      'flights',
+    );
+    const [{ outcome, modelVersion: version, error } = {}] = deployments
       .filter(({ runId }) => runId === name || runId === undefined)
       .slice(-1);
     return { outcome, version, error: error?.name };

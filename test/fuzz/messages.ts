@@ -2,7 +2,7 @@ import { type ControllerPorts, control } from '../../lambdas/dataset/controller.
 import { type StartDeploymentPorts, startDeployments } from '../../lambdas/deploy/start-deployment.handler';
 import { type MonitorPorts, monitor } from '../../lambdas/watch/monitor.handler';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { parseDeploymentMessage, parseMessage } from '../../lib/core/messages';
 import { Events } from '../../lib/core/names';
 import { MemoryExecutions, MemoryLedger } from '../support/memory';
@@ -33,7 +33,13 @@ function upload(key: string) {
   return event('aws.s3', 'Object Created', { object: { key, size: 10, 'version-id': 'v1' } });
 }
 
-const WINDOW = { windowId: 'w', windowEnd: TIME, version: 1, reportKey: 'monitor/w.json', summary: 'km has shifted' };
+const WINDOW = {
+  windowId: 'w',
+  windowEnd: TIME,
+  modelVersion: 1,
+  reportKey: 'monitor/w.json',
+  summary: 'km has shifted',
+};
 
 const TO_CONTROLLER = [
   upload('incoming/fuzzed.csv'),

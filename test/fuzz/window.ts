@@ -3,6 +3,7 @@ import type { Contract } from '../../lib/core/dataset/contract';
 import { Events, runKeys } from '../../lib/core/names';
 import type { MonitorReport } from '../../lib/core/watch/documents';
 import type { AssessRules } from '../../lib/core/watch/findings';
+import { deployment } from '../support/facts';
 import { MemoryLedger, MemoryStore } from '../support/memory';
 import { watchedBaseline } from '../support/watched';
 
@@ -10,7 +11,7 @@ import { watchedBaseline } from '../support/watched';
 export async function lookAt(contract: Contract, lines: readonly string[], assess: AssessRules) {
   const ledger = new MemoryLedger();
   const store = new MemoryStore();
-  ledger.put('DEPLOYMENT#2026-03-01#d', { version: 1, runId: 'r', outcome: 'DEPLOYED', at: '2026-03-01T00:00:00Z' });
+  ledger.add(deployment({ startedAt: '2026-03-01T00:00:00.000Z' }));
   store.json(runKeys('r').baseline, watchedBaseline(contract));
   const key = 'capture/flights/main/2026/03/01/12/a.jsonl';
   store.objects.set(key, lines.join('\n'));

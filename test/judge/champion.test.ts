@@ -5,6 +5,7 @@ import { ErrorName } from '../../lib/core/errors';
 import type { ModelContainer } from '../../lib/core/judge/documents';
 import { ownPrefix } from '../../lib/core/names';
 import { ownerTags, type Tags, tagList } from '../../lib/core/ownership';
+import { deployment } from '../support/facts';
 import { MemoryLedger } from '../support/memory';
 
 const owner = { pipeline: 'm', registry: 'g' };
@@ -29,14 +30,8 @@ function world(
 ): ChampionPorts & { readonly made: Map<string, Made>; readonly created: string[] } {
   const ledger = new MemoryLedger();
   for (const [i, [version, outcome]] of deployments.entries()) {
-    const facts = {
-      version,
-      outcome,
-      modelPackageArn: `arn/${version}`,
-      runId: `run-${version}`,
-      modelName: `m-v${version}`,
-    };
-    ledger.put(`DEPLOYMENT#2026-03-0${i + 1}#d${version}`, facts);
+    const startedAt = `2026-03-0${i + 1}T00:00:00.000Z`;
+    ledger.add(deployment({ startedAt, modelVersion: version, outcome, runId: `run-${version}` }));
   }
   const made = new Map<string, Made>([
     [candidate.modelName, { tags: OURS, role: 'role', container: candidate.container }],

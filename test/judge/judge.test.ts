@@ -4,7 +4,7 @@ import { parseContract } from '../../lib/core/dataset/contract';
 import { createSnapshot } from '../../lib/core/dataset/snapshot';
 import { ErrorName } from '../../lib/core/errors';
 import type { JudgeRequest } from '../../lib/core/judge/documents';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { runKeys } from '../../lib/core/names';
 import { countNumbers, histogramRows } from '../../lib/core/prepare/profile';
 import type { Baseline } from '../../lib/core/watch/documents';

@@ -8,10 +8,11 @@ import { ListModelPackagesCommand, SageMakerClient } from '@aws-sdk/client-sagem
 import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-sagemaker-runtime';
 import { DescribeExecutionCommand, ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { GetQueueAttributesCommand, ListQueuesCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { toFacts } from '../../bin/commands/ledger';
 import { fromItem } from '../../lambdas/ledger/items';
 import { snapshotKey } from '../../lib/core/dataset/snapshot';
-import type { DeploymentLease, Fact, Lease } from '../../lib/core/ledger/ledger';
+import { type Fact, type LedgerFact, readFact } from '../../lib/core/ledger/facts';
+import { historyOf } from '../../lib/core/ledger/history';
+import type { DeploymentLease, Lease } from '../../lib/core/ledger/rows';
 import { EngineProcess, survivorsOf } from '../support/engine-process';
 import { flightsOf, PIPELINE } from './app';
 import { phaseOf } from './phase';
@@ -33,7 +34,7 @@ const LONGEST_END = 30_000;
 /** Real milliseconds in which all comes to rest: many hours of the engine's time, but its functions run in real time. */
 const LONGEST_REST = 120_000;
 /** Rows of the ledger that change in place. */
-const CHANGING = /^(LEASE|WATCH|PREPARING)#/;
+const CHANGING = /^(LEASE|SERVING|WATCH|READING|PREPARING)#/;
 
 /** One folder of state, on which an engine is started and ended again and again. */
 export class Life {
@@ -166,7 +167,7 @@ export class Life {
   }
 
   private async facts() {
-    return toFacts(PIPELINE, await this.scan());
+    return historyOf(PIPELINE, factsOf(await this.scan()));
   }
 
   private async scan(): Promise<Fact[]> {
@@ -224,7 +225,7 @@ export class Life {
   private async unsettled(): Promise<string[]> {
     const open: string[] = [];
     const rows = await this.scan();
-    const facts = toFacts(PIPELINE, rows);
+    const facts = historyOf(PIPELINE, factsOf(rows));
     const leases = Object.fromEntries(rows.filter(({ sk }) => sk.startsWith('LEASE#')).map((row) => [row.sk, row]));
     const training = leases['LEASE#training'] as unknown as Lease | undefined;
     const deployment = leases['LEASE#deployment'] as unknown as DeploymentLease | undefined;
@@ -293,4 +294,9 @@ export class Life {
 function recoveredIn(output: string): string[] {
   const [, told = ''] = /It goes on from what an earlier start left.*\n((?: {2}.*\n)*)/.exec(output) ?? [];
   return told.split('\n').flatMap((line) => line.trim() || []);
+}
+
+/** Those rows that never change. */
+function factsOf(rows: readonly Fact[]): LedgerFact[] {
+  return rows.filter(({ sk }) => !CHANGING.test(sk)).map((row) => readFact(row));
 }

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { RedriveExecutionCommand, SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { Duration } from 'aws-cdk-lib';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Run } from '../../bin/commands/ledger';
 import { CapacityOption, Trainer } from '../../lib';
 import { runKeys } from '../../lib/core';
+import type { Run } from '../../lib/core/ledger/history';
 import { csv, flights, requests } from './flights';
 import { Loop, type LoopOptions } from './loop';
 
@@ -46,10 +46,10 @@ describe('a run whose capacity options fail', () => {
     const [run] = runs as [Run];
     expect(runs).toHaveLength(1);
     expect(run.attempts).toMatchObject([
-      { option: 'ml.g5.2xlarge, spot', status: 'Failed', kind: 'CAPACITY', costUsd: 0 },
-      { option: 'ml.g5.xlarge, spot', status: 'Stopped', kind: 'SPOT_TIMEOUT', interruptions: 1 },
-      { option: 'ml.g4dn.xlarge, spot', status: 'Stopped', kind: 'SPOT_TIMEOUT' },
-      { option: 'ml.g6.2xlarge', status: 'Refused', kind: 'QUOTA' },
+      { option: 'ml.g5.2xlarge, spot', status: 'Failed', failureKind: 'CAPACITY', costUsd: 0 },
+      { option: 'ml.g5.xlarge, spot', status: 'Stopped', failureKind: 'SPOT_TIMEOUT', interruptions: 1 },
+      { option: 'ml.g4dn.xlarge, spot', status: 'Stopped', failureKind: 'SPOT_TIMEOUT' },
+      { option: 'ml.g6.2xlarge', status: 'Refused', failureKind: 'QUOTA' },
       { option: 'ml.g5.2xlarge', status: 'Completed' },
     ]);
     expect(run.requested.map(({ job }) => job)).toEqual(run.attempts.map(({ job }) => job));
@@ -61,7 +61,7 @@ describe('a run whose capacity options fail', () => {
       engine.log.map(({ message }) => message).filter((line) => /going on after round 2\d/.test(line)),
     ).toHaveLength(1);
     expect(run.ended?.outcome).toBe('PROMOTED');
-    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
     expect(await (loop as Loop).ask(await requests(2, 5))).toHaveLength(5);
 
     const models = (await (loop as Loop).keys(runKeys(run.runId).models)).filter((key) => key.endsWith('model.tar.gz'));
@@ -91,7 +91,7 @@ describe('a run whose capacity options fail', () => {
 
     const [run] = (await (loop as Loop).rest()).runs as [Run];
     expect(run.attempts).toMatchObject([
-      { option: 'ml.g5.2xlarge, spot', status: 'Stopped', kind: 'INTERNAL' },
+      { option: 'ml.g5.2xlarge, spot', status: 'Stopped', failureKind: 'INTERNAL' },
       { option: 'ml.g5.2xlarge, spot', status: 'Completed' },
     ]);
     expect(engine.log.map(({ message }) => message).filter((line) => /going on after round/.test(line))).toHaveLength(

@@ -18,7 +18,7 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Promotion } from '../../lib';
-import type { Decision } from '../../lib/core/ledger/ledger';
+import type { Decision } from '../../lib/core/ledger/facts';
 import { csv, flights, requests } from './flights';
 import { Loop, type Template } from './loop';
 
@@ -54,7 +54,7 @@ describe('what is said of the loop', () => {
     expect(runs.map(({ ended, judged }) => [judged?.verdict, ended?.outcome, ended?.error])).toEqual([
       ['FIRST', 'PROMOTED', undefined],
     ]);
-    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
   }, 240_000);
   afterAll(() => loop.stop());
 
@@ -220,7 +220,7 @@ describe('what is said of the loop', () => {
     const { deployments } = await loop.rest();
 
     expect(deployments.at(-1)).toMatchObject({
-      version: 2,
+      modelVersion: 2,
       outcome: 'ROLLED_BACK',
       error: { name: 'Perennial.NotDeployable', cause: expect.stringContaining('must still be Approved') },
     });
@@ -246,16 +246,16 @@ describe('what is said of the loop', () => {
     });
     expect((await loop.perennial('reject 2')).out).toBe('version 2 was Rejected already');
     expect((await loop.perennial('approve 1')).out).toContain('version 1 was Approved already, and serves');
-    expect((await loop.rest()).deployments.at(-1)).toMatchObject({ version: 1, outcome: 'SKIPPED' });
+    expect((await loop.rest()).deployments.at(-1)).toMatchObject({ modelVersion: 1, outcome: 'SKIPPED' });
     expect((await loop.perennial('approve 2')).out).toBe('version 2: Rejected → Approved: it is deployed now');
-    expect((await loop.rest()).deployments.at(-1)).toMatchObject({ version: 2, outcome: 'DEPLOYED' });
+    expect((await loop.rest()).deployments.at(-1)).toMatchObject({ modelVersion: 2, outcome: 'DEPLOYED' });
     expect((await loop.perennial('reject 2')).err).toContain('such as the one before (perennial approve 1)');
     expect((await loop.perennial('served')).out).toMatch(/\n.* +now +v2 /);
   }, 240_000);
 
   test('no command and no page names a model that does not serve', async () => {
     const [, two] = JSON.parse((await loop.perennial('served --json')).out);
-    expect(two).toMatchObject({ version: 2 });
+    expect(two).toMatchObject({ modelVersion: 2 });
     expect(two.gone).toBeUndefined();
     await sagemaker.send(new DeleteEndpointCommand({ EndpointName: 'flights' }));
     await loop.engine.idle();
@@ -276,7 +276,7 @@ describe('what is said of the loop', () => {
     expect((await loop.perennial('approve 1')).out).toBe(
       'version 1 was Approved already, and is so again: it is deployed',
     );
-    expect((await loop.rest()).deployments.at(-1)).toMatchObject({ version: 1, outcome: 'DEPLOYED' });
+    expect((await loop.rest()).deployments.at(-1)).toMatchObject({ modelVersion: 1, outcome: 'DEPLOYED' });
     expect((await loop.perennial('served')).out).toMatch(/ +now +v1 /);
   }, 240_000);
 

@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { afterAll, expect, test } from 'vitest';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { endpointConfigName, modelName } from '../../lib/core/names';
 import { ownerTags, tagList } from '../../lib/core/ownership';
 import { csv, flights, requests } from './flights';
@@ -70,7 +70,7 @@ test('two pipelines side by side, one name the beginning of the other, do not me
   const before = await kept(loop);
 
   const { deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
-  expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+  expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
   expect(await loop.ask(await requests(2, 5))).toHaveLength(5);
   expect(await other.facts()).toMatchObject({ runs: [], deployments: [], decisions: [] });
   expect(await kept(loop)).toEqual(expect.arrayContaining(before));
@@ -103,6 +103,6 @@ test('destroyed, they leave nothing, and deployed again they serve from the firs
   expect(await loop.keys('')).toEqual([]);
   const { runs, deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
   expect(runs).toMatchObject([{ ended: { outcome: 'PROMOTED' } }]);
-  expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+  expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
   expect(await loop.ask(await requests(2, 5))).toHaveLength(5);
 }, 300_000);

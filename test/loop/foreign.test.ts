@@ -67,7 +67,7 @@ describe('where somebody else has the endpoint, and other versions are in the re
     const { runs, deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
 
     expect(runs.at(-1)?.ended).toMatchObject({ outcome: 'PROMOTED' });
-    expect(deployments).toMatchObject([{ outcome: 'FAILED', version: 1, error: { name: 'Perennial.NameTaken' } }]);
+    expect(deployments).toMatchObject([{ outcome: 'FAILED', modelVersion: 1, error: { name: 'Perennial.NameTaken' } }]);
     expect(deployments[0]?.error?.cause).toBe(
       `the endpoint flights must be the pipeline flights's with the registry ${registry}, got one of the pipeline ` +
         'flights with the registry of-another-stack, made by the stack Production; give this deployment another ' +
@@ -103,7 +103,7 @@ describe('where somebody else has the endpoint, and other versions are in the re
     const again = { ModelPackageArn: modelPackageArn, ModelApprovalStatus: 'Approved' } as const;
     await sagemaker.send(new UpdateModelPackageCommand(again));
     const { deployments } = await loop.rest();
-    expect(deployments.at(-1)).toMatchObject({ outcome: 'DEPLOYED', version: 1 });
+    expect(deployments.at(-1)).toMatchObject({ outcome: 'DEPLOYED', modelVersion: 1 });
     expect(await loop.ask(await requests(2, 5))).toHaveLength(5);
   }, 240_000);
 

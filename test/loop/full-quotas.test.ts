@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import { Duration } from 'aws-cdk-lib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { DeploymentEnded } from '../../lib/core/ledger/ledger';
+import type { DeploymentEnded } from '../../lib/core/ledger/facts';
 import { csv, flights, requests } from './flights';
 import { Loop } from './loop';
 
@@ -37,7 +37,7 @@ describe('a paid training whose machines for scoring and serving are lacking', (
     const { runs, deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
 
     expect(runs).toMatchObject([{ judged: { verdict: 'FIRST' }, ended: { outcome: 'PROMOTED' } }]);
-    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
     expect([...transform, ...endpoints]).toEqual([]);
     expect(await candidates()).toEqual([]);
   }, 240_000);
@@ -48,7 +48,7 @@ describe('a paid training whose machines for scoring and serving are lacking', (
     loop.engine.faults.transform.splice(0);
 
     expect(runs.at(-1)).toMatchObject({ judged: { championVersion: 1 }, ended: { outcome: 'PROMOTED' } });
-    expect(deployments.at(-1)).toMatchObject({ outcome: 'DEPLOYED', version: 2 });
+    expect(deployments.at(-1)).toMatchObject({ outcome: 'DEPLOYED', modelVersion: 2 });
     const { TransformJobSummaries = [] } = await sagemaker.send(
       new ListTransformJobsCommand({ SortBy: 'CreationTime', SortOrder: 'Ascending', MaxResults: 100 }),
     );
@@ -81,13 +81,13 @@ describe('a paid training whose machines for scoring and serving are lacking', (
     const refused = await approveAgain();
     loop.engine.faults.endpoints.splice(0);
 
-    expect(refused).toMatchObject({ version: 1, outcome: 'FAILED', error: { name: 'Perennial.NoMachines' } });
+    expect(refused).toMatchObject({ modelVersion: 1, outcome: 'FAILED', error: { name: 'Perennial.NoMachines' } });
     expect(refused?.error?.cause).toContain('ml.m5.large for endpoint usage');
     const described = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: ModelPackageArn }));
     expect(described.ModelApprovalStatus).toBe('Approved');
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
 
-    expect(await approveAgain()).toMatchObject({ version: 1, outcome: 'DEPLOYED' });
+    expect(await approveAgain()).toMatchObject({ modelVersion: 1, outcome: 'DEPLOYED' });
   }, 240_000);
 
   test('stays with the model before where there is no capacity for the new one, and says what to do', async () => {
@@ -100,7 +100,7 @@ describe('a paid training whose machines for scoring and serving are lacking', (
     const ended = (await loop.rest()).deployments.at(-1);
     loop.engine.faults.endpoints.splice(0);
 
-    expect(ended).toMatchObject({ version: 2, outcome: 'ROLLED_BACK', error: { name: 'Perennial.NoMachines' } });
+    expect(ended).toMatchObject({ modelVersion: 2, outcome: 'ROLLED_BACK', error: { name: 'Perennial.NoMachines' } });
     expect(ended?.error?.cause).toMatch(/InsufficientInstanceCapacity.*the version stays approved/);
     const described = await sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: ModelPackageArn }));
     expect(described.ModelApprovalStatus).toBe('Approved');

@@ -6,10 +6,12 @@ import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } fr
 import { InvokeEndpointCommand, SageMakerRuntimeClient } from '@aws-sdk/client-sagemaker-runtime';
 import { App, Stack } from 'aws-cdk-lib';
 import * as kms from 'aws-cdk-lib/aws-kms';
-import { type Facts, readFacts } from '../../bin/commands/ledger';
+import { readHistory } from '../../bin/commands/ledger';
 import { main } from '../../bin/commands/program';
 import { Engine, type EngineOptions } from '../../engine/src';
+import { dynamoLedger } from '../../lambdas/ledger/dynamo-ledger';
 import { ContinuousTraining, type ContinuousTrainingProps, DataContract, Trainer } from '../../lib';
+import type { History } from '../../lib/core/ledger/history';
 
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation's shapes
 export type Template = any;
@@ -113,20 +115,21 @@ export class Loop {
   }
 
   /** Uploads, and waits until all that comes of it has ended. */
-  async upload(key: string, body: string | Buffer): Promise<Facts> {
+  async upload(key: string, body: string | Buffer): Promise<History> {
     await this.put(key, body);
     return this.rest();
   }
 
   /** Waits until nothing moves any more, and reads the ledger. */
-  async rest(): Promise<Facts> {
+  async rest(): Promise<History> {
     await this.engine.idle(120_000);
     return this.facts();
   }
 
-  async facts(): Promise<Facts> {
+  async facts(): Promise<History> {
     const client = new DynamoDBClient(this.engine.clientConfig);
-    return readFacts(client, this.output('LedgerTable'), this.pipelineName);
+    const table = { client, tableName: this.output('LedgerTable'), pipeline: this.pipelineName };
+    return readHistory(dynamoLedger(table), this.pipelineName, { limit: 10_000 });
   }
 
   /** Asks the endpoint; one score a row. */

@@ -89,7 +89,7 @@ describe('people are told', () => {
   test('of drift, and of the data that it needs', async () => {
     const nextDay = async (windowId: string): Promise<string[]> => {
       loop.engine.advance(24 * 3_600_000); // beyond the cooldown
-      const detail = { pipeline: 'flights', windowId, windowEnd: '2026-03-01T00:00:00.000Z', version: 1 };
+      const detail = { pipeline: 'flights', windowId, windowEnd: '2026-03-01T00:00:00.000Z', modelVersion: 1 };
       const Detail = JSON.stringify({ ...detail, reportKey: 'monitor/w1.json', summary: 'the delays are longer' });
       return toldAfter(() =>
         new EventBridgeClient(loop.engine.clientConfig).send(

@@ -26,7 +26,7 @@ describe("a PyTorch script of one's own", () => {
     expect(run?.attempts).toMatchObject([{ status: 'Completed', instanceType: 'ml.g5.xlarge', spot: true }]);
     expect(run?.judged?.candidate).toBeGreaterThan(0.55);
     expect(run?.ended).toMatchObject({ outcome: 'PROMOTED' });
-    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
   }, 240_000);
 
   test('answers one probability a row', async () => {

@@ -13,8 +13,10 @@ import {
 } from '@aws-sdk/client-sagemaker';
 import { App, Stack, Tags } from 'aws-cdk-lib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Facts, readFacts } from '../../bin/commands/ledger';
+import { readHistory } from '../../bin/commands/ledger';
 import { Engine } from '../../engine/src';
+import { dynamoLedger } from '../../lambdas/ledger/dynamo-ledger';
+import type { History } from '../../lib/core/ledger/history';
 import { flightsOf } from '../kills/app';
 import { partsExample } from '../support/examples';
 import { stubTrainer } from '../support/stub-trainer';
@@ -50,12 +52,16 @@ describe('a stack that trains, one that deploys, one that watches, and functions
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function facts(): Promise<Facts> {
+  async function facts(): Promise<History> {
     await engine.idle(120_000);
     const [table] = engine.assembly.ofType('AWS::DynamoDB::Table');
     const client = new DynamoDBClient(engine.clientConfig);
     try {
-      return await readFacts(client, table?.physicalId as string, PIPELINE);
+      return await readHistory(
+        dynamoLedger({ client, tableName: table?.physicalId as string, pipeline: PIPELINE }),
+        PIPELINE,
+        { limit: 10_000 },
+      );
     } finally {
       client.destroy();
     }
@@ -71,7 +77,7 @@ describe('a stack that trains, one that deploys, one that watches, and functions
   test('approved, it serves on the endpoint of the other stack, and answers', async () => {
     expect(await invoke(engine, 'approve')).toMatch(/:model-package\/sunday-flights\/1$/);
     const { deployments } = await facts();
-    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
     expect(await invoke(engine, 'ask', { rows: ['1,12,3,400,ATL,JFK', '2,0,3,400,ATL,JFK'] })).toEqual([0.41, 0.05]);
   }, 240_000);
 
@@ -86,7 +92,7 @@ describe('a stack that trains, one that deploys, one that watches, and functions
     const body = `flight,date,delay,distance,origin,destination\n${rows.join('\n')}\n`;
     await invoke(engine, 'upload', { key: 'ground-truth/march.csv', body });
     const { windows, decisions, runs } = await facts();
-    expect(windows).toMatchObject([{ verdict: 'DRIFT', version: 1, rows: 600 }]);
+    expect(windows).toMatchObject([{ verdict: 'DRIFT', modelVersion: 1, rows: 600 }]);
     expect(decisions.at(-1)).toMatchObject({ reason: 'drift', decided: 'STARTED' });
     expect(runs.at(-1)?.started).toMatchObject({ reason: 'drift', files: 2 });
   }, 240_000);

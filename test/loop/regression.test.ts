@@ -20,8 +20,8 @@ test('a number in seconds is learnt, judged and served with all defaults', async
     expect(first?.judged?.because).toContain("of the trivial answer, the training rows' m");
     expect(second?.judged).toMatchObject({ verdict: 'BETTER', championVersion: 1 });
     expect(deployments).toMatchObject([
-      { version: 1, outcome: 'DEPLOYED' },
-      { version: 2, outcome: 'DEPLOYED' },
+      { modelVersion: 1, outcome: 'DEPLOYED' },
+      { modelVersion: 2, outcome: 'DEPLOYED' },
     ]);
     expect(new Set(await loop.ask(await requests(3, 20))).size).toBeGreaterThan(5);
   } finally {

@@ -95,7 +95,7 @@ describe('a model is deployed as it was judged', () => {
     await overwrite(s3, written);
     s3.destroy();
 
-    expect(await approve(first)).toMatchObject({ outcome: 'DEPLOYED', version: 1 });
+    expect(await approve(first)).toMatchObject({ outcome: 'DEPLOYED', modelVersion: 1 });
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
   }, 180_000);
 
@@ -106,7 +106,7 @@ describe('a model is deployed as it was judged', () => {
     const { VersionId } = await overwrite(loop.s3, key);
 
     const deployment = await approve(second);
-    expect(deployment).toMatchObject({ outcome: 'FAILED', version: 2, error: { name: 'Perennial.ModelChanged' } });
+    expect(deployment).toMatchObject({ outcome: 'FAILED', modelVersion: 2, error: { name: 'Perennial.ModelChanged' } });
     expect(deployment?.error?.cause).toContain(`must be the one that was judged, version ${metadata.modelVersionId}`);
     expect(deployment?.error?.cause).toContain(`got version ${VersionId}`);
     expect(await serving()).toBe(before);
@@ -114,7 +114,7 @@ describe('a model is deployed as it was judged', () => {
     expect((await versionOf(second)).ModelApprovalStatus).toBe('Rejected');
 
     await loop.s3.send(new DeleteObjectCommand({ Bucket: loop.bucket, Key: key, VersionId }));
-    expect(await approve(second)).toMatchObject({ outcome: 'DEPLOYED', version: 2 });
+    expect(await approve(second)).toMatchObject({ outcome: 'DEPLOYED', modelVersion: 2 });
   }, 240_000);
 
   test('nor is a candidate compared with a champion that was overwritten: the run says so', async () => {

@@ -21,14 +21,14 @@ test('two machines train one network, of which one is lost on the way, and what 
   const [run] = runs;
   expect(run?.ended, JSON.stringify(run?.ended)).toMatchObject({ outcome: 'PROMOTED' });
   expect(run?.attempts).toMatchObject([
-    { option: '2 × ml.g5.xlarge', instanceCount: 2, status: 'Failed', kind: 'INTERNAL' },
+    { option: '2 × ml.g5.xlarge', instanceCount: 2, status: 'Failed', failureKind: 'INTERNAL' },
     { option: '2 × ml.g5.xlarge', status: 'Completed' },
   ]);
   const lines = loop.engine.log.map(({ message }) => message);
   expect(lines.filter((line) => /rows to train on, .* 2 x cpu/.test(line))).toHaveLength(2);
   expect(lines.filter((line) => /^going on after step \d+$/.test(line))).toHaveLength(1);
   expect(run?.attempts[1]?.metrics?.['validation:auc']).toBeGreaterThan(0.55);
-  expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+  expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
 
   const scores = await loop.ask(await requests(2, 100));
   expect(scores).toHaveLength(100);

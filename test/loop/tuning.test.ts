@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Run } from '../../bin/commands/ledger';
 import { CapacityOption, HyperparameterRange, Trainer, Tuning } from '../../lib';
 import { runKeys, type TuningDocument } from '../../lib/core';
+import type { Run } from '../../lib/core/ledger/history';
 import { csv, flights } from './flights';
 import { Loop } from './loop';
 
@@ -28,7 +28,7 @@ describe('a run that searches for hyperparameters', () => {
   test('one after another takes the best, records each, and keeps what was chosen', async () => {
     const { run: made, tuned } = await run(Tuning.oneByOne({ ranges, maxTrials: 3 }));
     expect(made.attempts).toMatchObject([
-      { iteration: 1, hyperparameters: {}, kind: 'CAPACITY' },
+      { iteration: 1, hyperparameters: {}, failureKind: 'CAPACITY' },
       { iteration: 1, hyperparameters: {}, status: 'Completed', option: 'ml.m5.xlarge' },
       { iteration: 2, status: 'Completed', option: 'ml.m5.xlarge', hyperparameters: { max_depth: '5' } },
       { iteration: 3, status: 'Completed', hyperparameters: { max_depth: '4' } },

@@ -72,7 +72,7 @@ describe('clients that ask all the time', () => {
     const first = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
     expect(first.runs).toMatchObject([{ ended: { outcome: 'AWAITING_APPROVAL' } }]);
     await approve();
-    expect((await loop.rest()).deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+    expect((await loop.rest()).deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
     const { runs } = await loop.upload('incoming/february.csv', csv(await flights(2, 16000)));
     expect(runs.at(-1)?.ended).toMatchObject({ outcome: 'AWAITING_APPROVAL' });
   }, 240_000);
@@ -94,7 +94,7 @@ describe('clients that ask all the time', () => {
     const traffic = new Traffic(loop.engine.clientConfig, row);
     await approve();
     const answers = await traffic.until(haveEnded(2));
-    expect((await loop.facts()).deployments.at(-1)).toMatchObject({ outcome: 'DEPLOYED', version: 2 });
+    expect((await loop.facts()).deployments.at(-1)).toMatchObject({ outcome: 'DEPLOYED', modelVersion: 2 });
     const [after] = await loop.ask([row]);
     expect(after).not.toBe(before);
     expect(answers.filter((answer) => 'error' in answer)).toEqual([]);
@@ -108,7 +108,7 @@ describe('clients that ask all the time', () => {
     const bad = "def model_fn(folder): return None\ndef transform_fn(*given): raise RuntimeError('a bad model')\n";
     await approveByHand(loop, serving?.modelPackageArn as string, bad);
     const answers = await traffic.until(haveEnded(3));
-    expect((await loop.facts()).deployments.at(-1)).toMatchObject({ version: 3, outcome: 'ROLLED_BACK' });
+    expect((await loop.facts()).deployments.at(-1)).toMatchObject({ modelVersion: 3, outcome: 'ROLLED_BACK' });
     const failed = answers.flatMap((answer, index) => ('error' in answer ? [{ ...answer, index }] : []));
     expect(failed.filter(({ error }) => !error.includes('a bad model'))).toEqual([]);
     const during = (failed.at(-1)?.index as number) - (failed[0]?.index as number) + 1;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Facts } from '../../bin/commands/ledger';
 import { runKeys } from '../../lib/core';
+import type { History } from '../../lib/core/ledger/history';
 import { csv, flights, parquet, requests } from './flights';
 import { Loop } from './loop';
 
@@ -29,7 +29,7 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
     expect(run?.judged).toMatchObject({ verdict: 'FIRST', metric: 'auc', problem: 'binary', rows: holdout });
     expect(run?.judged?.candidate).toBeGreaterThan(0.55);
     expect(run?.ended).toMatchObject({ outcome: 'PROMOTED' });
-    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1, runId: run?.runId }]);
+    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1, runId: run?.runId }]);
     expect(decisions).toMatchObject([{ decided: 'STARTED', runId: run?.runId }]);
   }, 240_000);
 
@@ -88,7 +88,7 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
   });
 
   test('drift starts a retraining by itself, on the rows whose ground truth is known by now', async () => {
-    const before: Facts = await loop.facts();
+    const before: History = await loop.facts();
     // in March all flights are ten times as long: a drift that nobody can miss
     const far = (row: string, at: number) =>
       row

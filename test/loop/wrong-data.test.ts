@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Run } from '../../bin/commands/ledger';
 import { runKeys } from '../../lib/core';
+import type { Run } from '../../lib/core/ledger/history';
 import { csv, flights, HEADER, parquet, requests } from './flights';
 import { Loop, type Template } from './loop';
 
@@ -32,7 +32,7 @@ describe('wrong data', () => {
       edit: deadly,
     });
     const { deployments } = await loop.upload('incoming/january.csv', csv(january));
-    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
   }, 180_000);
   afterAll(() => loop.stop());
 
@@ -52,7 +52,7 @@ describe('wrong data', () => {
     expect(run.ended?.error?.cause).toContain(key);
     const { refused, deployments } = await loop.facts();
     expect(refused.map((file) => file.key)).toContain(key);
-    expect(deployments.at(-1)).toMatchObject({ version: 1, outcome: 'DEPLOYED' });
+    expect(deployments.at(-1)).toMatchObject({ modelVersion: 1, outcome: 'DEPLOYED' });
     expect(await loop.ask(await requests(3, 5))).toHaveLength(5);
     expect(await loop.keys(key)).toEqual([key]); // nothing is lost
   }

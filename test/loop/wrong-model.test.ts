@@ -91,7 +91,7 @@ describe('a champion', () => {
     loop = await Loop.start();
     sagemaker = new SageMakerClient(loop.engine.clientConfig);
     const { deployments } = await loop.upload('incoming/january.csv', csv(await flights(1, 8000)));
-    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', version: 1 }]);
+    expect(deployments).toMatchObject([{ outcome: 'DEPLOYED', modelVersion: 1 }]);
   }, 240_000);
   afterAll(() => loop.stop());
 
@@ -101,7 +101,7 @@ describe('a champion', () => {
     const ModelPackageName = await approveByHand(loop, serving?.modelPackageArn as string, broken);
 
     const { deployments } = await loop.rest();
-    expect(deployments.at(-1)).toMatchObject({ version: 2, outcome: 'ROLLED_BACK' });
+    expect(deployments.at(-1)).toMatchObject({ modelVersion: 2, outcome: 'ROLLED_BACK' });
     expect(deployments.at(-1)?.error).toMatchObject({ name: 'Perennial.DeploymentFailed' });
     expect(loop.told()).toContainEqual(
       expect.stringMatching(/of version 2 was rolled back: Perennial\.DeploymentFailed/),

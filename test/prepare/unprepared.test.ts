@@ -7,7 +7,7 @@ import { readable } from '../../lambdas/data-engine/reader';
 import { prepare } from '../../lambdas/prepare/prepare.handler';
 import { parseContract } from '../../lib/core/dataset/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { EnvName } from '../../lib/core/names';
 import { kindOf } from '../../lib/core/prepare/faults';
 import { MemoryLedger } from '../support/memory';

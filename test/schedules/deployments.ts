@@ -2,7 +2,7 @@ import { type FinishDeploymentPorts, finishDeployment } from '../../lambdas/depl
 import { type StartDeploymentPorts, startDeployments } from '../../lambdas/deploy/start-deployment.handler';
 import { mendedDeploymentLease } from '../../lib/core/dataset/lease';
 import type { DeploymentInput, DeploymentOutcome } from '../../lib/core/deploy/documents';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { Events, packageVersion } from '../../lib/core/names';
 import { garble, mutate, ODD } from '../fuzz/fuzz';
 import { MemoryLedger } from '../support/memory';

@@ -1,6 +1,8 @@
 import type { Evidence, TrainingInput } from '../../lib/core/dataset/documents';
 import { mendedLease } from '../../lib/core/dataset/lease';
-import { type Decision, type Lease, LedgerKey } from '../../lib/core/ledger/ledger';
+import type { Decision } from '../../lib/core/ledger/facts';
+import { LedgerKey } from '../../lib/core/ledger/keys';
+import type { Lease } from '../../lib/core/ledger/rows';
 import type { MemoryLedger } from '../support/memory';
 import { HOUR, MINUTE } from './agenda';
 

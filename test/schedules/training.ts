@@ -5,10 +5,11 @@ import { CONTROLLER_DEFAULTS } from '../../lib/core/dataset/controller';
 import type { Evidence, Snapshot, TrainingInput } from '../../lib/core/dataset/documents';
 import { mendedLease } from '../../lib/core/dataset/lease';
 import type { Outcome } from '../../lib/core/ledger/documents';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { parseMessage } from '../../lib/core/messages';
 import { Events, Prefix } from '../../lib/core/names';
 import { garble, mutate, ODD } from '../fuzz/fuzz';
+import { begun, refusedFile } from '../support/facts';
 import { MemoryData, MemoryLedger } from '../support/memory';
 import { Agenda, CALM, Counts, deliver, faulty, HOUR, MINUTE, type Weather, weather } from './agenda';
 import { Machine } from './machine';
@@ -219,7 +220,13 @@ class Schedule {
 
   private drift(): void {
     const windowId = `w${this.agenda.dice.whole(1000)}`;
-    const detail = { windowId, windowEnd: this.agenda.iso(), version: 1, reportKey: 'monitor/w.json', summary: 'km' };
+    const detail = {
+      windowId,
+      windowEnd: this.agenda.iso(),
+      modelVersion: 1,
+      reportKey: 'monitor/w.json',
+      summary: 'km',
+    };
     this.send(Events.SOURCE, Events.DRIFT_DETECTED, { pipeline: PIPELINE, ...detail });
   }
 
@@ -251,7 +258,7 @@ class Schedule {
         items.delete(LEASE);
         break;
       case 1:
-        if (other !== LEASE && !other.startsWith('RUN#')) items.delete(other);
+        if (other !== LEASE && !other.startsWith('RUN')) items.delete(other);
         break;
       case 2:
         items.set(LEASE, { ...row, holder: dice.pick(['nobody', undefined, 7, ['x']]) });
@@ -289,7 +296,7 @@ class Schedule {
     const served = this.must.begun(name, input, files, this.now());
     agenda.in(10_000, () => {
       const { reason } = input ?? {};
-      if (reason) this.ledger.put(LedgerKey.run(startedAt, name, 'START'), { runId: name, reason });
+      if (reason) this.ledger.add(...begun(name, startedAt, reason));
     });
 
     const length = 5 * MINUTE + dice.whole(5 * HOUR);
@@ -315,7 +322,8 @@ class Schedule {
   private refuse(files: readonly File[], runId: string): void {
     this.counts.add('refused files', files.length);
     for (const { key, versionId } of files) {
-      this.ledger.put(LedgerKey.refused(key, versionId), { key, versionId, runId });
+      const startedAt = this.machine.all.get(runId)?.startedAt.toISOString() ?? '';
+      this.ledger.add(...refusedFile(key, versionId, runId, startedAt));
     }
   }
 

@@ -1,6 +1,6 @@
 /** What keeps its form, because code decides by it. */
 const CHOSEN =
-  /^(pk|sk|at|.*At|reason|decided|outcome|verdict|problem|family|statistic|kind|status|dataVersion|cutoff|reportKey)$/;
+  /^(pk|sk|at|.*At|reason|decided|outcome|verdict|problem|family|statistic|kind|failureKind|runId|status|dataVersion|cutoff|reportKey)$/;
 
 /** The same value, with a text added to every string in it that somebody else may have written. */
 export function everywhere<T>(value: T, text: string, key = ''): T {

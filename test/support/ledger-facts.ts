@@ -1,5 +1,6 @@
-import type { Fact } from '../../lib/core/ledger/ledger';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import type { Evidence } from '../../lib/core/dataset/documents';
+import { type AttemptEnded, type LedgerFact, type NewFact, newFact } from '../../lib/core/ledger/facts';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import type { Finding } from '../../lib/core/watch/findings';
 
 export const PIPELINE = 'flights';
@@ -10,10 +11,10 @@ const DATA = ['3f2a91bc0d12aa55', '77aa0c1d2e3f9b8c', 'c01dbeef12345678', 'deadb
 const arn = (version: number) => `arn:aws:sagemaker:us-east-1:000000000000:model-package/flights/${version}`;
 const at = (hour: number, minute: number, second = 0) =>
   new Date(Date.UTC(2026, 10, 23, hour, minute, second)).toISOString();
-const item = (sk: string, when: string, rest: object): Fact => ({ pk: PIPELINE, sk, at: when, ...rest });
+const ofPipeline = (facts: readonly NewFact[]) => facts.map((fact) => ({ pk: PIPELINE, ...fact }) as LedgerFact);
 
 /** A story: a first model, a better one after new data, drift, a run that is inconclusive, and one that fails. */
-export function ledgerItems(): Fact[] {
+export function ledgerItems(): LedgerFact[] {
   const runs = [
     { id: 'data-3f2a91bc0d12', reason: 'data', data: DATA[0], start: at(8, 0), end: at(8, 4), version: 1 },
     { id: 'data-77aa0c1d2e3f', reason: 'data', data: DATA[1], start: at(9, 30), end: at(9, 35, 20), version: 2 },
@@ -65,9 +66,9 @@ export function ledgerItems(): Fact[] {
       because: 'the AUC of the candidate may be lower than that of version 2 by more than 0.005; version 2 stays',
     },
   ] as const;
-  const facts = runs.flatMap((run, i): Fact[] => {
-    const key = (fact: Parameters<typeof LedgerKey.run>[2]) => LedgerKey.run(run.start, run.id, fact);
-    const evidence = [
+  const facts = runs.flatMap((run, i): NewFact[] => {
+    const [name, start, end] = [{ runId: run.id, startedAt: run.start }, new Date(run.start), new Date(run.end)];
+    const evidence: Evidence[] = [
       {
         reason: run.reason,
         eventId: `e${i}`,
@@ -75,8 +76,9 @@ export function ledgerItems(): Fact[] {
         detail: run.reason === 'drift' ? { summary: 'hour has moved' } : { key: `incoming/2001-0${i + 1}.parquet` },
       },
     ];
-    const started = item(key('START'), run.start, {
-      runId: run.id,
+    const index = newFact.runIndex(start, name);
+    const started = newFact.runStarted(start, {
+      ...name,
       reason: run.reason,
       evidence,
       dataVersion: run.data,
@@ -91,20 +93,21 @@ export function ledgerItems(): Fact[] {
           errorMessage: 'incoming/2001-05.parquet cannot be read: it is empty. Upload it again, or delete it',
         }),
       };
-      return [started, item(key('END'), run.end, { runId: run.id, outcome: 'FAILED', error })];
+      return [index, started, newFact.runEnded(end, { ...name, outcome: 'FAILED', error })];
     }
     return [
+      index,
       started,
-      item(key('PREPARED'), run.start, {
-        runId: run.id,
+      newFact.runPrepared(start, {
+        ...name,
         rows: { read: 440_000, quarantined: 312 * i, train: 314_000, validation: 35_000, holdout: verdict.rows },
         quarantine: i === 0 ? [] : [{ reason: 'delay: must be a number, got <missing>', rows: 312 * i }],
         cutoff: '2001-02-28T23:59:00Z',
       }),
-      ...attempts(run, i === 1, key),
-      item(key('VERDICT'), run.end, { runId: run.id, problem: 'binary', metric: 'auc', ...verdict }),
-      item(key('END'), run.end, {
-        runId: run.id,
+      ...attempts(run, i === 1),
+      newFact.runJudged(end, { ...name, problem: 'binary', metric: 'auc', ...verdict }),
+      newFact.runEnded(end, {
+        ...name,
         ...(run.version === undefined
           ? { outcome: 'REJECTED' }
           : { outcome: 'PROMOTED', modelPackageArn: arn(run.version) }),
@@ -112,22 +115,24 @@ export function ledgerItems(): Fact[] {
     ];
   });
   const deployments = [
-    { version: 1, start: at(8, 4, 10), end: at(8, 9), outcome: 'DEPLOYED', runId: runs[0].id },
-    { version: 2, start: at(9, 36), end: at(9, 41), outcome: 'DEPLOYED', runId: runs[1].id },
-  ].map(({ start, end, ...rest }) => {
-    const deploymentId = `deploy-v${rest.version}-0a1b2c3d`;
-    return item(LedgerKey.deployment(start, deploymentId), end, {
-      deploymentId,
-      startedAt: start,
-      modelPackageArn: arn(rest.version),
+    { modelVersion: 1, startedAt: at(8, 4, 10), end: at(8, 9), runId: runs[0].id },
+    { modelVersion: 2, startedAt: at(9, 36), end: at(9, 41), runId: runs[1].id },
+  ].map(({ end, modelVersion, ...rest }) =>
+    newFact.deploymentEnded(new Date(end), {
+      deploymentId: `deploy-v${modelVersion}-0a1b2c3d`,
+      endpointName: 'flights',
+      modelPackageArn: arn(modelVersion),
+      modelVersion,
+      outcome: 'DEPLOYED',
       ...rest,
-    });
-  });
+    }),
+  );
   const windows = (['OK', 'INSUFFICIENT', 'DRIFT', 'OK'] as const).map((verdict, i) => {
     const when = at(8 + i, 20 + 9 * i);
-    return item(LedgerKey.monitor(when, `w${i}`), when, {
+    return newFact.windowJudged(new Date(when), {
       windowId: `w${i}`,
-      version: i < 2 ? 1 : 2,
+      windowEnd: when,
+      modelVersion: i < 2 ? 1 : 2,
       verdict,
       rows: 20_000 + 1_000 * i,
       reportKey: `monitor/w${i}.json`,
@@ -138,7 +143,9 @@ export function ledgerItems(): Fact[] {
     });
   });
   const decisions = runs.map((run, i) =>
-    item(LedgerKey.decision(run.start, `e${i}`), run.start, {
+    newFact.decision({
+      sk: LedgerKey.decision(run.start, `e${i}`),
+      at: run.start,
       eventId: `e${i}`,
       reason: run.reason,
       decided: 'STARTED',
@@ -146,40 +153,45 @@ export function ledgerItems(): Fact[] {
       because: '1 trigger, 3 files',
     }),
   );
-  return [
+  return ofPipeline([
     ...facts,
     ...deployments,
     ...windows,
     ...decisions,
-    item(LedgerKey.decision(at(11, 30), 'e9'), at(11, 30), {
+    newFact.decision({
+      sk: LedgerKey.decision(at(11, 30), 'e9'),
+      at: at(11, 30),
       eventId: 'e9',
       reason: 'drift',
       decided: 'IGNORED',
       because: 'the last run ended 25 min ago, and drift starts none within 60 min',
     }),
-    item(LedgerKey.refused('incoming/2001-05.parquet', 'v1'), at(12, 0, 39), {
-      key: 'incoming/2001-05.parquet',
-      versionId: 'v1',
-      runId: runs[3].id,
-      because: 'it is empty. Upload it again, or delete it',
-    }),
-    item(LedgerKey.lease('training'), at(12, 0, 40), { pending: [], startedToday: 4, unpromoted: 1 }),
-  ];
+    ...newFact.refusedFile(
+      new Date(at(12, 0, 39)),
+      {
+        key: 'incoming/2001-05.parquet',
+        versionId: 'v1',
+        runId: runs[3].id,
+        because: 'it is empty. Upload it again, or delete it',
+      },
+      { runId: runs[3].id, startedAt: runs[3].start },
+    ),
+  ]);
 }
 
 /** A run's training jobs: one that trained, after one for which there was no machine if `twice`. */
 function attempts(
   run: { readonly id: string; readonly start: string; readonly end: string },
   twice: boolean,
-  key: (fact: Parameters<typeof LedgerKey.run>[2]) => string,
-): Fact[] {
+): NewFact[] {
   const job = (attempt: number) => `flights-${run.id}-4ad1-${attempt}`;
-  const ends = [
+  const name = { runId: run.id, startedAt: run.start };
+  const ends: Array<Pick<AttemptEnded, 'option' | 'spot' | 'status'> & Partial<AttemptEnded>> = [
     {
       option: 'ml.g4dn.xlarge, spot',
       spot: true,
       status: 'Failed',
-      kind: 'CAPACITY',
+      failureKind: 'CAPACITY',
       failure: 'CapacityError: no machine',
     },
     {
@@ -192,16 +204,16 @@ function attempts(
     },
   ];
   return (twice ? ends : ends.slice(1)).flatMap(({ option, ...rest }, i) => [
-    item(key(`STARTED#${job(i + 1)}`), run.start, {
-      runId: run.id,
+    newFact.attemptStarted(new Date(run.start), {
+      ...name,
       job: job(i + 1),
       option,
       maxRuntimeSeconds: 14_400,
       ...(twice && { expectedUsd: 0.0168 }),
       atMostUsd: 2.9702,
     }),
-    item(key(`ATTEMPT#${job(i + 1)}`), run.end, {
-      runId: run.id,
+    newFact.attemptEnded(new Date(run.end), {
+      ...name,
       job: job(i + 1),
       option,
       instanceType: 'ml.g4dn.xlarge',

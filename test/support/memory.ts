@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import type { Data } from '../../lambdas/dataset/data';
-import { type Ledger, nextRevision } from '../../lambdas/ledger/ledger-port';
+import type { Item, Ledger, QueryOptions } from '../../lambdas/ledger/ledger';
 import type { Execution, Executions } from '../../lambdas/shared/executions';
 import { linesOf } from '../../lambdas/shared/s3-store';
 import { isData, type ListedFile } from '../../lib/core/dataset/snapshot';
-import type { Fact } from '../../lib/core/ledger/ledger';
+import type { NewFact } from '../../lib/core/ledger/facts';
+import { type Row, rowOf } from '../../lib/core/ledger/rows';
 
 /** A ledger in memory. Values pass through JSON, as they would through DynamoDB. */
 export class MemoryLedger implements Ledger {
@@ -13,32 +14,41 @@ export class MemoryLedger implements Ledger {
 
   constructor(readonly pipeline = 'flights') {}
 
-  async find<T>(sk: string): Promise<T | undefined> {
+  async find(sk: string): Promise<Item | undefined> {
     const item = this.items.get(sk);
-    return item && structuredClone(item as T);
+    return item && structuredClone(item as unknown as Item);
   }
 
-  async append<F extends Fact>(fact: Omit<F, 'pk'>): Promise<boolean> {
-    const { sk } = fact as unknown as Fact;
+  async findAll(sks: readonly string[]): Promise<Item[]> {
+    const found = [...new Set(sks)].flatMap((sk) => this.items.get(sk) ?? []);
+    return structuredClone(found as unknown as Item[]);
+  }
+
+  async append(fact: NewFact): Promise<boolean> {
+    const { sk } = fact;
     if (this.items.has(sk)) return false;
     this.put(sk, fact);
     return true;
   }
 
-  async query<F extends Fact>(
-    prefix: string,
-    options: { readonly newestFirst?: boolean; readonly limit?: number } = {},
-  ): Promise<F[]> {
-    const keys = [...this.items.keys()].filter((sk) => sk.startsWith(prefix)).sort();
-    if (options.newestFirst) keys.reverse();
-    return keys.slice(0, options.limit).map((sk) => structuredClone(this.items.get(sk)) as unknown as F);
+  async query(prefix: string, options: QueryOptions = {}): Promise<Item[]> {
+    const { newestFirst, limit, since = '', beyond } = options;
+    const keys = [...this.items.keys()].filter((sk) => sk.startsWith(prefix) && sk >= prefix + since).sort();
+    if (newestFirst) keys.reverse();
+    const rest = beyond === undefined ? keys : keys.filter((sk) => (newestFirst ? sk < beyond : sk > beyond));
+    return rest.slice(0, limit).map((sk) => structuredClone(this.items.get(sk)) as unknown as Item);
   }
 
-  async swap(sk: string, revision: unknown, value: object): Promise<boolean> {
-    const item = this.items.get(sk);
+  async swap(row: Row, revision: unknown, value: object): Promise<boolean> {
+    const item = this.items.get(row.sk);
     if (item === undefined ? revision !== 0 : !isDeepStrictEqual(item.revision, revision)) return false;
-    this.put(sk, { ...value, revision: nextRevision(revision) });
+    this.put(row.sk, rowOf(row, revision, value));
     return true;
+  }
+
+  /** Puts facts there, whatever was there. */
+  add(...facts: readonly NewFact[]): void {
+    for (const fact of facts) this.put(fact.sk, fact);
   }
 
   put(sk: string, value: object): void {

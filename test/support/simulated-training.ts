@@ -232,7 +232,7 @@ export class SimulatedTraining {
 
     const live = [...this.jobs.values()].filter((job) => this.now < job.endsAt);
     if (live.length > 0) this.violations.push(`${name} began while ${live[0]?.name} was alive`);
-    const begun = this.ledger.all('RUN#').filter(({ sk }) => sk.endsWith(`#STARTED#${name}`));
+    const begun = this.ledger.all('RUN#').filter(({ kind, job }) => kind === 'AttemptStarted' && job === name);
     if (begun.length !== 1) this.violations.push(`${name} began with ${begun.length} reservations`);
 
     const job = this.makeJob(name, request, fate, limits, machines);

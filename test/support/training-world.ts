@@ -4,7 +4,7 @@ import { type FinishPorts, finish } from '../../lambdas/ledger/finish.handler';
 import { CONTROLLER_DEFAULTS, type ControllerRules } from '../../lib/core/dataset/controller';
 import type { Snapshot, TrainingInput } from '../../lib/core/dataset/documents';
 import type { Outcome } from '../../lib/core/ledger/documents';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { Events } from '../../lib/core/names';
 import { Crash, MemoryData, MemoryExecutions, MemoryLedger } from './memory';
 

@@ -107,7 +107,7 @@ describe('an attempt', () => {
       model: 's3://b/m',
       trainingJobArn: 'arn:job',
     });
-    expect(world.ledger.all('RUN#').find(({ sk }) => sk.includes('#ATTEMPT#'))).toMatchObject({
+    expect(world.ledger.all('RUN#').find(({ kind }) => kind === 'AttemptEnded')).toMatchObject({
       instanceType: 'ml.g5.2xlarge',
       instanceCount: 2,
       spot: true,
@@ -181,7 +181,11 @@ describe('an attempt', () => {
         if (!(cut instanceof Crash)) continue;
         const report = await attempt(world, request);
         expect(report).toMatchObject({ action: 'TRAIN', job: { option: 1 } });
-        expect(world.ledger.all('RUN#').map(({ sk }) => sk.split('#')[3])).toEqual(['STARTED', 'ATTEMPT', 'STARTED']);
+        expect(world.ledger.all('RUN#').map(({ kind }) => kind)).toEqual([
+          'AttemptStarted',
+          'AttemptEnded',
+          'AttemptStarted',
+        ]);
       }
     }
   });

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import type { LedgerFact } from '../../lib/core/ledger/facts';
 import { failureAfter, needsLog, withLog } from '../../lib/core/train/failures';
 import { historyOf, spentByOthers } from '../../lib/core/train/history';
 import { machinesOf, tuningDocument } from '../../lib/core/train/records';
+import { asked, trained } from '../support/facts';
 
-function fact(runId: string, kind: 'STARTED' | 'ATTEMPT', job: string, more: object) {
-  return { pk: 'p', sk: LedgerKey.run('2026-03-01T00:00:00Z', runId, `${kind}#${job}`), at: 't', runId, job, ...more };
+function fact(runId: string, kind: 'STARTED' | 'ATTEMPT', job: string, more: object): LedgerFact {
+  const at = '2026-03-01T00:00:00.000Z';
+  return (kind === 'STARTED' ? asked : trained)(at, { ...more, runId, job }) as LedgerFact;
 }
 
 describe('what other runs took', () => {

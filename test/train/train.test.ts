@@ -17,6 +17,7 @@ import {
 } from '../../lib';
 import { ErrorName, FAILURE_KINDS } from '../../lib/core';
 import { definitionsOf } from '../support/definition';
+import { asked, trained } from '../support/facts';
 import { type Fate, SimulatedTraining } from '../support/simulated-training';
 import { CONTRACT, emptyStack } from '../support/stacks';
 
@@ -58,7 +59,7 @@ const searching = machineWith({
   tuning: Tuning.oneByOne({ ranges: [HyperparameterRange.number('eta', 0.01, 0.3, true)], maxTrials: 4, target: 0.75 }),
 });
 
-const attemptsOf = ({ ledger }: SimulatedTraining) => ledger.all('RUN#').filter(({ sk }) => sk.includes('#ATTEMPT#'));
+const attemptsOf = ({ ledger }: SimulatedTraining) => ledger.all('RUN#').filter(({ kind }) => kind === 'AttemptEnded');
 const failureOf = ({ ending }: SimulatedTraining) =>
   ending?.variables.get('failure') as { name: string; cause: string };
 
@@ -72,8 +73,8 @@ describe('trying the capacity options', () => {
 
     expect(run.ending?.state).toBe('Seal model');
     expect(attemptsOf(run)).toMatchObject([
-      { option: 'ml.g5.2xlarge, spot', spot: true, kind: 'CAPACITY', status: 'Failed', costUsd: 0 },
-      { option: 'ml.g5.xlarge, spot', kind: 'SPOT_TIMEOUT', interruptions: 1, trainingSeconds: 1500 },
+      { option: 'ml.g5.2xlarge, spot', spot: true, failureKind: 'CAPACITY', status: 'Failed', costUsd: 0 },
+      { option: 'ml.g5.xlarge, spot', failureKind: 'SPOT_TIMEOUT', interruptions: 1, trainingSeconds: 1500 },
       {
         option: 'ml.g5.2xlarge',
         spot: false,
@@ -99,7 +100,7 @@ describe('trying the capacity options', () => {
     const waited = Date.parse(first.at(-1)?.at) - before;
     expect(waited).toBeGreaterThan(0.7 * 3600_000);
     expect(waited).toBeLessThanOrEqual(3600_000);
-    expect(first[0]).toMatchObject({ kind: 'QUOTA', status: 'Refused' });
+    expect(first[0]).toMatchObject({ failureKind: 'QUOTA', status: 'Refused' });
   });
 
   test('meets a fault of SageMaker with the same capacity option twice, then with the next', async () => {
@@ -108,7 +109,7 @@ describe('trying the capacity options', () => {
       [{ kind: 'internal', after: 600 }, { kind: 'internal', after: 600 }, { kind: 'fault' }],
       NEEDED,
     ).run();
-    expect(attemptsOf(run).map(({ option, kind }) => [option, kind])).toEqual([
+    expect(attemptsOf(run).map(({ option, failureKind }) => [option, failureKind])).toEqual([
       ['ml.g5.2xlarge, spot', 'INTERNAL'],
       ['ml.g5.2xlarge, spot', 'INTERNAL'],
       ['ml.g5.2xlarge, spot', 'INTERNAL'],
@@ -132,7 +133,7 @@ describe('trying the capacity options', () => {
     ).run();
 
     expect(run.ending?.state).toBe('Record failure');
-    expect(attemptsOf(run).at(-1)).toMatchObject({ kind: expected });
+    expect(attemptsOf(run).at(-1)).toMatchObject({ failureKind: expected });
     expect(failureOf(run).name).toBe(ErrorName.TRAINING_FAILED);
     expect(failureOf(run).cause).toContain(text);
     expect(failureOf(run).cause).toMatch(/Before that: loop-[0-9a-f]{6}-data-0123456789ab/);
@@ -165,7 +166,7 @@ describe('trying the capacity options', () => {
     ).run();
     expect(run.violations).toEqual([]);
     expect(attemptsOf(run)).toMatchObject([
-      { status: 'Stopped', kind: 'INTERNAL' },
+      { status: 'Stopped', failureKind: 'INTERNAL' },
       { status: 'Completed', trainingSeconds: NEEDED - 1020 },
     ]);
   });
@@ -195,13 +196,9 @@ describe('the budget', () => {
   test('counts what other runs of the month have cost, and may cost', async () => {
     const machine = machineWith({ budget: { maxCostPerMonth: 10 } });
     const simulated = new SimulatedTraining(machine, [], NEEDED);
-    simulated.ledger.put('RUN#2026-03-01T00:00:00.000Z#other#ATTEMPT#j1', { job: 'j1', costUsd: 4, runId: 'other' });
-    simulated.ledger.put('RUN#2026-03-01T00:00:00.000Z#other#STARTED#j1', { job: 'j1', atMostUsd: 9, runId: 'other' });
-    simulated.ledger.put('RUN#2026-03-01T00:00:00.000Z#other#STARTED#j2', {
-      job: 'j2',
-      atMostUsd: 5.99,
-      runId: 'other',
-    });
+    const at = '2026-03-01T00:00:00.000Z';
+    simulated.ledger.add(trained(at, { job: 'j1', costUsd: 4 }), asked(at, { job: 'j1', atMostUsd: 9 }));
+    simulated.ledger.add(asked(at, { job: 'j2', atMostUsd: 5.99 }));
     const run = await simulated.run();
     expect(run.jobs.size).toBe(0);
     expect(failureOf(run).cause).toContain('0.01 USD is left of 10.00 USD a month');
@@ -210,23 +207,18 @@ describe('the budget', () => {
   test('counts a month from its beginning', async () => {
     const machine = machineWith({ budget: { maxCostPerMonth: 10 } });
     const simulated = new SimulatedTraining(machine, [], NEEDED);
-    simulated.ledger.put('RUN#2026-02-28T23:00:00.000Z#other#ATTEMPT#j1', { job: 'j1', costUsd: 10, runId: 'other' });
+    simulated.ledger.add(trained('2026-02-28T23:00:00.000Z', { job: 'j1', costUsd: 10 }));
     expect((await simulated.run()).ending?.state).toBe('Seal model');
   });
 
   test('estimates by the newest jobs on the same machine', async () => {
     const simulated = new SimulatedTraining(plain, [], NEEDED);
     [3600, 7200, 1800].forEach((seconds, i) => {
-      simulated.ledger.put(`RUN#2026-02-0${i + 1}T00:00:00.000Z#r${i}#ATTEMPT#j`, {
-        job: 'j',
-        runId: `r${i}`,
-        status: 'Completed',
-        instanceType: 'ml.g5.2xlarge',
-        trainingSeconds: seconds,
-      });
+      const startedAt = `2026-02-0${i + 1}T00:00:00.000Z`;
+      simulated.ledger.add(trained(startedAt, { runId: `r${i}`, trainingSeconds: seconds }));
     });
     const run = await simulated.run();
-    const [begun] = run.ledger.all('RUN#2026-03').filter(({ sk }) => sk.includes('#STARTED#'));
+    const [begun] = run.ledger.all('RUN#2026-03').filter(({ kind }) => kind === 'AttemptStarted');
     expect(begun.expectedUsd).toBeCloseTo(1.515, 6);
     expect(begun.atMostUsd).toBeCloseTo((1.515 * (7200 + 120)) / 3600, 6);
   });
@@ -284,7 +276,12 @@ describe('the search for hyperparameters', () => {
     ];
     const run = await new SimulatedTraining(searching, fails, 600, [], byEta).run();
     expect(run.ending?.state).toBe('Seal model');
-    expect(attemptsOf(run).map(({ kind }) => kind)).toEqual([undefined, 'ALGORITHM', undefined, 'CLIENT']);
+    expect(attemptsOf(run).map(({ failureKind }) => failureKind)).toEqual([
+      undefined,
+      'ALGORITHM',
+      undefined,
+      'CLIENT',
+    ]);
 
     const poor = machineWith({
       budget: { maxCostPerRun: 1 },
@@ -341,10 +338,10 @@ test('no schedule of faults ends in two live jobs, a success without a model, a 
           expect(attempts.filter(({ job }) => job === name)).toHaveLength(1);
           expect(run.jobs.get(name)?.endsAt).toBeLessThanOrEqual(run.now);
         }
-        for (const { status, kind, failure } of attempts) {
-          if (status === 'Completed') expect(kind).toBeUndefined();
-          else expect(FAILURE_KINDS).toContain(kind);
-          if (kind !== undefined) expect(failure).toMatch(/./);
+        for (const { status, failureKind, failure } of attempts) {
+          if (status === 'Completed') expect(failureKind).toBeUndefined();
+          else expect(FAILURE_KINDS).toContain(failureKind);
+          if (failureKind !== undefined) expect(failure).toMatch(/./);
         }
         if (which === 'frugal') expect(run.costUsd).toBeLessThanOrEqual(CEILING);
         if (which === 'searching') expect(run.costUsd).toBeLessThanOrEqual(3 * CEILING);

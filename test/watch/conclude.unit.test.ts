@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
+import { shortHash } from '../../lib/core/names';
 import type { CapturedWindow } from '../../lib/core/watch/captured-window';
 import { type Conclusion, conclude, driftDetail, UNWATCHED, type Watch } from '../../lib/core/watch/conclude';
 import { ASSESS_DEFAULTS } from '../../lib/core/watch/findings';
@@ -17,7 +18,7 @@ const unreadable: CapturedWindow = { ...rows(0), unreadable: [{ reason: 'it is o
 function concluded(window: Window, seen: ReturnType<typeof observe>, watch: Watch = UNWATCHED): Conclusion | undefined {
   const rules = { lookBackDays: 45, assess: ASSESS_DEFAULTS };
   const now = new Date('2026-03-01T12:30:00Z');
-  return conclude({ pipeline: 'flights', window, version: 3, runId: 'r', baseline, rules, now }, seen, watch);
+  return conclude({ pipeline: 'flights', window, modelVersion: 3, runId: 'r', baseline, rules, now }, seen, watch);
 }
 
 function looked(captured: CapturedWindow, window = look, watch?: Watch): Conclusion | undefined {
@@ -35,7 +36,7 @@ describe('a scheduled window', () => {
         sk: LedgerKey.monitor(look.end, 'w'),
         at: '2026-03-01T12:30:00.000Z',
         windowId: 'w',
-        version: 3,
+        modelVersion: 3,
         verdict: 'OK',
         rows: 4000,
         reportKey: 'monitor/w.json',
@@ -43,7 +44,7 @@ describe('a scheduled window', () => {
       report: { pipeline: 'flights', runId: 'r', windowEnd: look.end, captured: 4000, quarantine: [] },
       watch: { until: look.end, captured: { windows: 1 }, groundTruth: { windows: 0 }, judged: [{ windowId: 'w' }] },
       metrics: { WindowsJudged: 1, DriftEffect: expect.any(Number) },
-      refused: undefined,
+      refused: [],
     });
   });
 
@@ -54,7 +55,7 @@ describe('a scheduled window', () => {
       pipeline: 'flights',
       windowId: 'w',
       windowEnd: look.end,
-      version: 3,
+      modelVersion: 3,
       reportKey: 'monitor/w.json',
       summary: fact.summary,
     });
@@ -88,13 +89,13 @@ describe('an upload of ground truth', () => {
     const after = concluded(truth, observe(truth, baseline, rows(10), { refused: 'it is empty' }));
     expect(after).toMatchObject({
       fact: { verdict: 'BAD_DATA', summary: 'it is empty', rows: 0 },
-      refused: {
-        sk: LedgerKey.refused('ground-truth/march.csv', 'v1'),
-        key: 'ground-truth/march.csv',
-        versionId: 'v1',
-        runId: 'monitor-w',
-        because: 'it is empty',
-      },
+      refused: [
+        LedgerKey.refusedInWindow(look.end, 'w', shortHash('ground-truth/march.csv v1')),
+        LedgerKey.refused('ground-truth/march.csv', 'v1'),
+      ].map((sk) => ({
+        ...{ kind: 'RefusedFile', sk, key: 'ground-truth/march.csv', versionId: 'v1' },
+        ...{ runId: 'monitor-w', because: 'it is empty' },
+      })),
       watch: { groundTruth: { windows: 0 } },
       metrics: { DriftEffect: 0 },
     });

@@ -4,12 +4,13 @@ import { type MonitorPorts, monitor } from '../../lambdas/watch/monitor.handler'
 import type { Contract } from '../../lib/core/dataset/contract';
 import { ErrorName, PerennialError } from '../../lib/core/errors';
 import { judge } from '../../lib/core/judge/judge';
-import { LedgerKey } from '../../lib/core/ledger/ledger';
+import { LedgerKey } from '../../lib/core/ledger/keys';
 import { Events, runKeys, SMOKE_TEST_ID } from '../../lib/core/names';
 import { countCategories, countNumbers, quantileEdges } from '../../lib/core/prepare/profile';
 import type { Baseline, MonitorReport } from '../../lib/core/watch/documents';
 import { ASSESS_DEFAULTS } from '../../lib/core/watch/findings';
 import type { GroundTruth } from '../../lib/core/watch/ground-truth';
+import { deployment } from '../support/facts';
 import { Crash, crashing, MemoryLedger, MemoryStore } from '../support/memory';
 
 const contract: Contract = {
@@ -78,12 +79,7 @@ class World {
   known: (wanted: ReadonlySet<string>) => GroundTruth = () => ({ labels: new Map(), rows: 0, bad: 0, reasons: [] });
 
   constructor() {
-    this.ledger.put('DEPLOYMENT#2026-03-01#d', {
-      version: 1,
-      runId: 'r',
-      outcome: 'DEPLOYED',
-      at: '2026-03-01T00:00:00.500Z',
-    });
+    this.ledger.add(deployment({ startedAt: '2026-03-01T00:00:00.000Z', at: '2026-03-01T00:00:00.500Z' }));
     this.store.json(runKeys('r').baseline, BASELINE);
   }
 
@@ -166,7 +162,7 @@ describe('an upload of ground truth', () => {
     expect((await monitor(world.ports, upload())).verdict).toBe('OK');
     expect(world.sent).toEqual([]);
     const [fact] = world.ledger.all('MONITOR#');
-    expect(fact).toMatchObject({ version: 1, verdict: 'OK', rows: ROWS });
+    expect(fact).toMatchObject({ modelVersion: 1, verdict: 'OK', rows: ROWS });
     expect(world.report(fact.windowId)).toMatchObject({
       captured: ROWS,
       groundTruth: { key: 'ground-truth/march.csv' },
@@ -186,7 +182,7 @@ describe('an upload of ground truth', () => {
     expect(world.sent).toEqual([world.sent[0], world.sent[0]]); // the controller knows the window by its id
     expect(world.sent[0]).toMatchObject({
       pipeline: 'flights',
-      version: 1,
+      modelVersion: 1,
       windowId: fact.windowId,
       windowEnd: '2026-03-01T23:00:00.000Z',
       reportKey: `monitor/${fact.windowId}.json`,
@@ -328,12 +324,7 @@ describe('a scheduled look', () => {
   });
 
   test('leaves out what other models were asked, and the smoke test', async () => {
-    world.ledger.put('DEPLOYMENT#2026-03-01#d', {
-      version: 1,
-      runId: 'r',
-      outcome: 'DEPLOYED',
-      at: '2026-03-01T02:00:00.500Z',
-    });
+    world.ledger.add(deployment({ startedAt: '2026-03-01T00:00:00.000Z', at: '2026-03-01T02:00:00.500Z' }));
     world.capture(1, 0, 100);
     world.capture(2, 100, 120);
     world.capture(3, 200, 220, 0, SMOKE_TEST_ID);

@@ -1,5 +1,6 @@
-import type { Decision, Lease } from '../ledger/ledger';
-import { LedgerKey } from '../ledger/ledger';
+import type { Decision, DecisionMade } from '../ledger/facts';
+import { LedgerKey } from '../ledger/keys';
+import type { Lease } from '../ledger/rows';
 import { shortened } from '../listed';
 import { type Reason, runId } from '../names';
 import { charged, isBehind, spentOn } from './budget';
@@ -57,7 +58,7 @@ export interface Situation {
 /** What is to be done: a lease to write (if it differs from the one given), and decisions to append. */
 export interface Decided {
   readonly lease: Lease;
-  readonly decisions: readonly Decision[];
+  readonly decisions: readonly DecisionMade[];
   /** Triggers for which there is no room: nothing is decided about them, and they must come again. */
   readonly crowded: readonly Evidence[];
 }
@@ -115,8 +116,7 @@ export function decide(lease: Lease, triggers: readonly Evidence[], situation: S
     .map((trigger): Note => [trigger, 'IGNORED', `${shortened(String(trigger.detail.key), 100)} is no training data`]);
 
   const decisions = [...markers, ...course.notes].map(
-    ([trigger, decided, because, { run, needs } = {}]): Decision => ({
-      pk: '', // the ledger's to fill in
+    ([trigger, decided, because, { run, needs } = {}]): DecisionMade => ({
       sk: (includes(lease.pending, trigger) ? LedgerKey.decisionLater : LedgerKey.decision)(
         trigger.at,
         trigger.eventId,

@@ -1,5 +1,5 @@
 import { OUTCOMES, type Outcome } from '../ledger/documents';
-import { LedgerKey, type RunEnded, type RunStarted } from '../ledger/ledger';
+import { type LedgerFact, type NewFact, newFact, type RunEnded, type RunIndex } from '../ledger/facts';
 import type { RunEnd } from '../messages';
 import type { Spent } from './budget';
 
@@ -7,29 +7,32 @@ import type { Spent } from './budget';
 export const GONE = 'GONE';
 
 /**
- * How a run ended that Step Functions reports, and the fact to write if the run did not write one: it was stopped, or
- * ran out of time.
+ * When a run began that Step Functions reports as ended; undefined if there never was such a run.
  *
- * @param facts of runs that began in the same second, or of the last runs where its beginning is not known
+ * @param begun the last run of this id, by the ledger
  */
-export function outcomeOf(
-  { runId, status, at, startedAt: reported }: RunEnd,
-  facts: ReadonlyArray<RunStarted | RunEnded>,
-): { readonly outcome: Outcome; readonly missing?: Omit<RunEnded, 'pk'> } {
-  const own = facts.filter((fact) => fact.runId === runId);
-  const ended = own.find((fact): fact is RunEnded => fact.sk.endsWith('#END'));
-  if (ended !== undefined) return { outcome: OUTCOMES.find((outcome) => outcome === ended.outcome) ?? 'FAILED' };
-  const startedAt = own[0]?.sk.split('#')[1] ?? reported;
-  if (startedAt === undefined) return { outcome: 'FAILED' }; // there never was such a run
+export function beginningOf({ startedAt }: RunEnd, begun: Pick<RunIndex, 'startedAt'> | undefined): string | undefined {
+  // a run of old had this id as well, if that one began in another second than the execution
+  const isOther = startedAt !== undefined && begun?.startedAt.slice(0, 19) !== startedAt.slice(0, 19);
+  return isOther ? startedAt : begun?.startedAt;
+}
+
+/** How a run ended that said so itself. */
+export function outcomeOf(ended: Pick<RunEnded, 'outcome'>): Outcome {
+  return OUTCOMES.find((outcome) => outcome === ended.outcome) ?? 'FAILED';
+}
+
+/** The facts about a run that has ended without writing them: it was stopped, or ran out of time. */
+export function missingEnd({ runId, status, at }: RunEnd, startedAt: string, now: Date): NewFact[] {
   const error = { name: `Execution.${status}`, cause: `the execution ended as ${status} before it could say how` };
-  return {
-    outcome: 'FAILED',
-    missing: { sk: LedgerKey.run(startedAt, runId, 'END'), at, runId, outcome: 'FAILED', error },
-  };
+  return [
+    newFact.runIndex(now, { runId, startedAt }),
+    newFact.runEnded(new Date(at), { runId, startedAt, outcome: 'FAILED', error }),
+  ];
 }
 
 /** What is spent of a day's budget, by the lease or by the runs that began on that day, whichever is more. */
-export function withStarted(spent: Spent, today: readonly RunStarted[]): Spent {
-  const started = today.filter(({ sk, reason }) => sk.endsWith('#START') && reason !== 'manual').length;
+export function withStarted(spent: Spent, today: readonly LedgerFact[]): Spent {
+  const started = today.filter((fact) => fact.kind === 'RunStarted' && fact.reason !== 'manual').length;
   return { ...spent, startedToday: Math.max(spent.startedToday, started) };
 }

@@ -1,6 +1,7 @@
 import type { DeploymentInput } from '../deploy/documents';
 import { OUTCOMES, type Outcome } from '../ledger/documents';
-import type { Decision, DeploymentLease, Lease, RefusedFile } from '../ledger/ledger';
+import type { DecisionMade, RefusedFile } from '../ledger/facts';
+import type { DeploymentLease, Lease } from '../ledger/rows';
 import { listed } from '../listed';
 import { DEPLOYMENT_INPUT, executionName } from '../messages';
 import { REASONS } from '../names';
@@ -55,7 +56,7 @@ const trainingInput = object<TrainingInput>({
   replay: optional(flag),
   more: optional(count),
 });
-const decision = object<Decision>({
+const decision = object<DecisionMade>({
   sk: text,
   at: isoTime,
   eventId: text,

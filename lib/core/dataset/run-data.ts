@@ -1,5 +1,5 @@
 import { ErrorName, PerennialError } from '../errors';
-import type { Decision } from '../ledger/ledger';
+import type { DecisionMade } from '../ledger/facts';
 import { listed } from '../listed';
 import { Events } from '../names';
 import type { RunData } from './controller';
@@ -51,7 +51,7 @@ export interface DecisionEvent {
 }
 
 /** The events about decisions that people must act on: one for each need, about its first decision. */
-export function eventsOf(pipeline: string, decisions: readonly Decision[]): DecisionEvent[] {
+export function eventsOf(pipeline: string, decisions: readonly DecisionMade[]): DecisionEvent[] {
   return NEEDS.flatMap((needs): DecisionEvent[] => {
     const first = decisions.find((decision) => decision.needs === needs);
     if (first === undefined) return [];
@@ -60,6 +60,13 @@ export function eventsOf(pipeline: string, decisions: readonly Decision[]): Deci
       ? [{ type: Events.BUDGET_REACHED, detail: { pipeline, day: at.slice(0, 10), summary } }]
       : [{ type: Events.DATA_NEEDED, detail: { pipeline, needs, summary } }];
   });
+}
+
+/** The versions of files that evidence names. */
+export function versionsOf(evidence: readonly Evidence[]): Array<{ readonly key: string; readonly versionId: string }> {
+  return evidence.flatMap(({ detail: { key, versionId } }) =>
+    typeof key === 'string' && typeof versionId === 'string' ? [{ key, versionId }] : [],
+  );
 }
 
 /** The error about requests that the lease has no room for. */

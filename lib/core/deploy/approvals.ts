@@ -1,4 +1,5 @@
-import { type DeploymentEnded, type DeploymentLease, LedgerKey } from '../ledger/ledger';
+import { type DeploymentEnded, type NewFact, newFact } from '../ledger/facts';
+import type { DeploymentLease } from '../ledger/rows';
 import { packageVersion } from '../names';
 import type { DeploymentInput } from './documents';
 
@@ -27,14 +28,14 @@ export function inputsOf(newest: ApprovedVersion | undefined): DeploymentInput[]
 export function lostApproval(
   newest: ApprovedVersion,
   last: DeploymentInput | undefined,
-  ended: ReadonlyArray<Pick<DeploymentEnded, 'version' | 'startedAt'>>,
+  ended: ReadonlyArray<Pick<DeploymentEnded, 'modelVersion' | 'startedAt'>>,
 ): DeploymentInput[] {
   const version = packageVersion(newest.modelPackageArn);
   // events have whole seconds; before it was made, a version of its number was one of a registry that is gone
   const since = Math.floor(Date.parse(newest.createdAt) / 1000) * 1000;
   const begun = [
     ...(last ? [{ version: packageVersion(last.modelPackageArn), at: last.approvedAt }] : []),
-    ...ended.map((fact) => ({ version: fact.version, at: fact.startedAt })),
+    ...ended.map((fact) => ({ version: fact.modelVersion, at: fact.startedAt })),
   ];
   return begun.some((one) => one.version === version && Date.parse(one.at) >= since) ? [] : inputsOf(newest);
 }
@@ -56,21 +57,16 @@ export function mayLackFact({ status, input }: EndedExecution): boolean {
 }
 
 /** The fact about a deployment that has ended without writing one: it was stopped, or ran out of time. */
-export function missingEnd(
-  end: EndedExecution,
-  written: ReadonlyArray<Pick<DeploymentEnded, 'deploymentId'>>,
-): Omit<DeploymentEnded, 'pk'> | undefined {
+export function missingEnd(end: EndedExecution, endpointName: string): NewFact<DeploymentEnded> | undefined {
   const { deploymentId, at, status, startedAt, input } = end;
   if (input === undefined || !mayLackFact(end)) return undefined;
-  if (written.some((fact) => fact.deploymentId === deploymentId)) return undefined;
-  return {
-    sk: LedgerKey.deployment(startedAt, deploymentId),
-    at,
+  return newFact.deploymentEnded(new Date(at), {
     deploymentId,
     startedAt,
+    endpointName,
     modelPackageArn: input.modelPackageArn,
-    version: packageVersion(input.modelPackageArn),
+    modelVersion: packageVersion(input.modelPackageArn),
     outcome: 'FAILED',
     error: { name: `Execution.${status}`, cause: `the execution ended as ${status} before it could say how` },
-  };
+  });
 }

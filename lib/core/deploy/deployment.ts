@@ -1,6 +1,6 @@
 import { ErrorName, PerennialError } from '../errors';
 import type { ModelContainer } from '../judge/documents';
-import type { DeploymentLease } from '../ledger/ledger';
+import type { DeploymentLease } from '../ledger/rows';
 import { deploymentId, endpointConfigName, modelName, packageVersion, versionInName } from '../names';
 import { refuseForeign, type Tags } from '../ownership';
 import type { Seal } from '../registry/sealed';

@@ -1,4 +1,4 @@
-import { LedgerKey, type RefusedFile, type WindowJudged } from '../ledger/ledger';
+import { type NewFact, newFact, type RefusedFile, type WindowJudged } from '../ledger/facts';
 import { MetricName, Prefix } from '../names';
 import { assess } from './assess';
 import { describeUnread } from './captured-window';
@@ -17,7 +17,7 @@ export interface Watch {
   /** ISO; captured predictions up to here have been judged. */
   readonly until?: string;
   /** The last windows that went into the evidence, so that none goes in twice. */
-  readonly judged: ReadonlyArray<Omit<WindowJudged, 'pk'>>;
+  readonly judged: ReadonlyArray<NewFact<WindowJudged>>;
 }
 
 /** Where watching a model version begins. */
@@ -27,7 +27,7 @@ export const UNWATCHED: Watch = { groundTruth: NOTHING_SEEN, captured: NOTHING_S
 export interface WindowContext {
   readonly pipeline: string;
   readonly window: Window;
-  readonly version: number;
+  readonly modelVersion: number;
   readonly runId: string;
   readonly baseline: Baseline;
   readonly rules: MonitorRules;
@@ -36,12 +36,12 @@ export interface WindowContext {
 
 /** What follows from a window. */
 export interface Conclusion {
-  readonly fact: Omit<WindowJudged, 'pk'>;
+  readonly fact: NewFact<WindowJudged>;
   readonly report: MonitorReport;
   /** The evidence about the version, with this window. */
   readonly watch: Watch;
   /** Keeps an upload that cannot be used out of training. */
-  readonly refused?: Omit<RefusedFile, 'pk'>;
+  readonly refused: ReadonlyArray<NewFact<RefusedFile>>;
   /** By name; empty where nothing could be read, so that the alarm on stale windows fires. */
   readonly metrics: Readonly<Record<string, number>>;
 }
@@ -85,13 +85,13 @@ export function reportKey({ id }: Window): string {
 }
 
 /** The event about a window that has drifted. */
-export function driftDetail(pipeline: string, window: Window, fact: Omit<WindowJudged, 'pk'>): DriftDetail {
-  const { windowId, version, reportKey, summary } = fact;
-  return { pipeline, windowId, windowEnd: window.end, version, reportKey, summary };
+export function driftDetail(pipeline: string, window: Window, fact: NewFact<WindowJudged>): DriftDetail {
+  const { windowId, modelVersion, reportKey, summary } = fact;
+  return { pipeline, windowId, windowEnd: window.end, modelVersion, reportKey, summary };
 }
 
 function reportOf(
-  { pipeline, window, version, runId }: WindowContext,
+  { pipeline, window, modelVersion, runId }: WindowContext,
   { rows, captured, groundTruth }: Observation,
   assessment: Assessment | undefined,
   summary: string,
@@ -100,7 +100,7 @@ function reportOf(
     windowId: window.id,
     windowEnd: window.end,
     pipeline,
-    version,
+    modelVersion,
     runId,
     groundTruth: window.groundTruth,
     verdict: assessment?.verdict ?? 'BAD_DATA',
@@ -114,16 +114,16 @@ function reportOf(
   };
 }
 
-function factOf({ window, now }: WindowContext, report: MonitorReport): Omit<WindowJudged, 'pk'> {
-  const { windowId, version, verdict, rows, summary } = report;
-  const sk = LedgerKey.monitor(window.end, window.id);
-  return { sk, at: now.toISOString(), windowId, version, verdict, rows, summary, reportKey: reportKey(window) };
+function factOf({ window, now }: WindowContext, report: MonitorReport): NewFact<WindowJudged> {
+  const { windowId, windowEnd, modelVersion, verdict, rows, summary } = report;
+  const said = { windowId, windowEnd, modelVersion, verdict, rows, summary, reportKey: reportKey(window) };
+  return newFact.windowJudged(now, said);
 }
 
 function watchAfter(
   { window }: WindowContext,
   watch: Watch,
-  fact: Omit<WindowJudged, 'pk'>,
+  fact: NewFact<WindowJudged>,
   assessment: Assessment | undefined,
 ): Watch {
   const stream = window.groundTruth === undefined ? 'captured' : 'groundTruth';
@@ -137,9 +137,8 @@ function watchAfter(
   };
 }
 
-function refusedFile({ window, now }: WindowContext, because?: string): Omit<RefusedFile, 'pk'> | undefined {
-  if (because === undefined || window.groundTruth === undefined) return undefined;
-  const { key, versionId } = window.groundTruth;
-  const sk = LedgerKey.refused(key, versionId);
-  return { sk, at: now.toISOString(), key, versionId, runId: `monitor-${window.id}`, because };
+function refusedFile({ window, now }: WindowContext, because?: string): NewFact<RefusedFile>[] {
+  if (because === undefined || window.groundTruth === undefined) return [];
+  const refused = { ...window.groundTruth, runId: `monitor-${window.id}`, because };
+  return newFact.refusedFile(now, refused, { windowId: window.id, windowEnd: window.end });
 }

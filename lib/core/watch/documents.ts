@@ -27,7 +27,7 @@ export interface MonitorReport {
   /** ISO. */
   readonly windowEnd: string;
   readonly pipeline: string;
-  readonly version: number;
+  readonly modelVersion: number;
   readonly runId: string;
   /** The upload of true outcomes that is judged; absent for a window of captured predictions alone. */
   readonly groundTruth?: { readonly key: string; readonly versionId: string };
@@ -56,7 +56,7 @@ export interface DriftDetail {
   readonly windowId: string;
   /** ISO end of the window; the same in every copy of the event. */
   readonly windowEnd: string;
-  readonly version: number;
+  readonly modelVersion: number;
   /** Key of the monitor's report in the data bucket. */
   readonly reportKey: string;
   /** One sentence. */

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { billed, cost, endedAs, estimate, noteOf } from '../../../bin/commands/costs';
-import { type Run, toFacts } from '../../../bin/commands/ledger';
 import { printRun } from '../../../bin/commands/run';
 import { renderReport } from '../../../bin/report/report';
+import { historyOf, type Run } from '../../../lib/core/ledger/history';
 import { ledgerItems, PIPELINE } from '../../support/ledger-facts';
 
-const facts = toFacts(PIPELINE, ledgerItems());
+const facts = historyOf(PIPELINE, ledgerItems());
 const [first, second, , last] = facts.runs as [Run, Run, Run, Run];
 const attempt = second.attempts[1] as Run['attempts'][number];
 

@@ -1,18 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { pipelinesOf } from '../../../bin/commands/app';
 import { bytes, duration, signed } from '../../../bin/commands/format';
-import { servedPeriods, toFacts } from '../../../bin/commands/ledger';
 import { describeEvent, greeting, isTrouble } from '../../../bin/commands/local';
 import { printRun, stepsOf } from '../../../bin/commands/run';
 import { printRuns, printServed, printTable } from '../../../bin/commands/tables';
-import type { Decision } from '../../../lib/core/ledger/ledger';
+import type { Decision } from '../../../lib/core/ledger/facts';
+import { historyOf, servedPeriods } from '../../../lib/core/ledger/history';
 import { ledgerItems, PIPELINE } from '../../support/ledger-facts';
 
-const facts = toFacts(PIPELINE, ledgerItems());
+const facts = historyOf(PIPELINE, ledgerItems());
 
 describe('the facts of a ledger', () => {
   test('are sorted by what they are about, whatever their order', () => {
-    const backwards = toFacts(PIPELINE, ledgerItems().reverse());
+    const backwards = historyOf(PIPELINE, ledgerItems().reverse());
     expect(backwards).toEqual(facts);
     expect(facts.runs.map(({ runId }) => runId)).toEqual([
       'data-3f2a91bc0d12',
@@ -34,7 +34,7 @@ describe('the facts of a ledger', () => {
       ...second,
       at: '2026-11-23T13:00:00.000Z',
       outcome: 'ROLLED_BACK',
-      version: 3,
+      modelVersion: 3,
     } as typeof second;
     const periods = servedPeriods({
       ...facts,
@@ -114,7 +114,7 @@ describe('a table', () => {
     [{ status: 'UpdateRollbackFailed', configName: 'v2' }, 'which model serves is not certain'],
     [{ status: 'InService', configName: 'v1' }, 'the endpoint flights serves v1, and not v2 that was deployed last'],
   ])('of what served says of the endpoint %j whether it serves the version deployed last', (endpoint, because) => {
-    const deployments = facts.deployments.map((one) => ({ ...one, endpointConfigName: `v${one.version}` }));
+    const deployments = facts.deployments.map((one) => ({ ...one, endpointConfigName: `v${one.modelVersion}` }));
     const periods = servedPeriods({ ...facts, deployments, endpoint: { name: 'flights', ...endpoint } });
     expect(periods.map(({ gone }) => gone)).toEqual([
       undefined,
@@ -125,7 +125,7 @@ describe('a table', () => {
   });
 
   test('says what to do while there is nothing', () => {
-    const nothing = toFacts(PIPELINE, []);
+    const nothing = historyOf(PIPELINE, []);
     expect(printRuns(nothing)).toContain('upload data to incoming/');
     expect(printServed(servedPeriods(nothing))).toBe('no model has served yet');
   });

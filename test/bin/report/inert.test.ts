@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { toFacts } from '../../../bin/commands/ledger';
 import { renderReport } from '../../../bin/report/report';
 import { openBrowser } from '../../../engine/test/support/browser';
+import { historyOf } from '../../../lib/core/ledger/history';
 import { everywhere } from '../../support/hostile';
 import { ledgerFindings, ledgerItems, PIPELINE } from '../../support/ledger-facts';
 
@@ -27,7 +27,7 @@ function told(text: string) {
   const findings = Object.fromEntries(
     Object.entries(everywhere(ledgerFindings(), text)).map(([id, found]) => [`${id}${text}`, found]),
   );
-  const facts = toFacts(PIPELINE, items);
+  const facts = historyOf(PIPELINE, items);
   return { ...facts, pipeline: `${PIPELINE}${text}`, findings, writtenAt: '2026-11-23T12:30:00.000Z' };
 }
 

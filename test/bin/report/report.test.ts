@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { toFacts } from '../../../bin/commands/ledger';
 import { html } from '../../../bin/report/html';
 import { renderReport } from '../../../bin/report/report';
+import { historyOf } from '../../../lib/core/ledger/history';
 import { ledgerFindings, ledgerItems, PIPELINE } from '../../support/ledger-facts';
 
 const writtenAt = '2026-11-23T12:30:00.000Z';
-const facts = { ...toFacts(PIPELINE, ledgerItems()), findings: ledgerFindings(), writtenAt };
+const facts = { ...historyOf(PIPELINE, ledgerItems()), findings: ledgerFindings(), writtenAt };
 
 /** Whether a page has these parts; a failure names those that are missing, not the page. */
 function expectParts(page: string, ...parts: string[]): void {
@@ -54,7 +54,7 @@ describe('the report', () => {
   });
 
   test('says what there is not yet', async () => {
-    const page = await renderReport({ ...toFacts(PIPELINE, []), writtenAt });
+    const page = await renderReport({ ...historyOf(PIPELINE, []), writtenAt });
     expectParts(page, '<h1>No model serves yet</h1>');
     expect(page.includes('<svg')).toBe(false);
     expectParts(page, 'No run yet.', 'No trigger has come yet.', 'The monitor has not judged a window yet.');

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { metric as figure } from '../../../bin/commands/format';
-import { type Facts, toFacts } from '../../../bin/commands/ledger';
 import { performancePlot, verdictPlot } from '../../../bin/report/plots';
 import { parseContract } from '../../../lib/core/dataset/contract';
 import { inferContract } from '../../../lib/core/dataset/infer';
@@ -8,7 +7,8 @@ import { judge } from '../../../lib/core/judge/judge';
 import { defaultMargin, type JudgeInput } from '../../../lib/core/judge/judgement';
 import { ofLoss, type Scores } from '../../../lib/core/judge/metric';
 import { checkAnswers, parseScores } from '../../../lib/core/judge/scores';
-import { LedgerKey } from '../../../lib/core/ledger/ledger';
+import { type LedgerFact, newFact } from '../../../lib/core/ledger/facts';
+import { historyOf } from '../../../lib/core/ledger/history';
 import { categoryHistogram, countNumbers, type Histogram } from '../../../lib/core/prepare/profile';
 import { metricOf, PROBLEMS, type Problem, problemOf } from '../../../lib/core/problem';
 import { random } from '../../../lib/core/random';
@@ -17,6 +17,7 @@ import { assess } from '../../../lib/core/watch/assess';
 import { parseCapturedLine } from '../../../lib/core/watch/capture';
 import type { Baseline } from '../../../lib/core/watch/documents';
 import { changeSetting } from '../../../lib/core/watch/findings';
+import { begun } from '../../support/facts';
 
 type Shares = readonly number[];
 const CLASSES = ['train', 'bus', 'car'];
@@ -286,21 +287,22 @@ describe('the monitor and the report of a third problem', () => {
   it('draws its verdicts, and the limit of its metric', async () => {
     const at = '2026-11-23T10:00:00.000Z';
     const { verdict, problem, metric, candidate, trivial, difference, interval, rows, because } = judged(1);
-    const fact = (sk: string, rest: object) => ({ pk: 'p', sk, at, ...rest });
-    const facts: Facts = toFacts('p', [
-      fact(LedgerKey.run(at, 'r', 'START'), { runId: 'r', reason: 'data', evidence: [] }),
-      fact(LedgerKey.run(at, 'r', 'VERDICT'), {
-        ...{ runId: 'r', verdict, problem, metric, candidate, trivial, difference, interval, rows, because },
+    const run = { runId: 'r', startedAt: at };
+    const facts = historyOf('p', [
+      ...begun('r', at),
+      newFact.runJudged(new Date(at), {
+        ...{ ...run, verdict, problem, metric, candidate, trivial, difference, interval, rows, because },
       }),
-      fact(LedgerKey.monitor(at, 'w'), {
+      newFact.windowJudged(new Date(at), {
         windowId: 'w',
-        version: 1,
+        windowEnd: at,
+        modelVersion: 1,
         verdict: 'DRIFT',
         rows,
         summary: 's',
         reportKey: 'k',
       }),
-    ]);
+    ] as LedgerFact[]);
     expect((await verdictPlot(facts))?.markup).toContain(
       'mlogLoss of candidate and champion by run: run 1: candidate 0.',
     );
