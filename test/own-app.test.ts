@@ -24,7 +24,10 @@ beforeAll(async () => {
   await run(tool('tsc'), ['-p', 'engine'], '.');
   await run(process.execPath, ['bin/native.mjs'], '.');
   await run('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], '.');
-  cpSync('examples/own-app', folder, { recursive: true });
+  for (const example of ['own-app', 'own-parts']) cpSync(join('examples', example), folder, { recursive: true });
+  const target = 'serving-target.ts';
+  cpSync(join('test', 'outside', target), join(folder, target));
+  await run(tool('esbuild'), [target, '--format=esm', '--outfile=serving-target.mjs']);
   const [tarball] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
   await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`]);
 }, 300_000);
@@ -37,6 +40,29 @@ test('another app uses two constructs from the packed tarball, without esbuild o
   expect(existsSync(join(folder, 'cdk.out', 'Own.template.json'))).toBe(true);
   expect(await run(process.execPath, ['check.mjs'])).toMatch(/own-app: data-[0-9a-f]{12} succeeded/);
 }, 240_000);
+
+test('a trainer, trigger, serving target, monitor and engine service that were written outside work in the engine', async () => {
+  await run(process.execPath, ['parts-app.mjs']);
+  // from here, where the Python environments of other tests are
+  expect((await run(process.execPath, [join(folder, 'check-parts.mjs')], '.')).trim().split('\n')).toEqual([
+    'own trainer: its model is in service',
+    'own serving target: the version is served there too',
+    'own trigger: asked for a run',
+    'own monitor, on own service: its drift started a run',
+    'own service: a second of its name is refused',
+  ]);
+}, 240_000);
+
+test('a trainer that was written outside passes the same checks as ours', async () => {
+  const code = `import { Stack } from 'aws-cdk-lib';
+    import { ownLoop } from './parts-app.mjs';
+    import { HourTrainer } from './parts.mjs';
+    try {
+      ownLoop(new Stack(), { trainer: new HourTrainer({ compute: [], hyperparameters: { problem: 'x' } }) });
+    } catch ({ message }) { console.log(message); }`;
+  const said = await run(process.execPath, ['--input-type=module', '--eval', code]);
+  expect(said).toContain('compute must be 1 to 20 capacity options, got 0; hyperparameters must not name problem');
+}, 60_000);
 
 test('the tarball brings what Lambda and SageMaker need', () => {
   for (const file of [
@@ -94,7 +120,7 @@ test("a TypeScript app finds the entries' types, and they hold without skipLibCh
   writeFileSync(join(folder, 'app.ts'), source);
   const options = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2023', '--module', 'nodenext'];
   const types = ['--typeRoots', resolve('node_modules', '@types'), '--types', 'node'];
-  await run(tool('tsc'), [...options, ...types, 'app.ts']);
+  await run(tool('tsc'), [...options, ...types, 'app.ts', 'serving-target.ts']);
 }, 240_000);
 
 test('the command line starts from the tarball, and infers a contract with the DuckDB that npm brought', async () => {
