@@ -25,9 +25,7 @@ beforeAll(async () => {
   await run(process.execPath, ['bin/native.mjs'], '.');
   await run('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], '.');
   for (const example of ['own-app', 'own-parts']) cpSync(join('examples', example), folder, { recursive: true });
-  const target = 'serving-target.ts';
-  cpSync(join('test', 'outside', target), join(folder, target));
-  await run(tool('esbuild'), [target, '--format=esm', '--outfile=serving-target.mjs']);
+  await run(tool('esbuild'), ['serving-target.ts', '--format=esm', '--outfile=serving-target.mjs']);
   const [tarball] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
   await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`]);
 }, 300_000);

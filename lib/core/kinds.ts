@@ -3,10 +3,10 @@ import { listed } from './listed';
 import { isObject, own, show } from './shape';
 
 /**
- * All that is stored or sent, by its kind, with the version in which it is written.
+ * All that the ledger keeps, by its kind, with the version in which it is written.
  *
  * A version is raised when what an older reader makes of the thing would be wrong: a member is renamed, goes, or means
- * something else. A further member raises none. `test/fixtures/v1` has one of each, which every later reader must read.
+ * something else. A further member raises none.
  */
 export const STORED_KINDS = {
   // facts of the ledger, which are appended and never change
@@ -29,30 +29,6 @@ export const STORED_KINDS = {
   FileSearch: 1,
   Watch: 1,
   Reading: 1,
-  // documents in the data bucket
-  Snapshot: 1,
-  Run: 1,
-  Profile: 1,
-  HoldoutLabels: 1,
-  TuningResult: 1,
-  Judgement: 1,
-  Baseline: 1,
-  MonitorReport: 1,
-  // details of events
-  DriftDetected: 1,
-  RunRequested: 1,
-  ScheduledRun: 1,
-  Reconcile: 1,
-  BudgetReached: 1,
-  DataNeeded: 1,
-  RunEndedEvent: 1,
-  DeploymentEndedEvent: 1,
-  // what executions begin with, and carry along
-  TrainingInput: 1,
-  TrainingProgress: 1,
-  DeploymentInput: 1,
-  // properties of custom resources
-  CleanUp: 1,
 } as const;
 
 export type Kind = keyof typeof STORED_KINDS;

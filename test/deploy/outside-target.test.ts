@@ -12,6 +12,7 @@ import type { Construct } from 'constructs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readHistory } from '../../bin/commands/ledger';
 import { Engine } from '../../engine/src';
+import { ArchiveTarget } from '../../examples/own-parts/serving-target';
 import { dynamoLedger } from '../../lambdas/ledger/dynamo-ledger';
 import {
   DatasetBucket,
@@ -23,7 +24,6 @@ import {
   type ServingTargetOptions,
 } from '../../lib';
 import { ErrorName } from '../../lib/core/errors';
-import { ArchiveTarget } from '../outside/serving-target';
 
 const KEY = 'edge/model.tar.gz';
 

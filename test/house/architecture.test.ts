@@ -8,7 +8,7 @@ const ALLOWED: Record<string, RegExp> = {
   'engine/src': /^(@aws-sdk\/client-|jsonata$|fast-xml-parser$|@smithy\/signature-v4$|tar-stream$)/,
   lambdas: /^(lib\/core|@aws-sdk\/|@duckdb\/node-api$)/,
   lib: /^(lib\/|aws-cdk-lib|constructs|nanotar$)/,
-  examples: /^(lib|aws-cdk-lib|constructs)/,
+  examples: /^(lib|cdk-perennial|aws-cdk-lib|constructs)/,
 };
 
 /** The TypeScript files of a folder. */
