@@ -255,7 +255,7 @@ describe('what is said of the loop', () => {
 
   test('no command and no page names a model that does not serve', async () => {
     const [, two] = JSON.parse((await loop.perennial('served --json')).out);
-    expect(two).toMatchObject({ modelVersion: 2 });
+    expect(two).toMatchObject({ version: 2 });
     expect(two.gone).toBeUndefined();
     await sagemaker.send(new DeleteEndpointCommand({ EndpointName: 'flights' }));
     await loop.engine.idle();
