@@ -61,7 +61,7 @@ export class SizeMonitor {
             pipeline: pipelineName,
             windowId: "{% 'size-' & $states.context.Execution.Name %}",
             windowEnd: '{% $states.context.Execution.Input.time %}',
-            version: 1,
+            modelVersion: 1,
             reportKey: '{% $states.context.Execution.Input.detail.object.key %}',
             summary: 'more ground truth than usual',
           },

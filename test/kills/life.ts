@@ -239,7 +239,7 @@ export class Life {
       if (ended?.outcome === 'FAILED' && !ended.error?.cause) open.push(`the run ${runId} has failed without a reason`);
     }
 
-    const served = facts.deployments.filter(({ outcome }) => outcome === 'DEPLOYED').at(-1)?.version ?? 0;
+    const served = facts.deployments.filter(({ outcome }) => outcome === 'DEPLOYED').at(-1)?.modelVersion ?? 0;
     const approved = await this.newestApproved();
     if (served !== approved) open.push(`version ${approved} is approved, and ${served} serves`);
 

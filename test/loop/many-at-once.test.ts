@@ -63,7 +63,7 @@ async function storyOf(options: Parameters<typeof Loop.start>[0]) {
         candidate: judged?.candidate,
         outcome: ended?.outcome,
       })),
-      deployments: deployments.map(({ version, outcome }) => ({ version, outcome })),
+      deployments: deployments.map(({ modelVersion, outcome }) => ({ modelVersion, outcome })),
       decisions: decisions.map(({ reason, decided }) => ({ reason, decided })),
       windows: windows.length,
     };

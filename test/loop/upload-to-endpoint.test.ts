@@ -70,7 +70,7 @@ describe('from an upload to an endpoint, and from drift to a better model', () =
     expect(high).toBeGreaterThanOrEqual(run?.judged?.difference ?? Number.NaN);
     expect(run?.judged?.verdict).toMatch(/^(BETTER|NOT_WORSE)$/); // a refused one: claims.test.ts
     expect(run?.ended?.outcome).toBe('PROMOTED');
-    expect(deployments.map(({ outcome, version }) => [outcome, version])).toEqual([
+    expect(deployments.map(({ outcome, modelVersion }) => [outcome, modelVersion])).toEqual([
       ['DEPLOYED', 1],
       ['DEPLOYED', 2],
     ]);

@@ -72,7 +72,7 @@ export async function requestRun() {
 
 /** Reports drift that somebody else's monitor has found. */
 export async function reportDrift({ windowEnd }: { windowEnd: string }) {
-  const window = { windowId: 'theirs', windowEnd, version: 1, reportKey: 'monitor/theirs.json' };
+  const window = { windowId: 'theirs', windowEnd, modelVersion: 1, reportKey: 'monitor/theirs.json' };
   return send('Perennial Drift Detected', { pipeline: env('PIPELINE'), ...window, summary: 'it drifts' });
 }
 
