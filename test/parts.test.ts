@@ -111,7 +111,7 @@ describe('a ledger that was made elsewhere', () => {
     RunLedger.fromTableName(stack, 'Ledger', 'theirs').grantRead(user);
     expect(grantedTo(stack, user)).toMatchObject({
       environment: { LEDGER_TABLE: 'theirs' },
-      actions: ['dynamodb:Query'],
+      actions: ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:Query'],
     });
   });
 
@@ -146,7 +146,7 @@ describe('a grant gives the permission, the key’s, and what the function is to
       'ledger.grantRead',
       ({ ledger }, user) => ledger.grantRead(user, 'flights'),
       ['LEDGER_TABLE', 'PIPELINE'],
-      ['dynamodb:Query', 'kms:Decrypt'],
+      ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:Query', 'kms:Decrypt'],
     ],
     [
       'registry.grantRead',

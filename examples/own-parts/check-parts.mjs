@@ -46,7 +46,9 @@ const entry = { Source: 'labelling', DetailType: 'Labels Ready', Detail: '{"batc
 await new EventBridgeClient(engine.clientConfig).send(new PutEventsCommand({ Entries: [entry] }));
 const asked = (await facts('DECISION#')).at(-1);
 assert.equal(asked.reason.S, 'manual');
-assert.match(JSON.stringify(asked), /labelling.*seven/);
+const started = (await facts('RUN#')).filter(({ kind }) => kind.S === 'RunStarted').at(-1);
+assert.equal(started.runId.S, asked.runId.S);
+for (const said of ['labelling', 'seven']) assert.ok(JSON.stringify(started.evidence).includes(said));
 console.log('own trigger: asked for a run');
 
 engine.advance(2 * 3600_000); // drift starts no run within an hour of the last

@@ -18,7 +18,7 @@ const STRUCT = new RegExp(`\\b(?:\\w+Props|${structs.map(([, name]) => name).joi
 
 /** Structs that pass between this package and what extends it: every member is held by the types there. */
 const GIVEN = [
-  ...['CapacityOptionRequest', 'SearchRequest', 'TrainerConfig', 'TrainerSource', 'TriggerTarget'],
+  ...['CapacityOptionRequest', 'MonitorTarget', 'SearchRequest', 'TrainerConfig', 'TrainerSource', 'TriggerTarget'],
   ...['ServedEndpoint', 'ServingTargetConfig', 'ServingTargetOptions'],
 ];
 

@@ -286,6 +286,9 @@ describe('a bad row', () => {
     });
     expect(await preparation.quarantine()).toHaveLength(100);
     expect(preparation.facts).toEqual([expect.objectContaining({ sk: 'REFUSED#incoming/bad.csv#v1', runId: RUN_ID })]);
+    const { sk } = preparation.besideRun[0] ?? {};
+    expect(preparation.besideRun).toEqual([{ ...preparation.facts[0], sk }]);
+    expect(sk).toMatch(new RegExp(`^RUN#.*#${RUN_ID}#REFUSED#`));
   });
 });
 

@@ -364,7 +364,7 @@ describe('an attempt that dies', () => {
               upload: store.upload.bind(store),
               stream,
             },
-            append: async (fact) => refused.push(fact.sk),
+            append: async (fact) => !fact.sk.includes('#REFUSED#') && refused.push(fact.sk),
             now: () => new Date('2026-03-01T00:00:00.000Z'),
             notes,
           },

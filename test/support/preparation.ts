@@ -66,6 +66,8 @@ export interface Prepared {
 export class Preparation {
   readonly store = new FolderStore(mkdtempSync(join(tmpdir(), 'perennial-test-')));
   readonly facts: Record<string, unknown>[] = [];
+  /** Refused files as they stand beside their run, too. */
+  readonly besideRun: Record<string, unknown>[] = [];
 
   constructor(
     private readonly files: Readonly<Record<string, string | Uint8Array>>,
@@ -108,7 +110,11 @@ export class Preparation {
     };
     await this.store.putJson(runKeys(RUN_ID).run, run);
     return prepare(
-      { store: this.store, append: async (fact) => this.facts.push({ ...fact }), now: () => new Date(STARTED_AT) },
+      {
+        store: this.store,
+        append: async (fact) => (fact.sk.includes('#REFUSED#') ? this.besideRun : this.facts).push({ ...fact }),
+        now: () => new Date(STARTED_AT),
+      },
       { runId: RUN_ID },
     );
   }
