@@ -9,6 +9,7 @@ import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { CONTROLLER_DEFAULTS, type ControllerRules } from '../core/dataset/controller';
+import { ENDED } from '../core/messages';
 import { EnvName, Events, Prefix } from '../core/names';
 import type { IRunLedger } from '../ledger/run-ledger';
 import { deadLetterAlarm, failedExecutionAlarm } from '../private/alarms';
@@ -177,8 +178,6 @@ export class RetrainController extends Construct {
       encryptionKey,
       environment: {
         [EnvName.DATA_BUCKET]: data.bucketName,
-        [EnvName.LEDGER_TABLE]: ledger.table.tableName,
-        [EnvName.PIPELINE]: pipelineName,
         [EnvName.TRAINING_MACHINE]: machine.stateMachineArn,
         ...(registry && { [EnvName.MODEL_PACKAGE_GROUP]: registry.groupName }),
         [EnvName.SETTINGS]: JSON.stringify(rules),
@@ -188,8 +187,8 @@ export class RetrainController extends Construct {
     grantList(handler.role, data, [Prefix.INCOMING, Prefix.GROUND_TRUTH], ['s3:ListBucketVersions']);
     grantObjects(handler.role, data, ['s3:GetObject', 's3:PutObject'], [Prefix.SNAPSHOTS]);
     grantList(handler.role, data, [Prefix.SNAPSHOTS]); // else a missing key answers 403
-    ledger.grantRead(handler.role, pipelineName);
-    ledger.grantLease(handler.role, pipelineName);
+    ledger.grantRead(handler.function, pipelineName);
+    ledger.grantLease(handler.function, pipelineName);
     machine.grantStartExecution(handler.role);
     machine.grantExecution(handler.role, 'states:DescribeExecution');
     machine.grant(handler.role, 'states:ListExecutions');
@@ -219,7 +218,7 @@ export class RetrainController extends Construct {
             'detail-type': ['Step Functions Execution Status Change'],
             detail: {
               stateMachineArn: [machine.stateMachineArn],
-              status: ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'],
+              status: ENDED,
             },
           },
           { source: [Events.SOURCE], 'detail-type': [Events.RUN_ENDED], detail: { pipeline: [pipelineName] } },
@@ -260,7 +259,7 @@ export class RetrainController extends Construct {
 
   /**
    * Allows to report drift: by an event `Perennial Drift Detected` of the source `perennial` on the default bus, with the
-   * detail `{ pipeline, windowId, windowEnd, version, reportKey, summary }`. A function finds the pipeline's name in
+   * detail `{ pipeline, windowId, windowEnd, modelVersion, reportKey, summary }`. A function finds the pipeline's name in
    * `PIPELINE`. A report once more of the same window starts nothing.
    */
   public grantReportDrift(grantee: iam.IGrantable): iam.Grant {

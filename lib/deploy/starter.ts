@@ -6,6 +6,7 @@ import type * as scheduler from 'aws-cdk-lib/aws-scheduler';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
+import { ENDED } from '../core/messages';
 import { EnvName } from '../core/names';
 import { TriggerQueue } from '../dataset/trigger-queue';
 import { deadLetterAlarm } from '../private/alarms';
@@ -96,7 +97,7 @@ export class Starter {
         detailType: ['Step Functions Execution Status Change'],
         detail: {
           stateMachineArn: [machine.stateMachineArn],
-          status: ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'],
+          status: [...ENDED],
         },
       },
       targets: [new QueueTarget(this.queue, this.deadLetterQueue)],
