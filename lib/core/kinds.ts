@@ -3,13 +3,12 @@ import { listed } from './listed';
 import { isObject, own, show } from './shape';
 
 /**
- * All that the ledger keeps, by its kind, with the version in which it is written.
+ * The facts of the ledger, which are appended and never change, by kind, with the version in which they are written.
  *
  * A version is raised when what an older reader makes of the thing would be wrong: a member is renamed, goes, or means
  * something else. A further member raises none.
  */
-export const STORED_KINDS = {
-  // facts of the ledger, which are appended and never change
+export const FACT_KINDS = {
   RunIndex: 1,
   RunStarted: 1,
   RunPrepared: 1,
@@ -22,7 +21,10 @@ export const STORED_KINDS = {
   Decision: 1,
   RefusedFile: 1,
   TornRow: 1,
-  // rows of the ledger that change in place
+} as const;
+
+/** The rows of the ledger that change in place, likewise. */
+export const ROW_KINDS = {
   TrainingLease: 1,
   DeploymentLease: 1,
   Serving: 1,
@@ -30,6 +32,8 @@ export const STORED_KINDS = {
   Watch: 1,
   Reading: 1,
 } as const;
+
+const STORED_KINDS = { ...FACT_KINDS, ...ROW_KINDS };
 
 export type Kind = keyof typeof STORED_KINDS;
 
@@ -42,12 +46,6 @@ export interface OfKind<K extends Kind> {
 /** A thing with its kind and version, as it is stored or sent. */
 export function ofKind<K extends Kind, T extends object>(kind: K, value: T): T & OfKind<K> {
   return { kind, version: STORED_KINDS[kind], ...value };
-}
-
-/** A thing without its kind and version, as it is worked with. */
-export function withoutKind<T extends object>(value: T & Partial<OfKind<Kind>>): Omit<T, 'kind' | 'version'> {
-  const { kind: _kind, version: _version, ...rest } = value;
-  return rest as Omit<T, 'kind' | 'version'>;
 }
 
 /**

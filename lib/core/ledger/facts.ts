@@ -1,7 +1,7 @@
 import type { Evidence, Need } from '../dataset/documents';
 import type { DeploymentOutcome } from '../deploy/documents';
 import type { Verdict } from '../judge/judgement';
-import { checkKind, type Kind, type OfKind, ofKind, STORED_KINDS } from '../kinds';
+import { checkKind, FACT_KINDS, type Kind, type OfKind, ofKind } from '../kinds';
 import { type Reason, shortHash } from '../names';
 import type { PrepareReport } from '../prepare/documents';
 import type { FailureKind } from '../train/failures';
@@ -186,7 +186,7 @@ export type NewFact<F extends LedgerFact = LedgerFact> = F extends LedgerFact ? 
 type Said<F extends LedgerFact> = Omit<F, keyof Fact>;
 
 function fact<K extends FactKind>(kind: K, sk: string, at: Date, said: Said<FactOf<K>>): NewFact<FactOf<K>> {
-  return { kind, version: STORED_KINDS[kind], sk, at: at.toISOString(), ...said } as unknown as NewFact<FactOf<K>>;
+  return ofKind(kind, { sk, at: at.toISOString(), ...said }) as unknown as NewFact<FactOf<K>>;
 }
 
 type RunPart = Parameters<typeof LedgerKey.run>[2];
@@ -233,20 +233,7 @@ export const newFact = {
   tornRow: (at: Date, said: Said<TornRow>, whole: string) => fact('TornRow', LedgerKey.torn(said.row, whole), at, said),
 } as const;
 
-const FACTS: ReadonlyArray<FactKind> = [
-  'RunIndex',
-  'RunStarted',
-  'RunPrepared',
-  'AttemptStarted',
-  'AttemptEnded',
-  'RunJudged',
-  'RunEnded',
-  'DeploymentEnded',
-  'WindowJudged',
-  'Decision',
-  'RefusedFile',
-  'TornRow',
-];
+const FACTS = Object.keys(FACT_KINDS) as FactKind[];
 
 /**
  * Reads a fact.

@@ -1,16 +1,13 @@
 import type { Spent } from '../dataset/budget';
 import type { Evidence, TrainingInput } from '../dataset/documents';
 import type { DeploymentInput } from '../deploy/documents';
-import { checkKind, isNewer, type Kind, STORED_KINDS } from '../kinds';
+import { checkKind, isNewer, ROW_KINDS } from '../kinds';
 import { isObject, own, show } from '../shape';
 import type { Outcome } from './documents';
 import type { DecisionMade } from './facts';
 
 /** The kinds of rows that change in place. */
-export type RowKind = Extract<
-  Kind,
-  'TrainingLease' | 'DeploymentLease' | 'Serving' | 'FileSearch' | 'Watch' | 'Reading'
->;
+export type RowKind = keyof typeof ROW_KINDS;
 
 /** A row that changes in place: what it is, and under which key. */
 export interface Row {
@@ -24,7 +21,7 @@ export interface Row {
  * @param seen the revision of the row that the value was made from, whatever it is; 0 if there was no row
  */
 export function rowOf({ kind, sk }: Row, seen: unknown, value: object): object {
-  return { ...value, kind, version: STORED_KINDS[kind], sk, revision: nextRevision(seen) };
+  return { ...value, kind, version: ROW_KINDS[kind], sk, revision: nextRevision(seen) };
 }
 
 /** What a row says, without what it is stored with. */
@@ -61,9 +58,9 @@ function isRevision(revision: unknown): revision is number {
 export function wrongFrame(item: object, { kind, sk }: Row): string[] {
   if (isNewer(item, [kind])) checkKind(item, kind, `the row ${sk} of the ledger`);
   const frame = isObject(item) ? item : {};
-  const isOfKind = own(frame, 'kind') === kind && own(frame, 'version') === STORED_KINDS[kind];
+  const isOfKind = own(frame, 'kind') === kind && own(frame, 'version') === ROW_KINDS[kind];
   return [
-    ...(isOfKind ? [] : [`kind must be ${kind}, version ${STORED_KINDS[kind]}, got ${show(own(frame, 'kind'))}`]),
+    ...(isOfKind ? [] : [`kind must be ${kind}, version ${ROW_KINDS[kind]}, got ${show(own(frame, 'kind'))}`]),
     ...(isRevision(own(frame, 'revision')) ? [] : ['revision must be a whole number']),
   ];
 }
