@@ -6,6 +6,7 @@ import { problemOf } from '../../lib/core/problem';
 import type { GroundTruth } from '../../lib/core/watch/ground-truth';
 import { checkExpressions, refuseRepeated } from '../data-engine/derive';
 import { type Database, withDatabase } from '../data-engine/duckdb';
+import { topReasons } from '../data-engine/quarantine';
 import { createTables, loadFile, refuseBadRows } from '../data-engine/reader';
 
 /**
@@ -58,10 +59,7 @@ async function outcomes(
   const { rows } = await database.row<{ rows: number }>('SELECT count(*) AS rows FROM loaded');
   await refuseBadRows(database, contract);
   await refuseRepeated(database, contract, [name]);
-  const reasons = await database.rows<{ reason: string; rows: number }>(
-    'SELECT reason, count(*) AS rows FROM (SELECT unnest(list_distinct(rules)) AS reason FROM refused) ' +
-      'GROUP BY reason ORDER BY rows DESC, reason LIMIT 20',
-  );
+  const reasons = await topReasons(database);
 
   const { allows } = problemOf(contract.target.problem).labels;
   const labels = new Map<string, number>();

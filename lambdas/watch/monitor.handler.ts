@@ -10,8 +10,7 @@ import { readBaseline } from '../../lib/core/ledger/stored';
 import { parseMonitorEvent } from '../../lib/core/messages';
 import { EnvName, Events, MetricName } from '../../lib/core/names';
 import { conclude, driftDetail, UNWATCHED, type Watch } from '../../lib/core/watch/conclude';
-import type { MonitorRules } from '../../lib/core/watch/documents';
-import { ASSESS_DEFAULTS } from '../../lib/core/watch/findings';
+import { MONITOR_DEFAULTS, type MonitorRules } from '../../lib/core/watch/documents';
 import {
   type GroundTruth,
   keysOf,
@@ -61,7 +60,7 @@ const onAws = lazy((): MonitorPorts => {
   return {
     pipeline: env(EnvName.PIPELINE),
     endpointName: env(EnvName.ENDPOINT_NAME),
-    rules: settings<MonitorRules>({ lookBackDays: 45, assess: ASSESS_DEFAULTS }),
+    rules: settings(MONITOR_DEFAULTS),
     ledger: dynamoLedger(),
     store,
     send: defaultBus(),

@@ -10,7 +10,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { DEPLOYMENT_DEFAULTS } from '../core/deploy/defaults';
 import type { DeploymentInput } from '../core/deploy/documents';
-import { EnvName, VARIANT_NAME } from '../core/names';
+import { EnvName } from '../core/names';
 import { type Owner, ownerTags } from '../core/ownership';
 import type { IDataset } from '../dataset/dataset';
 import type { IRunLedger } from '../ledger/run-ledger';
@@ -23,6 +23,7 @@ import { cleanUpAfter, stopFeedingBefore } from '../private/clean-up';
 import { tellFunction } from '../private/environment';
 import { sageMakerArn } from '../private/grants';
 import { keyOf } from '../private/keys';
+import { endpointMetric } from '../private/metrics';
 import { reconcileMistake } from '../private/reconcile';
 import { claim } from '../private/two-of-a-kind';
 import { refuse } from '../private/validate';
@@ -227,12 +228,7 @@ export class ModelDeployment extends Construct {
    * @see https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
    */
   public metric(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return new cloudwatch.Metric({
-      namespace: 'AWS/SageMaker',
-      metricName,
-      dimensionsMap: { EndpointName: this.serving.name, VariantName: VARIANT_NAME },
-      ...props,
-    });
+    return endpointMetric(this.serving.name, metricName, props);
   }
 
   /** Requests to the endpoint; the sum of five minutes, unless told otherwise. */

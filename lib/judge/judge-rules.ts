@@ -1,5 +1,5 @@
 import { defaultMargin, JUDGE_DEFAULTS, type JudgeRules } from '../core/judge/judgement';
-import { metricOf, problemOf } from '../core/problem';
+import { findMetric, metricOf, noSuchMetric, problemOf } from '../core/problem';
 import { outside } from '../private/validate';
 import type { TrainingSettings } from '../training-defaults';
 import { Promotion } from '../training-pipeline-props';
@@ -25,11 +25,9 @@ export function metricMistakes({
   firstModelThreshold,
 }: TrainingSettings): Array<string | false> {
   const problem = problemOf(contract._contract.target.problem);
-  const names = problem.metrics.map(({ name }) => name);
-  if (metric !== undefined && !names.includes(metric)) {
-    return [`metric must be one of ${names.join(', ')} for a ${problem.name} target, got '${metric}'`];
-  }
-  const { isRelative, label, range } = metricOf(problem, metric);
+  const found = findMetric(problem, metric);
+  if (found === undefined) return [noSuchMetric(problem, metric)];
+  const { isRelative, label, range } = found;
   const [least, most] = range;
   const allowed = most === Number.MAX_VALUE ? `at least ${least}` : `${least} to ${most}`;
   return [

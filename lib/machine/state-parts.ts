@@ -3,7 +3,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { CAUGHT } from './expressions';
 import { FunctionTask } from './function-task';
-import { type Assigned, type Expression, jsonata, type Path, path, type Templated } from './jsonata';
+import { type Assigned, type Expression, expression, jsonata, type Path, path, type Templated } from './jsonata';
 import { SAGEMAKER_RETRY, SERVICE_RETRY } from './retries';
 import { SageMakerCall, type SageMakerCallProps } from './sagemaker-call';
 
@@ -66,7 +66,7 @@ export function makeOnce(
   task.next(next);
   task.addCatch(
     sfn.Choice.jsonata(scope, `${task.id}: there already?`)
-      .when(sfn.Condition.jsonata(jsonata("$contains($failure.cause, 'already existing')")), there, {
+      .when(when(expression("$contains($failure.cause, 'already existing')")), there, {
         assign: { failure: null },
       })
       .otherwise(failed),

@@ -9,8 +9,7 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { EnvName, Events, MetricName, Prefix } from '../core/names';
-import type { MonitorRules } from '../core/watch/documents';
-import { ASSESS_DEFAULTS } from '../core/watch/findings';
+import { MONITOR_DEFAULTS, type MonitorRules } from '../core/watch/documents';
 import type { IDataset } from '../dataset/dataset';
 import { encryptedQueue } from '../dataset/trigger-queue';
 import type { IRunLedger } from '../ledger/run-ledger';
@@ -134,15 +133,16 @@ export class DriftMonitor extends Construct {
     const data = props.dataset.bucket;
     const encryptionKey = keyOf(this, props.encryptionKey);
     const interval = props.interval ?? Duration.hours(1);
+    const { lookBackDays, assess } = MONITOR_DEFAULTS;
     const rules: MonitorRules = {
-      lookBackDays: (props.lookBack ?? Duration.days(45)).toDays({ integral: false }),
+      lookBackDays: props.lookBack?.toDays({ integral: false }) ?? lookBackDays,
       assess: {
-        ...ASSESS_DEFAULTS,
-        significanceLevel: props.significanceLevel ?? ASSESS_DEFAULTS.significanceLevel,
-        averageRunLength: props.averageRunLength ?? ASSESS_DEFAULTS.averageRunLength,
-        psiThreshold: props.psiThreshold ?? ASSESS_DEFAULTS.psiThreshold,
-        scoreDropThreshold: props.scoreDropThreshold ?? ASSESS_DEFAULTS.scoreDropThreshold,
-        errorIncreaseThreshold: props.errorIncreaseThreshold ?? ASSESS_DEFAULTS.errorIncreaseThreshold,
+        ...assess,
+        significanceLevel: props.significanceLevel ?? assess.significanceLevel,
+        averageRunLength: props.averageRunLength ?? assess.averageRunLength,
+        psiThreshold: props.psiThreshold ?? assess.psiThreshold,
+        scoreDropThreshold: props.scoreDropThreshold ?? assess.scoreDropThreshold,
+        errorIncreaseThreshold: props.errorIncreaseThreshold ?? assess.errorIncreaseThreshold,
       },
     };
     refuse(this, [
@@ -181,8 +181,6 @@ export class DriftMonitor extends Construct {
       encryptionKey,
       environment: {
         [EnvName.DATA_BUCKET]: data.bucketName,
-        [EnvName.LEDGER_TABLE]: ledger.table.tableName,
-        [EnvName.PIPELINE]: pipelineName,
         [EnvName.ENDPOINT_NAME]: endpointName,
         [EnvName.SETTINGS]: JSON.stringify(rules),
       },
@@ -192,8 +190,8 @@ export class DriftMonitor extends Construct {
     grantObjects(handler.role, data, ['s3:GetObject'], [Prefix.CAPTURE, Prefix.RUNS]);
     grantObjects(handler.role, data, ['s3:GetObjectVersion'], [Prefix.GROUND_TRUTH]);
     grantObjects(handler.role, data, ['s3:PutObject'], [Prefix.MONITOR]);
-    ledger.grantRead(handler.role, pipelineName);
-    ledger.grantLease(handler.role, pipelineName);
+    ledger.grantRead(handler.function, pipelineName);
+    ledger.grantLease(handler.function, pipelineName);
     allowEvents(handler.role);
 
     this.schedule = new scheduler.Schedule(this, 'Schedule', {

@@ -45,12 +45,18 @@ export function problemFor(column: TargetColumn, likely = false): Problem | unde
  *
  * @throws PerennialError INVALID_DOCUMENT if the problem has no such metric
  */
-export function metricOf({ name: of, metrics }: Problem, name?: string): Metric {
-  const metric = name === undefined ? metrics[0] : metrics.find((one) => one.name === name);
-  if (metric !== undefined) return metric;
-  const names = metrics.map((one) => one.name).join(', ');
-  throw new PerennialError(
-    ErrorName.INVALID_DOCUMENT,
-    `metric must be one of ${names} for a ${of} target, got '${name}'`,
-  );
+export function metricOf(problem: Problem, name?: string): Metric {
+  const metric = findMetric(problem, name);
+  if (metric === undefined) throw new PerennialError(ErrorName.INVALID_DOCUMENT, noSuchMetric(problem, name));
+  return metric;
+}
+
+/** The same; undefined if there is none. */
+export function findMetric({ metrics }: Problem, name?: string): Metric | undefined {
+  return name === undefined ? metrics[0] : metrics.find((one) => one.name === name);
+}
+
+/** What is wrong with a metric that the problem does not have. */
+export function noSuchMetric({ name: of, metrics }: Problem, name?: string): string {
+  return `metric must be one of ${metrics.map((one) => one.name).join(', ')} for a ${of} target, got '${name}'`;
 }

@@ -1,7 +1,7 @@
 import type { Contract } from '../dataset/contract';
 import type { Judgement } from '../judge/judgement';
 import type { Histogram, Profile } from '../prepare/profile';
-import type { AssessRules, Finding } from './findings';
+import { ASSESS_DEFAULTS, type AssessRules, type Finding } from './findings';
 
 /** Everything the monitor needs to know about a model version (`runs/<id>/baseline.json`). */
 export interface Baseline {
@@ -20,6 +20,9 @@ export interface MonitorRules {
   readonly lookBackDays: number;
   readonly assess: AssessRules;
 }
+
+/** How it watches that is not told otherwise. */
+export const MONITOR_DEFAULTS: MonitorRules = { lookBackDays: 45, assess: ASSESS_DEFAULTS };
 
 /** What the monitor found in one window (`monitor/<window>.json`). */
 export interface MonitorReport {

@@ -1,18 +1,12 @@
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type { Construct } from 'constructs';
-import { VARIANT_NAME } from '../../core/names';
+import { endpointMetric } from '../../private/metrics';
 
 /** The alarms on an endpoint, which bring the model before back while a new one takes over. */
 export function endpointAlarms(scope: Construct, endpointName: string, maxLatency: Duration): cloudwatch.Alarm[] {
   const metric = (metricName: string, statistic: string) =>
-    new cloudwatch.Metric({
-      namespace: 'AWS/SageMaker',
-      metricName,
-      statistic,
-      period: Duration.minutes(1),
-      dimensionsMap: { EndpointName: endpointName, VariantName: VARIANT_NAME },
-    });
+    endpointMetric(endpointName, metricName, { statistic, period: Duration.minutes(1) });
   return [
     new cloudwatch.Alarm(scope, 'ErrorAlarm', {
       alarmDescription: `${endpointName} answers with server errors. What to do: lib/RUNBOOK.md, ErrorAlarm`,
