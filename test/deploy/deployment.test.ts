@@ -393,7 +393,7 @@ describe('finishing a deployment', () => {
     action: 'update',
   } as const;
 
-  test('records it, frees the lease, says so, and deletes what is out of use', async () => {
+  test('records it and what serves, frees the lease, says so, and deletes what is out of use', async () => {
     const world = new World();
     await world.deliver([world.approve(4, 0)]);
     world.models = [1, 2, 3, 4].map(model);
@@ -403,6 +403,9 @@ describe('finishing a deployment', () => {
 
     expect(world.ledger.all('DEPLOYMENT#')).toEqual([
       expect.objectContaining({ modelVersion: 4, runId: 'r', modelName: model(4), outcome: 'DEPLOYED' }),
+    ]);
+    expect(world.ledger.all(LedgerKey.serving)).toEqual([
+      expect.objectContaining({ kind: 'Serving', modelVersion: 4, runId: 'r', baselineKey: runKeys('r').baseline }),
     ]);
     expect(world.ledger.all('LEASE#deployment')[0].holder).toBeUndefined();
     expect(world.sent).toEqual([Events.DEPLOYMENT_ENDED]);
